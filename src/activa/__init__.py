@@ -1,0 +1,10 @@
+"""ACTIVA: labelled synthetic single-cell counts from an introspective variational autoencoder."""
+
+from importlib.metadata import version
+
+from . import datasets, losses, model, module, train
+from .model import ACTIVA
+
+__version__ = version("activa-sc")
+
+__all__ = ["ACTIVA", "__version__", "datasets", "losses", "model", "module", "train"]

@@ -1,0 +1,49 @@
+"""Seeded code that leaves the global random state as it was."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def seeded(*seed: int) -> Iterator[None]:
+    """Run with every global generator (Python, NumPy, PyTorch on all devices) seeded, then put their states back.
+
+    Parameters
+    ----------
+    *seed
+        Non-negative integers, mixed into one: ``seeded(seed, block)`` gives each block its own stream.
+    """
+    state = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        random.seed(state)
+        np.random.seed(state)
+        torch.manual_seed(state)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+def check_seed(seed: int | None) -> int:
+    """The seed, or a fresh one for None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a non-negative integer.
+    """
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be a non-negative integer or None, got {seed!r}.")
+    if seed < 0:
+        raise ValueError(f"seed must be a non-negative integer or None, got {seed}.")
+    return int(seed)

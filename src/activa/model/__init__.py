@@ -1,0 +1,5 @@
+"""The ACTIVA model."""
+
+from ._model import ACTIVA
+
+__all__ = ["ACTIVA"]

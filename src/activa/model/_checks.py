@@ -1,0 +1,136 @@
+"""What is asked of the data, before any work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import issparse
+
+_ROWS = 10_000  # read at a time, so that backed data are never whole in memory
+
+
+def check_setup(
+    adata: AnnData,
+    *,
+    layer: str | None,
+    labels_key: str | None,
+    batch_key: str | None,
+    size_factor_key: str | None,
+    categorical_covariate_keys: Sequence[str] | None,
+    continuous_covariate_keys: Sequence[str] | None,
+    unlabeled_category: str | None,
+) -> None:
+    """Check the arguments of ``setup_anndata`` against the data.
+
+    Raises
+    ------
+    TypeError
+        If ``adata`` is not an AnnData, or a list of keys is a string.
+    KeyError
+        If a key or layer is not in the data.
+    ValueError
+        If a column has missing values or, where numbers are asked for, other values.
+    """
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
+    if adata.n_obs == 0 or adata.n_vars == 0:
+        raise ValueError(f"adata must have cells and genes, got {adata.n_obs} cells x {adata.n_vars} genes.")
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"layer={layer!r} is not in adata.layers, which has {sorted(adata.layers)}.")
+    for name, keys in {
+        "categorical_covariate_keys": categorical_covariate_keys,
+        "continuous_covariate_keys": continuous_covariate_keys,
+    }.items():
+        if isinstance(keys, str):
+            raise TypeError(f"{name} must be a list of obs columns, got the string {keys!r}: write [{keys!r}].")
+    if unlabeled_category is not None and labels_key is None:
+        raise ValueError(f"unlabeled_category={unlabeled_category!r} needs labels_key, the column that it is found in.")
+
+    categorical = {"labels_key": [labels_key], "batch_key": [batch_key]}
+    categorical["categorical_covariate_keys"] = list(categorical_covariate_keys or [])
+    numerical = {"size_factor_key": [size_factor_key], "continuous_covariate_keys": list(continuous_covariate_keys or [])}
+    for name, keys in {**categorical, **numerical}.items():
+        for key in keys:
+            if key is not None:
+                _check_column(adata, name, key, numerical=name in numerical)
+
+    if size_factor_key is not None and not (adata.obs[size_factor_key] > 0).all():
+        raise ValueError(f"size_factor_key={size_factor_key!r}: size factors must be positive.")
+    if labels_key is not None and (adata.obs[labels_key] == unlabeled_category).all():
+        raise ValueError(
+            f"labels_key={labels_key!r}: every cell is {unlabeled_category!r}, the unlabeled_category. Leave labels_key "
+            "out to train without labels."
+        )
+
+
+def _check_column(adata: AnnData, name: str, key: str, *, numerical: bool) -> None:
+    if key not in adata.obs:
+        raise KeyError(f"{name}={key!r} is not a column of adata.obs, which has {list(adata.obs.columns)}.")
+    column = adata.obs[key]
+    n_missing = int(column.isna().sum())
+    if n_missing:
+        hint = " or name a category for them and give it as unlabeled_category" if name == "labels_key" else ""
+        raise ValueError(f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave those cells out{hint}.")
+    if numerical and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(column.to_numpy(dtype=float)).all()):
+        raise ValueError(f"{name}={key!r} must hold finite numbers, got dtype {column.dtype}.")
+
+
+def check_values(x, *, layer: str | None, gene_likelihood: str) -> np.ndarray:
+    """Check that the values are what the likelihood describes; gives each cell's total, ``(n_cells,)``, float64.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative or not finite; for a count likelihood, if one is not whole or a cell has no counts.
+    """
+    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    totals = []
+    for start in range(0, x.shape[0], _ROWS):
+        rows = x[start : start + _ROWS]
+        values = rows.data if issparse(rows) else np.asarray(rows).ravel()
+        if not np.isfinite(values).all():
+            raise ValueError(f"{where} has values that are not finite (nan or inf): remove or replace them.")
+        if (values < 0).any():
+            raise ValueError(
+                f"{where} has negative values (the smallest seen is {values.min():.4g}), so it is not counts. Give the "
+                "layer of raw counts as layer= in setup_anndata."
+            )
+        if gene_likelihood != "normal":
+            fractional = values[values != np.round(values)]
+            if fractional.size:
+                raise ValueError(
+                    f"{where} has values that are not whole (for example {fractional[0]:.4g}), as normalised data do, and "
+                    f"gene_likelihood={gene_likelihood!r} describes counts. Give the layer of raw counts as layer= in "
+                    "setup_anndata, or use gene_likelihood='normal'."
+                )
+        totals.append(np.asarray(rows.sum(axis=1), dtype=np.float64).ravel())
+    total = np.concatenate(totals)
+    if gene_likelihood != "normal" and (total == 0).any():
+        raise ValueError(
+            f"{where} has {int((total == 0).sum())} cells without any counts: drop them with "
+            "scanpy.pp.filter_cells(adata, min_counts=1) before setup_anndata."
+        )
+    return total
+
+
+def check_genes(adata: AnnData, trained: np.ndarray) -> None:
+    """Check that the cells have the model's genes, in its order.
+
+    Raises
+    ------
+    ValueError
+        If they have not.
+    """
+    found = adata.var_names.astype(str).to_numpy()
+    if np.array_equal(found, trained):
+        return
+    missing = pd.Index(trained).difference(found)
+    if len(missing) or len(found) != len(trained):
+        raise ValueError(
+            f"adata has {len(found)} genes, {len(missing)} of the model's {len(trained)} are not among them (for example "
+            f"{list(missing[:3])}): give cells with the genes that the model was trained on."
+        )
+    raise ValueError("adata has the model's genes in another order: reorder them, adata[:, model.get_var_names()].")

@@ -1,0 +1,79 @@
+"""The classifier's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy.sparse import issparse
+
+from activa.model._checks import check_genes, check_values
+
+
+class ClassificationMixin:
+    """The ``predict`` method."""
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        adata: AnnData | None = None,
+        *,
+        soft: bool = False,
+        indices: Sequence[int] | None = None,
+        batch_size: int = 1024,
+    ) -> np.ndarray | pd.DataFrame:
+        """Predict the types of cells by the ACTINN classifier.
+
+        Parameters
+        ----------
+        adata
+            Cells with the model's genes, and counts where they were at registration (``X`` or the layer). They need no
+            labels and are left as they are. None for the cells that the model was made with.
+        soft
+            Whether to give the probability of every type.
+        indices
+            Positions of the cells to predict; all by default.
+        batch_size
+            Cells read at a time.
+
+        Returns
+        -------
+        The types, an array of shape ``(n_cells,)``; with ``soft``, a DataFrame of probabilities ``(n_cells, n_types)``
+        with cell names and types, rows that sum to one.
+
+        Raises
+        ------
+        KeyError
+            If the cells have not got the layer that was registered.
+        ValueError
+            If the cells have other genes or values that are not counts, or there are none.
+        RuntimeError
+            If the model has not been trained.
+
+        Examples
+        --------
+        >>> model.predict(held_out, soft=True).max(axis=1)
+        """
+        self._check_if_trained(warn=False)
+        if adata is None and self.adata is None:
+            raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
+        adata = self.adata if adata is None else adata
+        check_genes(adata, self.trained_genes)
+        layer = self._setup_arg("layer")
+        if layer is not None and layer not in adata.layers:
+            raise KeyError(f"adata has no layer {layer!r}, where the model was told that counts are.")
+        x = adata.X if layer is None else adata.layers[layer]
+        x = x if indices is None else x[np.asarray(indices)]
+        check_values(x, layer=layer, gene_likelihood=self.module.gene_likelihood)
+        probabilities = np.concatenate([self._type_probabilities(x[i : i + batch_size]) for i in range(0, x.shape[0], batch_size)])
+        if soft:
+            names = adata.obs_names if indices is None else adata.obs_names[np.asarray(indices)]
+            return pd.DataFrame(probabilities, index=names, columns=self.types)
+        return self.types[probabilities.argmax(-1)]
+
+    def _type_probabilities(self, x) -> np.ndarray:
+        dense = np.asarray(x.toarray() if issparse(x) else x, dtype=np.float32)
+        return self.module.classify(torch.from_numpy(dense).to(self.device)).softmax(-1).cpu().numpy()

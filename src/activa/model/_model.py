@@ -1,0 +1,266 @@
+"""The ACTIVA model: wiring and documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager
+from scvi.data.fields import (
+    CategoricalJointObsField,
+    CategoricalObsField,
+    LabelsWithUnlabeledObsField,
+    LayerField,
+    NumericalJointObsField,
+    NumericalObsField,
+)
+from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
+
+from activa._random import check_seed, seeded
+from activa.model._checks import check_genes, check_setup, check_values
+from activa.model._classification import ClassificationMixin
+from activa.model._generation import GenerationMixin
+from activa.model._training import TrainingMixin
+from activa.module import ACTIVAModule
+from activa.module._module import Dispersion, GeneLikelihood, Prior
+from activa.module._networks import Norm
+
+
+class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
+    """Labelled synthetic cells from an introspective variational autoencoder (Heydari et al. 2022).
+
+    The encoder is its own critic: it learns to tell generated cells from real ones by how far from the prior it puts
+    them, and the generator learns to make cells that it cannot tell. The prior p(z | y) is labelled, so that cells of a
+    type are drawn and not picked from among all; an ACTINN classifier is trained beside.
+
+    Parameters
+    ----------
+    adata
+        Cells registered by :meth:`setup_anndata`. None to load a model without data.
+    registry
+        Registry of a saved model; used by :meth:`load`.
+    n_hidden
+        Width of each hidden layer of the encoder; the generator has them in reverse.
+    n_latent
+        Latent dimensions.
+    gene_likelihood
+        ``"nb"``, ``"zinb"`` or ``"poisson"`` for counts; ``"normal"`` for non-negative values, log-normalised say.
+    dispersion
+        What the dispersion differs by: ``"gene"``, ``"gene-batch"`` or ``"gene-label"``.
+    prior
+        ``"labelled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
+    n_prior_components
+        Gaussians a type in the labelled prior.
+    condition_on_label
+        Whether the generator is given the type beside the latent.
+    norm
+        Normalisation of the hidden layers.
+    dropout_rate
+        Dropout of the encoder's hidden layers.
+    seed
+        Of the initial weights; None for new ones each time. Global random state is left as it was.
+
+    Raises
+    ------
+    ValueError
+        If the values are not what the likelihood describes: negative or not finite, or, for a count likelihood, not
+        whole, or a cell is without counts.
+
+    Examples
+    --------
+    >>> adata = activa.datasets.pbmc68k_reduced()
+    >>> ACTIVA.setup_anndata(adata, labels_key="cell_type")
+    >>> model = ACTIVA(adata)
+    >>> model.train()
+    >>> synthetic = model.generate(1000, labels_key="cell_type")
+    """
+
+    _module_cls = ACTIVAModule
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        registry: dict | None = None,
+        *,
+        n_hidden: Sequence[int] = (256,),
+        n_latent: int = 32,
+        gene_likelihood: GeneLikelihood = "nb",
+        dispersion: Dispersion = "gene",
+        prior: Prior = "labelled",
+        n_prior_components: int = 1,
+        condition_on_label: bool = True,
+        norm: Norm = "layer",
+        dropout_rate: float = 0.0,
+        seed: int | None = 0,
+    ):
+        super().__init__(adata, registry)
+        if gene_likelihood not in ("nb", "zinb", "poisson", "normal"):
+            raise ValueError(f"gene_likelihood must be 'nb', 'zinb', 'poisson' or 'normal', got {gene_likelihood!r}.")
+        n_hidden = tuple(n_hidden)
+        seed = check_seed(seed)
+        totals = None
+        if adata is not None:
+            x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
+            totals = check_values(x, layer=self._setup_arg("layer"), gene_likelihood=gene_likelihood)
+
+        covariates = self._field(REGISTRY_KEYS.CAT_COVS_KEY)
+        with seeded(seed):
+            self.module = self._module_cls(
+                n_input=self.summary_stats.n_vars,
+                n_batch=self.summary_stats.n_batch,
+                n_labels=len(self._field(REGISTRY_KEYS.LABELS_KEY)["categorical_mapping"]),
+                n_types=len(self.types),
+                n_cats_per_cov=covariates.get("n_cats_per_key"),
+                n_continuous_cov=self.summary_stats.get("n_extra_continuous_covs", 0),
+                n_hidden=n_hidden,
+                n_latent=n_latent,
+                gene_likelihood=gene_likelihood,
+                dispersion=dispersion,
+                prior=prior,
+                n_prior_components=n_prior_components,
+                condition_on_label=condition_on_label,
+                norm=norm,
+                dropout_rate=dropout_rate,
+                use_size_factor_key=self._setup_arg("size_factor_key") is not None,
+            )
+        if adata is not None:
+            if self._setup_arg("size_factor_key") is not None:
+                totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
+            self.module.library.standardise(torch.as_tensor(np.log(np.maximum(totals, 1e-8)), dtype=torch.float32))
+            # kept with the weights, so that a model loaded without data can generate
+            self.design_ = self._cell_design()
+            self.var_ = adata.var.copy()
+        self._model_summary_string = (
+            f"ACTIVA with {gene_likelihood} likelihood, {prior} prior, n_latent: {n_latent}, n_hidden: {n_hidden}, "
+            f"{len(self.types)} types."
+        )
+        self.init_params_ = self._get_init_params(locals())
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        *,
+        layer: str | None = None,
+        labels_key: str | None = None,
+        batch_key: str | None = None,
+        size_factor_key: str | None = None,
+        categorical_covariate_keys: list[str] | None = None,
+        continuous_covariate_keys: list[str] | None = None,
+        unlabeled_category: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Register cells: where counts, types, batches and covariates are found.
+
+        Adds the bookkeeping columns and entries of scvi-tools (``_scvi_*``) to ``adata``; nothing else is changed.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes of raw counts (or of non-negative values, for the normal likelihood).
+        layer
+            Layer that holds the counts; None for ``X``.
+        labels_key
+            Column of ``obs`` with cell types; None where all cells are of one type.
+        batch_key
+            Column of ``obs`` with batches.
+        size_factor_key
+            Column of ``obs`` with positive size factors, to be used instead of the cells' total counts.
+        categorical_covariate_keys, continuous_covariate_keys
+            Columns of ``obs`` that the model is given beside the batch.
+        unlabeled_category
+            Value of the labels that stands for no label: such cells are trained on, and never generated as a type.
+        **kwargs
+            Passed to :meth:`scvi.data.AnnDataManager.register_fields`; used by :meth:`load`.
+
+        Raises
+        ------
+        TypeError
+            If ``adata`` is not an AnnData, or a list of keys is a string.
+        KeyError
+            If a key or layer is not in the data.
+        ValueError
+            If a column has missing values, or values that it cannot have.
+
+        Examples
+        --------
+        >>> ACTIVA.setup_anndata(adata, layer="counts", labels_key="cell_type", batch_key="donor")
+        """
+        setup_method_args = cls._get_setup_method_args(**locals())
+        check_setup(
+            adata,
+            layer=layer,
+            labels_key=labels_key,
+            batch_key=batch_key,
+            size_factor_key=size_factor_key,
+            categorical_covariate_keys=categorical_covariate_keys,
+            continuous_covariate_keys=continuous_covariate_keys,
+            unlabeled_category=unlabeled_category,
+        )
+        if kwargs.get("source_registry") is not None:
+            check_genes(adata, _trained_genes(kwargs["source_registry"]))
+        if unlabeled_category is None:
+            labels = CategoricalObsField(REGISTRY_KEYS.LABELS_KEY, labels_key)
+        else:
+            labels = LabelsWithUnlabeledObsField(REGISTRY_KEYS.LABELS_KEY, labels_key, unlabeled_category)
+        fields = [
+            # what the values are is checked when the model is made, which knows the likelihood
+            LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
+            CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
+            labels,
+            NumericalObsField(REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key, required=False),
+            CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
+            NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
+        ]
+        manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
+        manager.register_fields(adata, **kwargs)
+        cls.register_manager(manager)
+
+    @property
+    def types(self) -> np.ndarray:
+        """The cell types that can be generated, in the order of their codes; one, ``"all"``, without labels."""
+        if self._setup_arg("labels_key") is None:
+            return np.array(["all"], dtype=object)
+        field = self._field(REGISTRY_KEYS.LABELS_KEY)
+        mapping = np.asarray(field["categorical_mapping"])
+        return mapping[mapping != field["unlabeled_category"]] if "unlabeled_category" in field else mapping
+
+    @property
+    def trained_genes(self) -> np.ndarray:
+        """Names of the genes, in the model's order."""
+        return _trained_genes(self.registry_)
+
+    def _field(self, key: str) -> dict:
+        """State registry of a field, whether there are data or only the registry; empty where nothing is registered."""
+        return self.registry_["field_registries"].get(key, {}).get("state_registry") or {}
+
+    def _setup_arg(self, name: str) -> Any:
+        return self.registry_["setup_args"][name]
+
+    def _cell_design(self) -> pd.DataFrame:
+        """Every combination of type, batch and covariates (codes and values) there is, and ``n``, its cells."""
+        columns = {
+            "label": np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel(),
+            "batch": np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel(),
+        }
+        for key in (REGISTRY_KEYS.CAT_COVS_KEY, REGISTRY_KEYS.CONT_COVS_KEY):
+            if key in self.adata_manager.data_registry:
+                columns |= dict(self.adata_manager.get_from_registry(key).items())
+        table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
+        return table.groupby(list(table.columns), as_index=False, sort=True).size().rename(columns={"size": "n"})
+
+    def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
+        if adata is None and self.adata is None:
+            raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
+        if adata is not None:
+            check_genes(adata, self.trained_genes)
+        return super()._validate_anndata(adata, copy_if_view)
+
+
+def _trained_genes(registry: dict) -> np.ndarray:
+    return np.asarray(registry["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]).astype(str)

@@ -1,0 +1,161 @@
+"""What cells are asked for: types, batches, covariates and library sizes of a call of ``generate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass
+class CellPlan:
+    """One row a cell to generate, with codes instead of categories."""
+
+    label: np.ndarray
+    """Type codes, ``(n,)``."""
+    design: np.ndarray
+    """Batch code and covariates, ``(n, 1 + n_covariates)``, as the columns of the design table after the type's."""
+    library_size: np.ndarray | None
+    """Library sizes, ``(n,)``, where they are given."""
+    z: np.ndarray | None
+    """Latents, ``(n, n_latent)``, where they are given."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def plan_labels(
+    n: int | None,
+    labels: Mapping[str, int] | Sequence[str] | str | None,
+    types: np.ndarray,
+    type_sizes: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Type codes of the cells that are asked for, ``(n,)``.
+
+    Parameters
+    ----------
+    n
+        How many cells.
+    labels
+        Type -> count, one type, a sequence of length ``n``, or None for types in training proportions (as near as
+        whole numbers come, in random order).
+    types
+        The types that can be generated.
+    type_sizes
+        How many cells of each were trained on.
+    rng
+        Shuffles.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        For a count that is not a positive whole number, arguments that do not fit together, or an unknown type.
+    """
+    if n is not None:
+        _check_count("n", n, least=1)
+    if labels is None:
+        if n is None:
+            raise ValueError("n must say how many cells to generate, or labels how many of each type.")
+        counts = _proportional(n, type_sizes)
+        return rng.permutation(np.repeat(np.arange(len(types)), counts))
+    if isinstance(labels, Mapping):
+        if n is not None:
+            raise ValueError(f"n={n} and a mapping for labels say how many cells twice: leave n out.")
+        for name, count in labels.items():
+            _check_count(f"labels[{name!r}]", count, least=0)
+        if not sum(labels.values()):
+            raise ValueError("labels asks for no cell: give at least one type a count above 0.")
+        return np.repeat(_codes(list(labels), types), list(labels.values()))
+    if isinstance(labels, str):
+        if n is None:
+            raise ValueError(f"n must say how many cells of type {labels!r} to generate.")
+        return np.repeat(_codes([labels], types), n)
+    labels = list(labels)
+    if not labels:
+        raise ValueError("labels must name at least one cell.")
+    if n is not None and n != len(labels):
+        raise ValueError(f"n={n}, but labels has {len(labels)} entries: leave n out, or make them agree.")
+    return _codes(labels, types)
+
+
+def plan_design(
+    label: np.ndarray,
+    table: pd.DataFrame,
+    given: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Batch and covariates of each cell: those that are given, and the rest as they occur together in the type.
+
+    Parameters
+    ----------
+    label
+        Type codes, ``(n,)``.
+    table
+        Columns ``label``, ``batch``, covariates, ``n``: the combinations that occur, and in how many cells.
+    given
+        Column of the table -> codes or values, ``(n,)``.
+    rng
+        Draws.
+    """
+    columns = [c for c in table.columns if c not in ("label", "n")]
+    design = np.empty((len(label), len(columns)))
+    for code in np.unique(label):
+        cells = np.flatnonzero(label == code)
+        rows = table[table["label"] == code]
+        weights = rows["n"].to_numpy(dtype=float)
+        design[cells] = rows[columns].to_numpy()[rng.choice(len(rows), size=len(cells), p=weights / weights.sum())]
+        if "batch" in given:
+            # covariates are drawn within the batch asked for, where the type occurs in it
+            batch = np.broadcast_to(given["batch"], len(label))[cells]
+            for b in np.unique(batch):
+                within = rows[rows["batch"] == b]
+                if len(within):
+                    weights = within["n"].to_numpy(dtype=float)
+                    chosen = cells[batch == b]
+                    drawn = rng.choice(len(within), size=len(chosen), p=weights / weights.sum())
+                    design[chosen] = within[columns].to_numpy()[drawn]
+    for name, values in given.items():
+        design[:, columns.index(name)] = values
+    return design
+
+
+def per_cell(name: str, values, n: int) -> np.ndarray:
+    """One value for all cells, or one a cell, as an array of shape ``(n,)``."""
+    array = np.asarray(values)
+    if array.ndim == 0:
+        return np.repeat(array, n)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must be one value or {n}, one a cell, got shape {array.shape}.")
+    return array
+
+
+def categories_to_codes(name: str, values: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """Codes of categories, ``(n,)``; a KeyError names those that are not known."""
+    codes = pd.Index(categories).get_indexer(pd.Index(values))
+    if (codes < 0).any():
+        unknown = sorted({str(v) for v in np.asarray(values)[codes < 0]})
+        raise KeyError(f"{name}: {unknown} not seen in training, which had {[str(c) for c in categories]}.")
+    return codes
+
+
+def _codes(labels: list, types: np.ndarray) -> np.ndarray:
+    return categories_to_codes("labels", np.asarray(labels, dtype=object), types)
+
+
+def _check_count(name: str, value, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number of cells, got {value!r}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}.")
+
+
+def _proportional(n: int, sizes: np.ndarray) -> np.ndarray:
+    """Counts that sum to n, as near to the sizes' proportions as whole numbers come (largest remainder)."""
+    exact = n * sizes / sizes.sum()
+    counts = np.floor(exact).astype(int)
+    short = n - counts.sum()
+    counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
+    return counts

@@ -1,0 +1,124 @@
+"""Training: seeded, interruptible, resumable."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+from scvi.dataloaders import DataSplitter
+from scvi.model.base import UnsupervisedTrainingMixin
+
+from activa._random import check_seed, seeded
+from activa.train import InterruptibleTrainRunner, IntrospectivePlan, KeepResumePoint
+
+
+def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
+    """Epochs of a run when none are given: steps that grow with the square root of the cells, 2,000 for 2,500 cells.
+
+    Few cells need many epochs to see as many steps as the networks need, and many cells few; the bounds are 10 and 400.
+
+    Examples
+    --------
+    >>> default_max_epochs(2_500), default_max_epochs(60_000)
+    (103, 21)
+    """
+    steps = 2_000 * math.sqrt(n_cells / 2_500)
+    return min(max(math.ceil(steps * batch_size / n_cells), 10), 400)
+
+
+class TrainingMixin(UnsupervisedTrainingMixin):
+    """The ``train`` method."""
+
+    _training_plan_cls = IntrospectivePlan
+    _data_splitter_cls = DataSplitter
+    _train_runner_cls = InterruptibleTrainRunner
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        train_size: float | None = None,
+        validation_size: float | None = None,
+        shuffle_set_split: bool = True,
+        batch_size: int = 128,
+        early_stopping: bool = False,
+        seed: int | None = 0,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        datasplitter_kwargs: dict[str, Any] | None = None,
+        plan_kwargs: dict[str, Any] | None = None,
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Train the model: first as a VAE with the classifier beside it, then in the introspective game.
+
+        An interrupt (Ctrl-C, or the notebook's stop button) ends training with a warning and leaves a usable model.
+
+        Parameters
+        ----------
+        max_epochs
+            Epochs; by default about 100 for 2,500 cells, fewer for more cells and more for fewer.
+        accelerator, devices
+            Where to train, as in Lightning's trainer.
+        train_size, validation_size, shuffle_set_split
+            Split into training, validation and test cells, as in scvi-tools: by default 90% are trained on.
+        batch_size
+            Cells a step.
+        early_stopping
+            Stop when the validation ELBO no longer falls.
+        seed
+            Of the draws in training; the same seed gives the same weights on one device. None for a new one each time.
+        checkpoint_dir
+            Folder to keep ``last.ckpt`` in, written after each epoch.
+        ckpt_path
+            Checkpoint to go on from. Give the same ``max_epochs`` as the run that wrote it.
+        datasplitter_kwargs
+            Further arguments of :class:`scvi.dataloaders.DataSplitter`.
+        plan_kwargs
+            Arguments of :class:`activa.train.IntrospectivePlan`: the form of the game, weights, learning rates.
+        **trainer_kwargs
+            Further arguments of :class:`scvi.train.Trainer` (``check_val_every_n_epoch``, ``logger``, ``callbacks``).
+
+        Raises
+        ------
+        ValueError
+            If the model was loaded without data, or an argument is out of range.
+        activa.train.NonFiniteLossError
+            If a loss is not finite. The model keeps the last good weights.
+
+        Examples
+        --------
+        >>> model.train(plan_kwargs={"introspection": "hinge"})
+        """
+        if self.adata is None:
+            raise ValueError("The model was loaded without data: load it with adata= to train it on.")
+        if max_epochs is not None and max_epochs < 1:
+            raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
+        if max_epochs is None:
+            max_epochs = default_max_epochs(self.adata.n_obs, batch_size)
+        seed = check_seed(seed)
+        if ckpt_path is not None and not os.path.exists(ckpt_path):
+            raise ValueError(f"ckpt_path={str(ckpt_path)!r} does not exist.")
+        callbacks = list(trainer_kwargs.pop("callbacks", []))
+        if checkpoint_dir is not None:
+            callbacks.append(KeepResumePoint(checkpoint_dir))
+        # a held-out ELBO every epoch would take a tenth of the time; the curve is as clear every tenth
+        trainer_kwargs.setdefault("check_val_every_n_epoch", 1 if early_stopping else max(max_epochs // 20, 1))
+        with seeded(seed):
+            super().train(
+                max_epochs=max_epochs,
+                accelerator=accelerator,
+                devices=devices,
+                train_size=train_size,
+                validation_size=validation_size,
+                shuffle_set_split=shuffle_set_split,
+                batch_size=batch_size,
+                early_stopping=early_stopping,
+                datasplitter_kwargs=datasplitter_kwargs,
+                plan_kwargs={"max_epochs": max_epochs, **(plan_kwargs or {})},
+                ckpt_path=None if ckpt_path is None else os.fspath(ckpt_path),
+                callbacks=callbacks,
+                **trainer_kwargs,
+            )

@@ -1,0 +1,367 @@
+"""The module that joins encoder, generator, classifier, labelled prior and library-size model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from scvi import REGISTRY_KEYS
+from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
+from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import cross_entropy, one_hot
+
+from activa._compat import MODULE_KEYS
+from activa.module._library import LibrarySize
+from activa.module._likelihood import log_likelihood, sample_cells
+from activa.module._networks import Classifier, Encoder, Generator, Norm
+from activa.module._prior import LabelledPrior, StandardPrior
+
+GeneLikelihood = Literal["nb", "zinb", "poisson", "normal"]
+Dispersion = Literal["gene", "gene-batch", "gene-label"]
+Prior = Literal["labelled", "standard"]
+
+
+class CellDesign(NamedTuple):
+    """What is known of a cell besides its counts: tensors with one row a cell."""
+
+    y: Tensor
+    """Type code, ``(n_cells, 1)``."""
+    batch_index: Tensor
+    """Batch code, ``(n_cells, 1)``."""
+    cat_covs: Tensor | None = None
+    """Codes of the categorical covariates, ``(n_cells, n_covariates)``."""
+    cont_covs: Tensor | None = None
+    """Continuous covariates, ``(n_cells, n_covariates)``."""
+
+
+class ACTIVAModule(BaseModuleClass):
+    """Introspective variational autoencoder of counts, with a classifier, a labelled prior and a library-size model.
+
+    counts, type, batch -> :class:`Encoder` q(z | x, b) -> z -> :class:`Generator` -> p(x | z, l, y, b). The encoder
+    reads generated cells back, and the KL divergence of what it makes of them from p(z | y) is the critic's score.
+    Generation walks the second half: y -> p(z | y) -> p(l | z, y, b) -> generator -> counts.
+
+    Parameters
+    ----------
+    n_input
+        Genes.
+    n_batch, n_labels
+        Categories of batch and label; the unlabelled category, where there is one, is the last label.
+    n_types
+        Labels that are types, that is all but the unlabelled category.
+    n_cats_per_cov, n_continuous_cov
+        Categories of each categorical covariate, and how many continuous covariates there are.
+    n_hidden
+        Widths of the encoder's hidden layers; the generator has them in reverse.
+    n_latent
+        Latent dimensions.
+    n_hidden_classifier
+        Widths of the classifier's hidden layers.
+    gene_likelihood
+        ``"nb"``, ``"zinb"`` or ``"poisson"`` for counts, ``"normal"`` for non-negative real values.
+    dispersion
+        What the dispersion (nb, zinb) or the standard deviation (normal) differs by.
+    prior
+        ``"labelled"``: p(z | y), learnt; ``"standard"``: N(0, I), the paper's.
+    n_prior_components
+        Gaussians a type in the labelled prior.
+    condition_on_label
+        Whether the generator is given the type beside the latent.
+    norm, dropout_rate
+        Normalisation of the networks' hidden layers, and dropout of the encoder's.
+    use_size_factor_key
+        Whether l is a registered size factor instead of the cell's total count.
+    """
+
+    margin: Tensor
+
+    def __init__(
+        self,
+        n_input: int,
+        n_batch: int = 1,
+        n_labels: int = 1,
+        n_types: int = 1,
+        n_cats_per_cov: Sequence[int] | None = None,
+        n_continuous_cov: int = 0,
+        *,
+        n_hidden: Sequence[int] = (256,),
+        n_latent: int = 32,
+        n_hidden_classifier: Sequence[int] = (100, 50, 25),
+        gene_likelihood: GeneLikelihood = "nb",
+        dispersion: Dispersion = "gene",
+        prior: Prior = "labelled",
+        n_prior_components: int = 1,
+        condition_on_label: bool = True,
+        norm: Norm = "layer",
+        dropout_rate: float = 0.0,
+        use_size_factor_key: bool = False,
+    ):
+        super().__init__()
+        self.n_input, self.n_latent = n_input, n_latent
+        self.n_batch, self.n_labels, self.n_types = n_batch, n_labels, n_types
+        self.n_cats_per_cov = tuple(n_cats_per_cov or ())
+        self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
+        self.condition_on_label = condition_on_label
+        self.use_size_factor_key = use_size_factor_key
+        self.use_observed_lib_size = True  # asked for by RNASeqMixin
+
+        # one batch needs no input: a constant column would only repeat the bias
+        n_covariates = (n_batch if n_batch > 1 else 0) + sum(self.n_cats_per_cov) + n_continuous_cov
+        n_condition = n_labels if condition_on_label and n_labels > 1 else 0
+        self.encoder = Encoder(n_input + n_covariates, n_latent, n_hidden, norm, dropout_rate)
+        activation: Literal["softmax", "softplus", "relu"] = "softmax"
+        if gene_likelihood == "normal":
+            activation = "relu"
+        elif use_size_factor_key:
+            activation = "softplus"
+        self.generator = Generator(
+            n_latent + n_covariates + n_condition,
+            n_input,
+            tuple(n_hidden)[::-1],
+            norm,
+            activation,
+            zero_inflated=gene_likelihood == "zinb",
+        )
+        self.classifier = Classifier(n_input, n_types, n_hidden_classifier)
+        self.prior: LabelledPrior | StandardPrior
+        if prior == "labelled":
+            self.prior = LabelledPrior(n_labels, n_latent, n_prior_components)
+        else:
+            self.prior = StandardPrior(n_latent)
+        self.library = LibrarySize(n_latent + n_covariates + n_labels)
+        n_dispersion = {"gene": (), "gene-batch": (n_batch,), "gene-label": (n_labels,)}[dispersion]
+        self.px_r = nn.Parameter(torch.zeros(n_input, *n_dispersion))
+        self.register_buffer("margin", torch.tensor(math.nan))
+
+    # the parts, each a few lines
+
+    def _covariates(self, design: CellDesign) -> Tensor:
+        """Batch and covariates as columns, ``(n_cells, n_covariates)``."""
+        columns = []
+        if self.n_batch > 1:
+            columns.append(one_hot(design.batch_index.squeeze(-1).long(), self.n_batch).float())
+        if design.cat_covs is not None:
+            for codes, n in zip(design.cat_covs.T, self.n_cats_per_cov, strict=True):
+                columns.append(one_hot(codes.long(), n).float())
+        if design.cont_covs is not None:
+            columns.append(design.cont_covs.float())
+        if not columns:
+            return torch.empty(design.y.shape[0], 0, device=design.y.device)
+        return torch.cat(columns, dim=-1)
+
+    def _one_hot_labels(self, design: CellDesign) -> Tensor:
+        return one_hot(design.y.squeeze(-1).long(), self.n_labels).float()
+
+    def _library_input(self, z: Tensor, design: CellDesign) -> Tensor:
+        return torch.cat([z, self._covariates(design), self._one_hot_labels(design)], dim=-1)
+
+    def encode(self, x: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x, b), each ``(n_cells, n_latent)``."""
+        x = x if self.gene_likelihood == "normal" else torch.log1p(x)
+        return self.encoder(torch.cat([x, self._covariates(design)], dim=-1))
+
+    def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> Distribution:
+        """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
+        inputs = [self._covariates(design)]
+        if self.condition_on_label and self.n_labels > 1:
+            inputs.append(self._one_hot_labels(design))
+        joined = torch.cat(inputs, dim=-1)
+        scale, dropout_logits = self.generator(torch.cat([z, joined.expand(*z.shape[:-1], -1)], dim=-1))
+        r = self.px_r
+        if self.dispersion == "gene-batch":
+            r = r.T[design.batch_index.squeeze(-1).long()]
+        elif self.dispersion == "gene-label":
+            r = r.T[design.y.squeeze(-1).long()]
+        # the bounds keep lgamma, and the Gaussian's variance, in float32's range
+        r = r.clamp(-10.0, 12.0).exp()
+        if self.gene_likelihood == "normal":
+            return Normal(scale, r, normal_mu=scale, validate_args=False)
+        rate = scale * log_library.exp()
+        if self.gene_likelihood == "poisson":
+            # a rate of zero (softmax underflow) has no log-likelihood
+            return Poisson(rate.clamp(min=1e-10), scale=scale, validate_args=False)
+        if self.gene_likelihood == "zinb":
+            return ZeroInflatedNegativeBinomial(mu=rate, theta=r, zi_logits=dropout_logits, scale=scale)
+        return NegativeBinomial(mu=rate, theta=r, scale=scale)
+
+    @auto_move_data
+    def classify(self, x: Tensor) -> Tensor:
+        """The classifier's logits ``(n_cells, n_types)`` for cells ``(n_cells, n_genes)`` of counts."""
+        if self.gene_likelihood != "normal":
+            x = torch.log1p(x / x.sum(-1, keepdim=True).clamp(min=1e-8) * 1e4)
+        return self.classifier(x)
+
+    # what scvi-tools calls
+
+    def _get_inference_input(self, tensors: dict[str, Tensor], full_forward_pass: bool = False) -> dict:
+        return {
+            MODULE_KEYS.X_KEY: tensors[REGISTRY_KEYS.X_KEY],
+            MODULE_KEYS.BATCH_INDEX_KEY: tensors[REGISTRY_KEYS.BATCH_KEY],
+            MODULE_KEYS.Y_KEY: tensors[REGISTRY_KEYS.LABELS_KEY],
+            MODULE_KEYS.CONT_COVS_KEY: tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
+            MODULE_KEYS.CAT_COVS_KEY: tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+        }
+
+    def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict) -> dict:
+        z, library = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs[MODULE_KEYS.LIBRARY_KEY]
+        if self.use_size_factor_key:
+            size_factor = tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY].log()
+            library = size_factor.expand(*z.shape[:-1], 1)
+        return {
+            MODULE_KEYS.Z_KEY: z,
+            MODULE_KEYS.LIBRARY_KEY: library,
+            MODULE_KEYS.BATCH_INDEX_KEY: tensors[REGISTRY_KEYS.BATCH_KEY],
+            MODULE_KEYS.Y_KEY: tensors[REGISTRY_KEYS.LABELS_KEY],
+            MODULE_KEYS.CONT_COVS_KEY: tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
+            MODULE_KEYS.CAT_COVS_KEY: tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+        }
+
+    @auto_move_data
+    def inference(
+        self,
+        x: Tensor,
+        batch_index: Tensor,
+        y: Tensor,
+        cont_covs: Tensor | None = None,
+        cat_covs: Tensor | None = None,
+        n_samples: int = 1,
+    ) -> dict:
+        """q(z | x, b), a draw ``z`` from it, and the log library size ``(n_cells, 1)``."""
+        mu, log_var = self.encode(x, CellDesign(y, batch_index, cat_covs, cont_covs))
+        qz = torch.distributions.Normal(mu, (0.5 * log_var).exp(), validate_args=False)
+        z = qz.rsample((n_samples,)) if n_samples > 1 else qz.rsample()
+        # a cell without counts is refused when the model is made; queries are not, and log(0) would spread
+        library = x.sum(-1, keepdim=True).clamp(min=1e-8).log()
+        return {
+            MODULE_KEYS.Z_KEY: z,
+            MODULE_KEYS.QZ_KEY: qz,
+            MODULE_KEYS.QL_KEY: None,
+            MODULE_KEYS.LIBRARY_KEY: library.expand(*z.shape[:-1], 1),
+        }
+
+    @auto_move_data
+    def generative(
+        self,
+        z: Tensor,
+        library: Tensor,
+        batch_index: Tensor,
+        y: Tensor,
+        cont_covs: Tensor | None = None,
+        cat_covs: Tensor | None = None,
+        transform_batch: int | None = None,
+    ) -> dict:
+        """p(x | z, l, y, b) and the prior p(z | y)."""
+        if transform_batch is not None:
+            batch_index = torch.full_like(batch_index, transform_batch)
+        return {
+            MODULE_KEYS.PX_KEY: self.decode(z, library, CellDesign(y, batch_index, cat_covs, cont_covs)),
+            MODULE_KEYS.PL_KEY: None,
+            MODULE_KEYS.PZ_KEY: self.prior.distribution(y.squeeze(-1).long()),
+        }
+
+    def loss(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict,
+        generative_outputs: dict,
+        kl_weight: Tensor | float = 1.0,
+    ) -> LossOutput:
+        """Negative ELBO, and beside it what trains the library-size model and the classifier.
+
+        The last two are logged as ``library_nll`` and ``classification_loss``. They share no weight with the ELBO:
+        the library-size model reads the latent as a constant.
+        """
+        design, log_library = self.design(tensors), self._get_generative_input(tensors, inference_outputs)["library"]
+        qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
+        reconstruction = -log_likelihood(generative_outputs[MODULE_KEYS.PX_KEY], tensors[REGISTRY_KEYS.X_KEY])
+        kl = self.prior.kl(qz.loc, 2 * qz.scale.log(), z, design.y.squeeze(-1).long())
+        elbo = (reconstruction + kl_weight * kl).mean()
+        if z.dim() > 2:
+            return LossOutput(loss=elbo, reconstruction_loss=reconstruction, kl_local=kl)
+        library_nll = self.library_nll(z.detach(), log_library, design)
+        classification = self.classification_loss(tensors)
+        return LossOutput(
+            loss=elbo + library_nll + classification,
+            reconstruction_loss=reconstruction,
+            kl_local=kl,
+            extra_metrics={"library_nll": library_nll.detach(), "classification_loss": classification.detach()},
+        )
+
+    def design(self, tensors: dict[str, Tensor]) -> CellDesign:
+        """The cells' design out of a minibatch."""
+        return CellDesign(
+            tensors[REGISTRY_KEYS.LABELS_KEY],
+            tensors[REGISTRY_KEYS.BATCH_KEY],
+            tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+            tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
+        )
+
+    def library_nll(self, z: Tensor, log_library: Tensor, design: CellDesign) -> Tensor:
+        """Mean negative log-likelihood of the log library sizes, scalar."""
+        return self.library.nll(self._library_input(z, design), log_library.squeeze(-1)).mean()
+
+    def classification_loss(self, tensors: dict[str, Tensor]) -> Tensor:
+        """Cross entropy of the labelled cells, scalar; zero where there is nothing to tell apart."""
+        y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()
+        labelled = y < self.n_types
+        logits = self.classify(tensors[REGISTRY_KEYS.X_KEY][labelled])
+        # the sum over a count of at least one: a minibatch without labelled cells gives zero, not nan
+        return cross_entropy(logits, y[labelled], reduction="sum") / labelled.sum().clamp(min=1)
+
+    @torch.inference_mode()
+    def sample(self, tensors: dict[str, Tensor], n_samples: int = 1, generative_kwargs: dict | None = None) -> Tensor:
+        """Draw from the posterior predictive distribution of real cells.
+
+        Returns
+        -------
+        Tensor on the CPU, ``(n_cells, n_genes)``, or ``(n_cells, n_genes, n_samples)`` with more than one sample.
+        """
+        _, generative_outputs = self.forward(
+            tensors,
+            inference_kwargs={"n_samples": n_samples},
+            generative_kwargs=generative_kwargs,
+            compute_loss=False,
+        )
+        samples = self.draw(generative_outputs[MODULE_KEYS.PX_KEY])
+        return (samples.permute(1, 2, 0) if n_samples > 1 else samples).cpu()
+
+    @torch.inference_mode()
+    @auto_move_data
+    def marginal_ll(
+        self,
+        tensors: dict[str, Tensor],
+        n_mc_samples: int,
+        return_mean: bool = False,
+        n_mc_samples_per_pass: int = 1,
+    ) -> Tensor | float:
+        """Importance-sampled log p(x) under the labelled prior, ``(n_cells,)`` or its mean."""
+        y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()
+        terms = []
+        for _ in range(math.ceil(n_mc_samples / n_mc_samples_per_pass)):
+            inference, _, losses = self.forward(tensors, inference_kwargs={"n_samples": n_mc_samples_per_pass})
+            qz, z = inference[MODULE_KEYS.QZ_KEY], inference[MODULE_KEYS.Z_KEY]
+            log_w = self.prior.distribution(y).log_prob(z) - qz.log_prob(z).sum(-1)
+            terms.append((log_w - losses.dict_sum(losses.reconstruction_loss)).reshape(-1, y.shape[0]))
+        log_weights = torch.cat(terms)
+        log_likelihood = torch.logsumexp(log_weights, dim=0) - np.log(log_weights.shape[0])
+        return log_likelihood.mean().item() if return_mean else log_likelihood.cpu()
+
+    # generation
+
+    def draw(self, px: Distribution) -> Tensor:
+        """Sample cells; a Gaussian's values are cut at zero, as the values it is trained on are."""
+        x = sample_cells(px)
+        return x.clamp(min=0.0) if self.gene_likelihood == "normal" else x
+
+    def sample_latent(self, design: CellDesign) -> Tensor:
+        """z ~ p(z | y), ``(n_cells, n_latent)``."""
+        return self.prior.distribution(design.y.squeeze(-1).long()).sample()
+
+    def sample_log_library(self, z: Tensor, design: CellDesign) -> Tensor:
+        """log l ~ p(log l | z, y, b), ``(n_cells, 1)``."""
+        return self.library.sample(self._library_input(z, design)).unsqueeze(-1)

@@ -1,0 +1,128 @@
+"""The three networks: encoder (and critic), generator, and the ACTINN classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+Norm = Literal["batch", "layer", "none"]
+
+
+def _mlp(n_input: int, widths: Sequence[int], norm: Norm = "none", dropout_rate: float = 0.0) -> nn.Sequential:
+    """Linear, ReLU, normalisation and dropout for each width, in the order of the paper's supplement H."""
+    layers: list[nn.Module] = []
+    for width in widths:
+        layers += [nn.Linear(n_input, width), nn.ReLU()]
+        if norm == "batch":
+            layers.append(nn.BatchNorm1d(width))
+        elif norm == "layer":
+            layers.append(nn.LayerNorm(width))
+        if dropout_rate > 0:
+            layers.append(nn.Dropout(dropout_rate))
+        n_input = width
+    return nn.Sequential(*layers)
+
+
+class Encoder(nn.Module):
+    """q(z | x, b): the mean and log-variance of a cell's latent, and through them the critic's score.
+
+    Parameters
+    ----------
+    n_input
+        Genes, and whatever is joined to them (one-hot batch and covariates).
+    n_latent
+        Latent dimensions.
+    n_hidden
+        Width of each hidden layer.
+    norm
+        Normalisation of the hidden layers.
+    dropout_rate
+        Dropout of the hidden layers.
+    """
+
+    def __init__(self, n_input: int, n_latent: int, n_hidden: Sequence[int], norm: Norm, dropout_rate: float):
+        super().__init__()
+        self.hidden = _mlp(n_input, n_hidden, norm, dropout_rate)
+        self.mean = nn.Linear(n_hidden[-1], n_latent)
+        self.log_var = nn.Linear(n_hidden[-1], n_latent)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, each ``(n_cells, n_latent)``, of cells ``(n_cells, n_input)``."""
+        h = self.hidden(x)
+        # beyond this range exp() is not finite or has no gradient left to learn from
+        return self.mean(h), self.log_var(h).clamp(-12.0, 8.0)
+
+
+class Generator(nn.Module):
+    """Gen: the mean expression of each gene, and the zero-inflation logits where the likelihood has them.
+
+    Parameters
+    ----------
+    n_input
+        Latent dimensions, and whatever is joined to them (one-hot type, batch and covariates).
+    n_genes
+        Genes.
+    n_hidden
+        Width of each hidden layer, in the order of computation.
+    norm
+        Normalisation of the hidden layers; the last layer has none.
+    activation
+        What makes the mean expression non-negative: ``"softmax"`` gives shares of the library size, ``"softplus"``
+        multiples of a size factor, ``"relu"`` the paper's non-negative values.
+    zero_inflated
+        Whether to give zero-inflation logits too.
+    """
+
+    def __init__(
+        self,
+        n_input: int,
+        n_genes: int,
+        n_hidden: Sequence[int],
+        norm: Norm,
+        activation: Literal["softmax", "softplus", "relu"],
+        zero_inflated: bool,
+    ):
+        super().__init__()
+        self.activation = activation
+        self.hidden = _mlp(n_input, n_hidden, norm)
+        self.mean = nn.Linear(n_hidden[-1], n_genes)
+        self.dropout_logits = nn.Linear(n_hidden[-1], n_genes) if zero_inflated else None
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean expression and zero-inflation logits (or None), each ``(..., n_genes)``."""
+        # the hidden layers take two dimensions (batch norm), posterior samples come with three
+        h = self.hidden(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
+        out = self.mean(h)
+        if self.activation == "softmax":
+            mean = torch.softmax(out, dim=-1)
+        elif self.activation == "softplus":
+            mean = softplus(out)
+        else:
+            mean = torch.relu(out)
+        return mean, None if self.dropout_logits is None else self.dropout_logits(h)
+
+
+class Classifier(nn.Module):
+    """ACTINN (Ma and Pellegrini 2020): the logits of a cell's type; M - 100 - 50 - 25 - types with ReLU.
+
+    Parameters
+    ----------
+    n_genes
+        Genes.
+    n_types
+        Cell types.
+    n_hidden
+        Width of each hidden layer.
+    """
+
+    def __init__(self, n_genes: int, n_types: int, n_hidden: Sequence[int] = (100, 50, 25)):
+        super().__init__()
+        self.layers = nn.Sequential(_mlp(n_genes, n_hidden), nn.Linear(n_hidden[-1], n_types))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``(n_cells, n_types)`` of log-normalised cells ``(n_cells, n_genes)``."""
+        return self.layers(x)

@@ -1,0 +1,74 @@
+"""The labelled prior p(z | y)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+
+from activa.losses import regularisation
+
+
+class StandardPrior(nn.Module):
+    """p(z) = N(0, I) whatever the type: the paper's prior.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions.
+    """
+
+    def __init__(self, n_latent: int):
+        super().__init__()
+        self.n_latent = n_latent
+
+    def distribution(self, y: Tensor) -> Distribution:
+        """p(z) for each of the cells of types ``y``, shape ``(n_cells,)``."""
+        zero = torch.zeros(y.shape[0], self.n_latent, device=y.device)
+        return Independent(Normal(zero, torch.ones_like(zero)), 1)
+
+    def kl(self, mu: Tensor, log_var: Tensor, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
+        """KL divergence of the encodings from the prior, exact, ``(n_cells,)``."""
+        return regularisation(mu, log_var)
+
+
+class LabelledPrior(nn.Module):
+    """p(z | y): a mixture of Gaussians with diagonal covariance for each type, learnt with the model.
+
+    Parameters
+    ----------
+    n_types
+        Types, with one more where there are unlabelled cells.
+    n_latent
+        Latent dimensions.
+    n_components
+        Gaussians a type. With one, the KL divergence is exact; with more it is estimated at the latent drawn.
+    """
+
+    def __init__(self, n_types: int, n_latent: int, n_components: int):
+        super().__init__()
+        self.n_components = n_components
+        self.loc = nn.Parameter(torch.randn(n_types, n_components, n_latent) * (0.5 if n_components > 1 else 0.1))
+        self.log_scale = nn.Parameter(torch.zeros(n_types, n_components, n_latent))
+        self.logits = nn.Parameter(torch.zeros(n_types, n_components))
+
+    def distribution(self, y: Tensor, *, frozen: bool = False) -> Distribution:
+        """p(z | y) for each of the cells of types ``y``, shape ``(n_cells,)``; frozen, without a gradient to it."""
+        loc, log_scale, logits = (p.detach()[y] if frozen else p[y] for p in (self.loc, self.log_scale, self.logits))
+        components = Independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
+        return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
+
+    def kl(self, mu: Tensor, log_var: Tensor, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
+        """KL divergence of the encodings from the prior of their type, ``(n_cells,)``.
+
+        Exact with one component. With more, the one-sample estimate log q(z | x) - log p(z | y) at ``z``. Frozen, it
+        has no gradient to the prior.
+        """
+        if self.n_components == 1:
+            loc, log_scale = (p.detach()[y, 0] if frozen else p[y, 0] for p in (self.loc, self.log_scale))
+            # in units of the prior's scale the prior is N(0, I)
+            return regularisation((mu - loc) * (-log_scale).exp(), log_var - 2 * log_scale)
+        log_q = -0.5 * ((z - mu).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
+        return log_q - self.distribution(y, frozen=frozen).log_prob(z)

@@ -1,0 +1,305 @@
+"""The introspective training plan: a VAE's warm-up, then the game between encoder and generator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from scvi.module.base import LossOutput
+from scvi.train import TrainingPlan
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from activa import losses
+from activa.module import ACTIVAModule, CellDesign, log_likelihood, sample_cells_with_gradient
+
+Introspection = Literal["soft", "hinge", "none"]
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss was infinite or not a number, so that training stopped; the last good weights are kept."""
+
+
+class IntrospectivePlan(TrainingPlan):
+    r"""Train :class:`~activa.module.ACTIVAModule`.
+
+    For ``n_epochs_warmup`` epochs the module is trained as a variational autoencoder, with the classifier beside it.
+    Then encoder and generator play (paper, Eq. 4-5; w is ``introspection_weight`` and v ``classifier_weight``):
+
+    .. math::
+        L_E &= \alpha_1 \left\{ L_{REG}(z) + w \tfrac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+ \right\}
+               + \alpha_2 (L_{AE} + v L_{CT}) \\
+        L_G &= \alpha_1 w \tfrac{1}{2} \sum_{s \in \{r, g\}} L_{REG}(z_s) + \alpha_2 (L_{AE} + v L_{CT})
+
+    In the encoder's loss reconstructed and generated cells are constants; in the generator's they carry the gradient of
+    the critic's score into the generator. The soft form replaces the encoder's hinge by an exponential of the synthetic
+    cells' ELBO (:func:`activa.losses.soft_encoder`); of its generator's loss the term with weight 1e-8 is left out.
+    Where the prior is learnt, real cells' ``L_REG`` trains it; synthetic ones do not move it.
+
+    Parameters
+    ----------
+    module
+        The module.
+    max_epochs
+        Epochs in all, which the learning-rate schedule and the warm-up are reckoned from.
+    n_epochs_warmup
+        Epochs as a plain VAE; half of all by default.
+    introspection
+        ``"soft"`` (Soft-IntroVAE), ``"hinge"`` (the paper), or ``"none"``: a plain VAE all the way.
+    introspection_weight
+        w above; the paper's is 1.
+    classifier_weight
+        v above; the paper's is 1.
+    alpha_1, alpha_2
+        Weights of the regularising and of the reconstructing terms; the paper's are 1 and 0.5.
+    margin
+        m above in nats, or ``"kl"``: the mean ``L_REG`` of the last warm-up epoch (supplement G, strategy 1).
+    margin_per_cell
+        Whether the hinge is taken per cell (IntroVAE) or of the batch's mean (released code).
+    beta_rec, beta_neg
+        Weights within the soft form's exponential.
+    lr
+        Highest learning rate of encoder and generator.
+    lr_schedule
+        ``"one-cycle"`` rises to ``lr`` and falls to nothing; ``"constant"`` is the paper's.
+    lr_dispersion_factor
+        How many times faster the dispersion learns: at the common rate it is far from its optimum when the networks
+        have reached theirs, and generated cells are easily told from real ones.
+    lr_classifier
+        Learning rate of the classifier, multiplied by 0.95 every 1,000 steps (ACTINN).
+    betas, eps, weight_decay
+        Adam's.
+    n_epochs_kl_warmup
+        Epochs in which the weight of ``L_REG`` rises from 0 to 1; a tenth of all by default.
+    gradient_clip
+        Largest norm of a network's gradient; None for no clipping.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not in its range.
+    NonFiniteLossError
+        In training, if a loss is infinite or not a number. The weights of the last good epoch are put back.
+    """
+
+    module: ACTIVAModule
+
+    def __init__(
+        self,
+        module: ACTIVAModule,
+        *,
+        max_epochs: int,
+        n_epochs_warmup: int | None = None,
+        introspection: Introspection = "soft",
+        introspection_weight: float = 0.3,
+        classifier_weight: float = 0.0,
+        alpha_1: float = 1.0,
+        alpha_2: float = 1.0,
+        margin: float | Literal["kl"] = "kl",
+        margin_per_cell: bool = False,
+        beta_rec: float = 1.0,
+        beta_neg: float = 1.0,
+        lr: float = 3e-3,
+        lr_schedule: Literal["one-cycle", "constant"] = "one-cycle",
+        lr_dispersion_factor: float = 10.0,
+        lr_classifier: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        n_epochs_kl_warmup: int | None = None,
+        gradient_clip: float | None = 100.0,
+    ):
+        if introspection not in ("soft", "hinge", "none"):
+            raise ValueError(f"introspection must be 'soft', 'hinge' or 'none', got {introspection!r}.")
+        if lr_schedule not in ("one-cycle", "constant"):
+            raise ValueError(f"lr_schedule must be 'one-cycle' or 'constant', got {lr_schedule!r}.")
+        if isinstance(margin, str) and margin != "kl":
+            raise ValueError(f"margin must be a number of nats or 'kl', got {margin!r}.")
+        for name, value in {"lr": lr, "lr_classifier": lr_classifier, "lr_dispersion_factor": lr_dispersion_factor}.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}.")
+        if n_epochs_kl_warmup is None:
+            n_epochs_kl_warmup = max_epochs // 10
+        super().__init__(
+            module, lr=lr, eps=eps, weight_decay=weight_decay, n_epochs_kl_warmup=n_epochs_kl_warmup or None
+        )
+        self.automatic_optimization = False
+        self.max_epochs = max_epochs
+        self.n_epochs_warmup = max_epochs // 2 if n_epochs_warmup is None else n_epochs_warmup
+        self.introspection = introspection
+        self.introspection_weight, self.classifier_weight = introspection_weight, classifier_weight
+        self.alpha_1, self.alpha_2 = alpha_1, alpha_2
+        self.margin, self.margin_per_cell = margin, margin_per_cell
+        self.beta_rec, self.beta_neg = beta_rec, beta_neg
+        self.lr_schedule, self.lr_dispersion_factor, self.lr_classifier = lr_schedule, lr_dispersion_factor, lr_classifier
+        self.betas, self.gradient_clip = betas, gradient_clip
+        self._reg_sum, self._reg_cells = 0.0, 0
+
+    # parameters and optimizers
+
+    def _trainable(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Trainable parameters of the encoder, of the generating half, and of the classifier."""
+        m = self.module
+        generating = [*m.generator.parameters(), *m.prior.parameters(), *m.library.parameters(), m.px_r]
+        groups = (m.encoder.parameters(), generating, m.classifier.parameters())
+        encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
+        return encoder, generator, classifier
+
+    def configure_optimizers(self):
+        """Adam for the encoder, the generating half and the classifier, each with its schedule."""
+        encoder, generator, classifier = self._trainable()
+        fast = [p for p in generator if p is self.module.px_r]
+        slow = [p for p in generator if p is not self.module.px_r]
+        groups = (
+            [(encoder, self.lr)],
+            [(slow, self.lr), (fast, self.lr * self.lr_dispersion_factor)],
+            [(classifier, self.lr_classifier)],
+        )
+        optimizers, schedulers = [], []
+        for i, group in enumerate(groups):
+            # a frozen part has no parameters, which Adam refuses
+            filled = [{"params": params, "lr": lr} for params, lr in group if params]
+            if not filled:
+                continue
+            optimizer = torch.optim.Adam(
+                filled, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=True
+            )
+            optimizers.append(optimizer)
+            scheduler: torch.optim.lr_scheduler.LRScheduler
+            if i == 2:
+                scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1_000, gamma=0.95)
+            elif self.lr_schedule == "one-cycle":
+                n_steps = int(self.trainer.estimated_stepping_batches)
+                scheduler = torch.optim.lr_scheduler.OneCycleLR(
+                    optimizer, [g["lr"] for g in filled], total_steps=n_steps + 1, cycle_momentum=False
+                )
+            else:
+                scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+            schedulers.append({"scheduler": scheduler, "interval": "step"})
+        return optimizers, schedulers
+
+    # the steps
+
+    @property
+    def playing(self) -> bool:
+        """Whether the game is on."""
+        return self.introspection != "none" and self.current_epoch >= self.n_epochs_warmup
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int):
+        """One step: of the VAE and classifier in the warm-up, of the game after it."""
+        optimizers = self.optimizers()
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+        kl_weight = self.kl_weight
+        inference, _, output = self.forward(batch, loss_kwargs={"kl_weight": kl_weight})
+        self._check_finite(output.loss)
+        # L_REG and L_AE of the real cells
+        l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
+        elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * l_ae
+        if self.playing:
+            loss = self._play(batch, inference, output, elbo)
+        else:
+            self._reg_sum += float(l_reg.detach()) * output.n_obs_minibatch
+            self._reg_cells += output.n_obs_minibatch
+            # what the ELBO's weights do not touch: the library-size model and the classifier
+            loss = elbo + output.loss - (output.kl_local["kl_local"] * kl_weight).mean() - l_ae
+            self.manual_backward(loss)
+
+        for params in self._trainable():
+            if params and self.gradient_clip is not None:
+                clip_grad_norm_(params, self.gradient_clip)
+        for optimizer in optimizers:
+            optimizer.step()
+        for scheduler in self.lr_schedulers():
+            scheduler.step()
+
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, sync_dist=self.use_sync_dist)
+        self.compute_and_log_metrics(output, self.train_metrics, "train")
+        return {"loss": loss.detach()}
+
+    def _play(self, batch: dict[str, Tensor], inference: dict, output: LossOutput, elbo: Tensor) -> Tensor:
+        """Gradients of one step of the game; returns the encoder's loss."""
+        m = self.module
+        encoder, generator, _ = self._trainable()
+        design = m.design(batch)
+        z, log_library = inference["z"], m._get_generative_input(batch, inference)["library"]
+        with torch.no_grad():
+            z_g = m.sample_latent(design)
+            log_library_g = m.sample_log_library(z_g, design)
+
+        # r and g in one pass. Of z_r only the consistency term's gradient may reach the encoder.
+        consistent = self.classifier_weight > 0 and m.n_types > 1
+        z_r = z if consistent else z.detach()
+        design_s = CellDesign(*(None if part is None else torch.cat([part, part]) for part in design))
+        log_library_s = torch.cat([log_library, log_library_g])
+        x_s = sample_cells_with_gradient(m.decode(torch.cat([z_r, z_g]), log_library_s, design_s))
+        l_ct = torch.zeros((), device=x_s.device)
+        if consistent:
+            x = batch["X"]
+            logits = m.classify(torch.cat([x, x_s[: x.shape[0]]]))
+            l_ct = losses.classifier_consistency(logits[: x.shape[0]].detach(), logits[x.shape[0] :])
+        shared = elbo + self.alpha_2 * self.classifier_weight * l_ct
+
+        # L_G: the critic's score of cells that carry gradient into the generator
+        reg_s, _ = self._score(x_s, design_s)
+        introspective_g = losses.hinge_generator(reg_s.chunk(2))
+        library_nll = m.library_nll(z.detach(), log_library, design)
+        loss_g = self.alpha_1 * self.introspection_weight * introspective_g + shared + library_nll
+        self._check_finite(loss_g)
+        self.manual_backward(loss_g, inputs=generator, retain_graph=True)
+
+        # L_E: the same cells as constants
+        x_s = x_s.detach()
+        reg_s, z_s = self._score(x_s, design_s)
+        if self.introspection == "hinge":
+            introspective_e = losses.hinge_encoder(reg_s.chunk(2), m.margin, per_cell=self.margin_per_cell)
+        else:
+            ae_s = -log_likelihood(m.decode(z_s, log_library_s, design_s), x_s)
+            introspective_e = losses.soft_encoder(
+                ae_s.chunk(2), reg_s.chunk(2), scale=1 / m.n_input, beta_rec=self.beta_rec, beta_neg=self.beta_neg
+            )
+        loss_e = self.alpha_1 * self.introspection_weight * introspective_e + shared
+        self._check_finite(loss_e)
+        self.manual_backward(loss_e, inputs=encoder)
+
+        self.log_dict(
+            {"kl_reconstructed": reg_s.chunk(2)[0].mean(), "kl_generated": reg_s.chunk(2)[1].mean(),
+             "introspective_encoder": introspective_e.detach(), "introspective_generator": introspective_g.detach()},
+            on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
+        )  # fmt: skip
+        return loss_e
+
+    def _score(self, x_s: Tensor, design_s: CellDesign) -> tuple[Tensor, Tensor]:
+        """The critic's score L_REG of cells ``(n_cells,)``, and latents drawn from their encodings."""
+        mu, log_var = self.module.encode(x_s, design_s)
+        z_s = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
+        return self.module.prior.kl(mu, log_var, z_s, design_s.y.squeeze(-1).long(), frozen=True), z_s
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int):
+        """ELBO of the held-out cells."""
+        _, _, output = self.forward(batch)
+        self.log("validation_loss", output.loss, on_step=False, on_epoch=True, sync_dist=self.use_sync_dist)
+        self.compute_and_log_metrics(output, self.val_metrics, "validation")
+
+    # what holds between epochs
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the weights to fall back on, and set the margin when the game begins."""
+        self._good_weights = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+        if self.introspection == "hinge" and self.playing and not torch.isfinite(self.module.margin):
+            if isinstance(self.margin, str) and not self._reg_cells:
+                raise ValueError("margin='kl' takes the warm-up's L_REG: give n_epochs_warmup >= 1, or margin a number.")
+            margin = self._reg_sum / self._reg_cells if isinstance(self.margin, str) else self.margin
+            self.module.margin.fill_(margin)
+        self._reg_sum, self._reg_cells = 0.0, 0
+
+    def _check_finite(self, loss: Tensor) -> None:
+        if torch.isfinite(loss):
+            return
+        self.module.load_state_dict(self._good_weights)
+        raise NonFiniteLossError(
+            f"The loss was {float(loss)} in epoch {self.current_epoch + 1}. The weights are back to those that the epoch "
+            "began with. Look for extreme counts, or train with a smaller lr or gradient_clip in plan_kwargs."
+        )
