@@ -1,5 +1,23 @@
-"""Every private scvi-tools import, in one place."""
+"""Every private use of scvi-tools, in one place."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scvi import settings
 from scvi.module._constants import MODULE_KEYS
 
-__all__ = ["MODULE_KEYS"]
+__all__ = ["MODULE_KEYS", "split_seed"]
+
+
+@contextmanager
+def split_seed(seed: int) -> Iterator[None]:
+    """Have scvi-tools' data splitters split by this seed.
+
+    The public setter would seed every global generator too, and set an environment variable.
+    """
+    before = settings._seed
+    settings._seed = seed
+    try:
+        yield
+    finally:
+        settings._seed = before

@@ -24,6 +24,7 @@ from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 from activa._random import check_seed, seeded
 from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
+from activa.model._moments import gene_moments
 from activa.model._generation import GenerationMixin
 from activa.model._training import TrainingMixin
 from activa.module import ACTIVAModule
@@ -62,6 +63,9 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         Normalisation of the hidden layers.
     dropout_rate
         Dropout of the encoder's hidden layers.
+    input_dropout_rate
+        Share of genes hidden from the encoder in a training step. With few cells and many genes it keeps the encoder
+        from learning cells by heart.
     seed
         Of the initial weights; None for new ones each time. Global random state is left as it was.
 
@@ -88,14 +92,15 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         registry: dict | None = None,
         *,
         n_hidden: Sequence[int] = (256,),
-        n_latent: int = 32,
+        n_latent: int = 16,
         gene_likelihood: GeneLikelihood = "nb",
         dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
-        n_prior_components: int = 1,
+        n_prior_components: int = 8,
         condition_on_label: bool = True,
         norm: Norm = "layer",
-        dropout_rate: float = 0.0,
+        dropout_rate: float = 0.1,
+        input_dropout_rate: float = 0.5,
         seed: int | None = 0,
     ):
         super().__init__(adata, registry)
@@ -126,12 +131,13 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
                 condition_on_label=condition_on_label,
                 norm=norm,
                 dropout_rate=dropout_rate,
+                input_dropout_rate=input_dropout_rate,
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
             )
         if adata is not None:
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
-            self.module.library.standardise(torch.as_tensor(np.log(np.maximum(totals, 1e-8)), dtype=torch.float32))
+            self.module.start_from(*gene_moments(x, totals, gene_likelihood), torch.as_tensor(np.log(totals)).float())
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
             self.var_ = adata.var.copy()

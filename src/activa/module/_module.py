@@ -72,8 +72,9 @@ class ACTIVAModule(BaseModuleClass):
         Gaussians a type in the labelled prior.
     condition_on_label
         Whether the generator is given the type beside the latent.
-    norm, dropout_rate
-        Normalisation of the networks' hidden layers, and dropout of the encoder's.
+    norm, dropout_rate, input_dropout_rate
+        Normalisation of the networks' hidden layers, dropout of the encoder's, and share of genes hidden from it in a
+        training step.
     use_size_factor_key
         Whether l is a registered size factor instead of the cell's total count.
     """
@@ -90,15 +91,16 @@ class ACTIVAModule(BaseModuleClass):
         n_continuous_cov: int = 0,
         *,
         n_hidden: Sequence[int] = (256,),
-        n_latent: int = 32,
+        n_latent: int = 16,
         n_hidden_classifier: Sequence[int] = (100, 50, 25),
         gene_likelihood: GeneLikelihood = "nb",
         dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
-        n_prior_components: int = 1,
+        n_prior_components: int = 8,
         condition_on_label: bool = True,
         norm: Norm = "layer",
-        dropout_rate: float = 0.0,
+        dropout_rate: float = 0.1,
+        input_dropout_rate: float = 0.5,
         use_size_factor_key: bool = False,
     ):
         super().__init__()
@@ -113,7 +115,7 @@ class ACTIVAModule(BaseModuleClass):
         # one batch needs no input: a constant column would only repeat the bias
         n_covariates = (n_batch if n_batch > 1 else 0) + sum(self.n_cats_per_cov) + n_continuous_cov
         n_condition = n_labels if condition_on_label and n_labels > 1 else 0
-        self.encoder = Encoder(n_input + n_covariates, n_latent, n_hidden, norm, dropout_rate)
+        self.encoder = Encoder(n_input + n_covariates, n_latent, n_hidden, norm, dropout_rate, input_dropout_rate)
         activation: Literal["softmax", "softplus", "relu"] = "softmax"
         if gene_likelihood == "normal":
             activation = "relu"
@@ -137,6 +139,27 @@ class ACTIVAModule(BaseModuleClass):
         n_dispersion = {"gene": (), "gene-batch": (n_batch,), "gene-label": (n_labels,)}[dispersion]
         self.px_r = nn.Parameter(torch.zeros(n_input, *n_dispersion))
         self.register_buffer("margin", torch.tensor(math.nan))
+
+    def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
+        """Start from the cells' mean expression and dispersion, and standardise library sizes by theirs.
+
+        Parameters
+        ----------
+        gene_share
+            Each gene's share of all counts, or its mean under the normal likelihood, ``(n_genes,)``.
+        inverse_dispersion
+            Estimate of theta, or the standard deviation under the normal likelihood, ``(n_genes,)``.
+        log_library
+            Log library size of each cell, ``(n_cells,)``.
+        """
+        with torch.no_grad():
+            bias = self.generator.mean.bias
+            share = gene_share.clamp(min=1e-8)
+            # softplus and relu are the identity where it matters; softmax is undone by the logarithm
+            bias.copy_(share.log() if self.generator.activation == "softmax" else share)
+            r = inverse_dispersion.log()
+            self.px_r.copy_(r if self.px_r.dim() == 1 else r[:, None].expand_as(self.px_r))
+        self.library.standardise(log_library)
 
     # the parts, each a few lines
 

@@ -42,11 +42,22 @@ class Encoder(nn.Module):
         Normalisation of the hidden layers.
     dropout_rate
         Dropout of the hidden layers.
+    input_dropout_rate
+        Share of the inputs hidden in a training step. With few cells and many genes it keeps the encoder from learning
+        cells by heart.
     """
 
-    def __init__(self, n_input: int, n_latent: int, n_hidden: Sequence[int], norm: Norm, dropout_rate: float):
+    def __init__(
+        self,
+        n_input: int,
+        n_latent: int,
+        n_hidden: Sequence[int],
+        norm: Norm,
+        dropout_rate: float,
+        input_dropout_rate: float,
+    ):
         super().__init__()
-        self.hidden = _mlp(n_input, n_hidden, norm, dropout_rate)
+        self.hidden = nn.Sequential(nn.Dropout(input_dropout_rate), _mlp(n_input, n_hidden, norm, dropout_rate))
         self.mean = nn.Linear(n_hidden[-1], n_latent)
         self.log_var = nn.Linear(n_hidden[-1], n_latent)
 

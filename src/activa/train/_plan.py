@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from scvi import REGISTRY_KEYS
 from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import Tensor
@@ -62,9 +63,9 @@ class IntrospectivePlan(TrainingPlan):
         Highest learning rate of encoder and generator.
     lr_schedule
         ``"one-cycle"`` rises to ``lr`` and falls to nothing; ``"constant"`` is the paper's.
-    lr_dispersion_factor
-        How many times faster the dispersion learns: at the common rate it is far from its optimum when the networks
-        have reached theirs, and generated cells are easily told from real ones.
+    lr_fast_factor
+        How many times faster the dispersion and the prior learn: at the common rate they are far from their optimum when
+        the networks have reached theirs, and generated cells are easily told from real ones.
     lr_classifier
         Learning rate of the classifier, multiplied by 0.95 every 1,000 steps (ACTINN).
     betas, eps, weight_decay
@@ -99,9 +100,9 @@ class IntrospectivePlan(TrainingPlan):
         margin_per_cell: bool = False,
         beta_rec: float = 1.0,
         beta_neg: float = 1.0,
-        lr: float = 3e-3,
+        lr: float = 2e-3,
         lr_schedule: Literal["one-cycle", "constant"] = "one-cycle",
-        lr_dispersion_factor: float = 10.0,
+        lr_fast_factor: float = 10.0,
         lr_classifier: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -115,7 +116,7 @@ class IntrospectivePlan(TrainingPlan):
             raise ValueError(f"lr_schedule must be 'one-cycle' or 'constant', got {lr_schedule!r}.")
         if isinstance(margin, str) and margin != "kl":
             raise ValueError(f"margin must be a number of nats or 'kl', got {margin!r}.")
-        for name, value in {"lr": lr, "lr_classifier": lr_classifier, "lr_dispersion_factor": lr_dispersion_factor}.items():
+        for name, value in {"lr": lr, "lr_classifier": lr_classifier, "lr_fast_factor": lr_fast_factor}.items():
             if not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}.")
         if n_epochs_kl_warmup is None:
@@ -131,7 +132,7 @@ class IntrospectivePlan(TrainingPlan):
         self.alpha_1, self.alpha_2 = alpha_1, alpha_2
         self.margin, self.margin_per_cell = margin, margin_per_cell
         self.beta_rec, self.beta_neg = beta_rec, beta_neg
-        self.lr_schedule, self.lr_dispersion_factor, self.lr_classifier = lr_schedule, lr_dispersion_factor, lr_classifier
+        self.lr_schedule, self.lr_fast_factor, self.lr_classifier = lr_schedule, lr_fast_factor, lr_classifier
         self.betas, self.gradient_clip = betas, gradient_clip
         self._reg_sum, self._reg_cells = 0.0, 0
 
@@ -148,11 +149,12 @@ class IntrospectivePlan(TrainingPlan):
     def configure_optimizers(self):
         """Adam for the encoder, the generating half and the classifier, each with its schedule."""
         encoder, generator, classifier = self._trainable()
-        fast = [p for p in generator if p is self.module.px_r]
-        slow = [p for p in generator if p is not self.module.px_r]
+        quick = {id(p) for p in (self.module.px_r, *self.module.prior.parameters())}
+        fast = [p for p in generator if id(p) in quick]
+        slow = [p for p in generator if id(p) not in quick]
         groups = (
             [(encoder, self.lr)],
-            [(slow, self.lr), (fast, self.lr * self.lr_dispersion_factor)],
+            [(slow, self.lr), (fast, self.lr * self.lr_fast_factor)],
             [(classifier, self.lr_classifier)],
         )
         optimizers, schedulers = [], []
@@ -229,22 +231,22 @@ class IntrospectivePlan(TrainingPlan):
             z_g = m.sample_latent(design)
             log_library_g = m.sample_log_library(z_g, design)
 
-        # r and g in one pass. Of z_r only the consistency term's gradient may reach the encoder.
+        # Half of the cells are reconstructed and the other half's types generated, in one pass. Of z_r only the
+        # consistency term's gradient may reach the encoder.
         consistent = self.classifier_weight > 0 and m.n_types > 1
-        z_r = z if consistent else z.detach()
-        design_s = CellDesign(*(None if part is None else torch.cat([part, part]) for part in design))
-        log_library_s = torch.cat([log_library, log_library_g])
-        x_s = sample_cells_with_gradient(m.decode(torch.cat([z_r, z_g]), log_library_s, design_s))
+        n_r = (z.shape[0] + 1) // 2
+        z_r = z[:n_r] if consistent else z[:n_r].detach()
+        log_library_s = torch.cat([log_library[:n_r], log_library_g[n_r:]])
+        x_s = sample_cells_with_gradient(m.decode(torch.cat([z_r, z_g[n_r:]]), log_library_s, design))
         l_ct = torch.zeros((), device=x_s.device)
         if consistent:
-            x = batch["X"]
-            logits = m.classify(torch.cat([x, x_s[: x.shape[0]]]))
-            l_ct = losses.classifier_consistency(logits[: x.shape[0]].detach(), logits[x.shape[0] :])
+            logits = m.classify(torch.cat([batch[REGISTRY_KEYS.X_KEY][:n_r], x_s[:n_r]]))
+            l_ct = losses.classifier_consistency(logits[:n_r].detach(), logits[n_r:])
         shared = elbo + self.alpha_2 * self.classifier_weight * l_ct
 
         # L_G: the critic's score of cells that carry gradient into the generator
-        reg_s, _ = self._score(x_s, design_s)
-        introspective_g = losses.hinge_generator(reg_s.chunk(2))
+        reg_s, _ = self._score(x_s, design)
+        introspective_g = losses.hinge_generator(reg_s.split(n_r))
         library_nll = m.library_nll(z.detach(), log_library, design)
         loss_g = self.alpha_1 * self.introspection_weight * introspective_g + shared + library_nll
         self._check_finite(loss_g)
@@ -252,30 +254,30 @@ class IntrospectivePlan(TrainingPlan):
 
         # L_E: the same cells as constants
         x_s = x_s.detach()
-        reg_s, z_s = self._score(x_s, design_s)
+        reg_s, z_s = self._score(x_s, design)
         if self.introspection == "hinge":
-            introspective_e = losses.hinge_encoder(reg_s.chunk(2), m.margin, per_cell=self.margin_per_cell)
+            introspective_e = losses.hinge_encoder(reg_s.split(n_r), m.margin, per_cell=self.margin_per_cell)
         else:
-            ae_s = -log_likelihood(m.decode(z_s, log_library_s, design_s), x_s)
+            ae_s = -log_likelihood(m.decode(z_s, log_library_s, design), x_s)
             introspective_e = losses.soft_encoder(
-                ae_s.chunk(2), reg_s.chunk(2), scale=1 / m.n_input, beta_rec=self.beta_rec, beta_neg=self.beta_neg
+                ae_s.split(n_r), reg_s.split(n_r), scale=1 / m.n_input, beta_rec=self.beta_rec, beta_neg=self.beta_neg
             )
         loss_e = self.alpha_1 * self.introspection_weight * introspective_e + shared
         self._check_finite(loss_e)
         self.manual_backward(loss_e, inputs=encoder)
 
         self.log_dict(
-            {"kl_reconstructed": reg_s.chunk(2)[0].mean(), "kl_generated": reg_s.chunk(2)[1].mean(),
+            {"kl_reconstructed": reg_s[:n_r].mean().detach(), "kl_generated": reg_s.split(n_r)[-1].mean().detach(),
              "introspective_encoder": introspective_e.detach(), "introspective_generator": introspective_g.detach()},
             on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
         )  # fmt: skip
         return loss_e
 
-    def _score(self, x_s: Tensor, design_s: CellDesign) -> tuple[Tensor, Tensor]:
+    def _score(self, x_s: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
         """The critic's score L_REG of cells ``(n_cells,)``, and latents drawn from their encodings."""
-        mu, log_var = self.module.encode(x_s, design_s)
+        mu, log_var = self.module.encode(x_s, design)
         z_s = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
-        return self.module.prior.kl(mu, log_var, z_s, design_s.y.squeeze(-1).long(), frozen=True), z_s
+        return self.module.prior.kl(mu, log_var, z_s, design.y.squeeze(-1).long(), frozen=True), z_s
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int):
         """ELBO of the held-out cells."""

@@ -1,0 +1,25 @@
+"""One split for every method: train, test and floor cells, by type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+
+FRACTIONS = {"train": 0.6, "test": 0.2, "floor": 0.2}
+
+
+def split(path: Path, labels_key: str, seed: int) -> dict[str, ad.AnnData]:
+    """Read cells and split them 60/20/20 within each type; genes that no training cell has are dropped."""
+    adata = ad.read_h5ad(path)
+    rng = np.random.default_rng(seed)
+    part = np.empty(adata.n_obs, dtype=object)
+    for label in adata.obs[labels_key].unique():
+        cells = rng.permutation(np.flatnonzero(adata.obs[labels_key] == label))
+        cuts = np.round(np.cumsum(list(FRACTIONS.values()))[:-1] * len(cells)).astype(int)
+        for name, chosen in zip(FRACTIONS, np.split(cells, cuts), strict=True):
+            part[chosen] = name
+    parts = {name: adata[part == name] for name in FRACTIONS}
+    genes = np.asarray((parts["train"].X > 0).sum(axis=0)).ravel() > 0
+    return {name: cells[:, genes].copy() for name, cells in parts.items()}

@@ -1,0 +1,131 @@
+import warnings
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+
+TARGET_SUM = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """One set of cells, as the metrics need it."""
+
+    log_expression: csr_matrix
+    """log1p of counts scaled to 10,000 a cell, cells x genes."""
+    counts: csr_matrix | None
+    """None where only log-normalised values are known."""
+    labels: np.ndarray | None
+    """Types as strings, None without a labels_key."""
+
+    @property
+    def types(self) -> np.ndarray:
+        """The labels, for metrics that are computed only where there are some."""
+        if self.labels is None:
+            msg = "these cells were read without labels_key."
+            raise ValueError(msg)
+        return self.labels
+
+    def __len__(self) -> int:
+        return self.log_expression.shape[0]
+
+    def take(self, cells: np.ndarray) -> Self:
+        """The cells at these indices."""
+        return replace(
+            self,
+            log_expression=self.log_expression[cells],
+            counts=None if self.counts is None else self.counts[cells],
+            labels=None if self.labels is None else self.labels[cells],
+        )
+
+
+def log_normalise(counts: csr_matrix) -> csr_matrix:
+    """log1p of counts scaled to 10,000 a cell, as a copy; a cell without counts stays empty."""
+    adata = AnnData(counts.astype(np.float32))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Some cells have zero counts", category=UserWarning)
+        sc.pp.normalize_total(adata, target_sum=TARGET_SUM)
+    sc.pp.log1p(adata)
+    return csr_matrix(adata.X)
+
+
+def _check_values(name: str, values: csr_matrix, normalised: bool) -> None:
+    data = values.data
+    if not np.isfinite(data).all():
+        msg = f"{name} holds values that are not finite; remove or replace them."
+        raise ValueError(msg)
+    if (data < 0).any():
+        kind = "log-normalised values" if normalised else "counts"
+        msg = f"{name} holds negative values (smallest {data.min():.3g}), which {kind} cannot be; give unscaled data."
+        raise ValueError(msg)
+    whole = (data == np.rint(data)).all()
+    if not normalised and not whole:
+        msg = (
+            f"{name} holds values that are not whole ({data[data != np.rint(data)][0]:.3g}), so they are no counts. Give "
+            "the layer of the counts, or normalised=True if every set holds log1p of counts scaled to 10,000 a cell."
+        )
+        raise ValueError(msg)
+    if normalised and whole and values.nnz:
+        msg = f"{name} holds whole counts, but normalised=True: log-normalise all sets alike, or give counts for all."
+        raise ValueError(msg)
+
+
+def _check_labels(name: str, adata: AnnData, labels_key: str) -> None:
+    if labels_key not in adata.obs:
+        msg = f"labels_key {labels_key!r} is not in {name}.obs, which has {list(adata.obs.columns)}."
+        raise KeyError(msg)
+    if missing := int(adata.obs[labels_key].isna().sum()):
+        msg = f"{name}.obs[{labels_key!r}] is missing for {missing} of {adata.n_obs} cells; label or remove them."
+        raise ValueError(msg)
+
+
+def _check_genes(name: str, var_names: pd.Index, expected: pd.Index) -> None:
+    if not var_names.is_unique:
+        msg = f"{name}.var_names are not unique; make them so in every set alike."
+        raise ValueError(msg)
+    shared = len(var_names.intersection(expected))
+    if not shared == len(var_names) == len(expected):
+        msg = (
+            f"{name} must have the genes of real: by var_names {shared} are in both, of {len(var_names)} in {name} "
+            f"and {len(expected)} in real."
+        )
+        raise ValueError(msg)
+
+
+def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | None) -> None:
+    """Raise the error that :func:`~activa.metrics.evaluate` documents if a set lacks the types, layer or genes."""
+    expected = next(iter(sets.values())).var_names
+    for name, adata in sets.items():
+        if not isinstance(adata, AnnData):
+            msg = f"{name} must be an AnnData, found {type(adata).__name__}."
+            raise TypeError(msg)
+        if layer is not None and layer not in adata.layers:
+            msg = f"layer {layer!r} is not in {name}.layers, which has {list(adata.layers)}."
+            raise KeyError(msg)
+        if labels_key is not None:
+            _check_labels(name, adata, labels_key)
+        _check_genes(name, adata.var_names, expected)
+
+
+def read_cells(
+    sets: dict[str, AnnData], *, labels_key: str | None, layer: str | None, normalised: bool
+) -> dict[str, Cells]:
+    """Read checked sets, with the genes in the order of the first. Nothing in the sets is changed."""
+    expected = next(iter(sets.values())).var_names
+    values = {}
+    for name, adata in sets.items():
+        loaded = adata.to_memory() if adata.isbacked else adata
+        values[name] = csr_matrix(loaded.X if layer is None else loaded.layers[layer])
+        _check_values(name if layer is None else f"{name}.layers[{layer!r}]", values[name], normalised)
+
+    cells = {}
+    for name, adata in sets.items():
+        ordered = values[name][:, adata.var_names.get_indexer(expected)]
+        log_expression = ordered.astype(np.float32) if normalised else log_normalise(ordered)
+        labels = None if labels_key is None else np.asarray(adata.obs[labels_key], dtype=str)
+        cells[name] = Cells(log_expression, None if normalised else ordered, labels)
+    return cells

@@ -1,0 +1,47 @@
+"""Where training starts: each gene's mean and dispersion in the cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+_ROWS = 10_000  # read at a time, so that backed data are never whole in memory
+
+
+def gene_moments(x, library: np.ndarray, gene_likelihood: str) -> tuple[Tensor, Tensor]:
+    r"""Mean expression and dispersion of each gene, by the method of moments.
+
+    With :math:`\mu_{ig} = l_i p_g`, the inverse dispersion is :math:`\theta_g = \sum_i \mu_{ig}^2 /
+    \sum_i ((x_{ig} - \mu_{ig})^2 - \mu_{ig})`, held between 0.1 and 100. It takes differences between types for
+    dispersion, so that it is where training starts and not where it ends.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, sparse, dense or backed.
+    library
+        Library sizes l, ``(n_cells,)``.
+    gene_likelihood
+        For ``"normal"``: the genes' means and standard deviations instead.
+
+    Returns
+    -------
+    Share p (or mean) and inverse dispersion (or standard deviation) of each gene, each ``(n_genes,)``, float32.
+    """
+    first, second, weighted = (np.zeros(x.shape[1]) for _ in range(3))
+    for start in range(0, x.shape[0], _ROWS):
+        rows = csr_matrix(x[start : start + _ROWS], dtype=np.float64)
+        first += np.asarray(rows.sum(axis=0)).ravel()
+        second += np.asarray(rows.power(2).sum(axis=0)).ravel()
+        weighted += rows.T @ library[start : start + _ROWS]
+    if gene_likelihood == "normal":
+        mean = first / x.shape[0]
+        spread = np.sqrt(np.maximum(second / x.shape[0] - mean**2, 1e-4))
+        return torch.as_tensor(mean).float(), torch.as_tensor(spread).float()
+    share = first / library.sum()
+    squares = share**2 * (library**2).sum()
+    excess = second - 2 * share * weighted + squares - first
+    theta = np.clip(squares / np.maximum(excess, 1e-12), 0.1, 100.0)
+    return torch.as_tensor(share).float(), torch.as_tensor(theta).float()

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from activa.metrics._subsample import halves, subsample
+
+LABELS = np.repeat(["a", "b", "c", "d"], [50, 25, 8, 1])
+
+
+@pytest.mark.parametrize("size", [1, 7, 40, 83])
+def test_subsample_keeps_proportions_to_within_a_cell(size):
+    picked = subsample(len(LABELS), size, np.random.default_rng(0), LABELS)
+    assert len(np.unique(picked)) == size
+    for label in np.unique(LABELS):
+        expected = size * np.mean(LABELS == label)
+        assert abs((LABELS[picked] == label).sum() - expected) <= 1
+
+
+def test_subsample_draws_every_cell_equally_often():
+    rng = np.random.default_rng(0)
+    times = np.bincount(np.concatenate([subsample(84, 20, rng, LABELS) for _ in range(2000)]), minlength=84)
+    np.testing.assert_allclose(times / 2000, 20 / 84, atol=0.05)
+
+
+def test_subsample_takes_all_cells_where_there_are_no_more():
+    assert subsample(5, 9, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("labels", [None, LABELS])
+def test_halves_partition_the_cells(labels):
+    first, second = halves(len(LABELS), np.random.default_rng(0), labels)
+    assert sorted([*first, *second]) == list(range(len(LABELS)))
+    assert abs(len(first) - len(second)) <= 1
+
+
+def test_halves_split_each_type_evenly():
+    first, second = halves(len(LABELS), np.random.default_rng(0), LABELS)
+    for label in np.unique(LABELS):
+        assert abs((LABELS[first] == label).sum() - (LABELS[second] == label).sum()) <= 1
+
+
+def test_the_seed_decides():
+    draws = [subsample(100, 10, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert np.array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])

@@ -1,0 +1,97 @@
+import io
+
+import anndata as ad
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from activa.pl import umap
+
+
+def simulate(n_cells, seed, n_types):
+    profile = np.random.default_rng(1).gamma(0.5, size=(n_types, 60))
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n_cells) % n_types
+    adata = ad.AnnData(rng.poisson(3 * profile[labels]).astype(np.float32))
+    adata.obs["cell_type"] = [f"a rather long type name {label:02}" for label in labels]
+    return adata
+
+
+@pytest.fixture
+def sets():
+    return simulate(60, 0, 3), simulate(45, 1, 3)
+
+
+def shown_colours(ax):
+    """Colours of the cells in front."""
+    return {to_hex(colour) for colour in ax.collections[-1].get_facecolor()}
+
+
+def positions(figure):
+    return [np.asarray(c.get_offsets()) for ax in figure.axes for c in ax.collections]
+
+
+def test_panels_show_every_cell_with_the_other_set_behind(sets):
+    figure = umap(*sets, labels_key="cell_type")
+    assert isinstance(figure, Figure)
+    real, synthetic, both = figure.axes
+    assert [len(c.get_offsets()) for c in real.collections] == [45, 60]
+    assert [len(c.get_offsets()) for c in synthetic.collections] == [60, 45]
+    assert [len(c.get_offsets()) for c in both.collections] == [105]
+    assert shown_colours(real) == shown_colours(synthetic)
+    assert len(shown_colours(real)) == 3
+    assert len(shown_colours(both)) == 2
+
+
+def test_a_type_has_one_colour_even_if_one_set_lacks_it(sets):
+    real, synthetic = sets
+    all_types = umap(real, synthetic, labels_key="cell_type")
+    without_first = umap(real, synthetic[np.arange(45) % 3 != 0], labels_key="cell_type")
+    assert shown_colours(without_first.axes[1]) < shown_colours(all_types.axes[1])
+    assert shown_colours(without_first.axes[0]) == shown_colours(all_types.axes[0])
+
+
+def test_without_labels_panels_have_the_colours_of_the_origin(sets):
+    real, synthetic, both = umap(*sets).axes
+    assert shown_colours(real) | shown_colours(synthetic) == shown_colours(both)
+
+
+@pytest.mark.parametrize("n_types", [2, 20, 35])
+def test_legends_cover_nothing(n_types):
+    figure = umap(simulate(70, 0, n_types), simulate(70, 1, n_types), labels_key="cell_type")
+    figure.savefig(io.BytesIO(), dpi=50)
+    assert len({h.get_color() for h in figure.legends[0].legend_handles}) == n_types
+    legend, origins = figure.legends[0].get_window_extent(), figure.axes[2].get_legend().get_window_extent()
+    assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
+    for ax in figure.axes:
+        assert not ax.get_tightbbox(for_layout_only=True).overlaps(legend)
+        assert not ax.get_window_extent().overlaps(origins)
+        assert not ax.xaxis.label.get_window_extent().overlaps(origins)
+
+
+def test_the_seed_decides_and_nothing_else_changes(sets):
+    real, synthetic = sets
+    before, settings = (real.copy(), synthetic.copy()), dict(mpl.rcParams)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second, other = (positions(umap(real, synthetic, seed=seed)) for seed in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not np.array_equal(first[0], other[0])
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert dict(mpl.rcParams) == settings
+    for adata, copy in zip(sets, before, strict=True):
+        assert np.array_equal(adata.X, copy.X)
+        assert not adata.obsm
+        assert not adata.uns
+
+
+def test_bad_input_is_refused(sets):
+    real, synthetic = sets
+    with pytest.raises(KeyError, match="labels_key 'type' is not in real.obs"):
+        umap(real, synthetic, labels_key="type")
+    with pytest.raises(ValueError, match="synthetic must have the genes of real"):
+        umap(real, synthetic[:, :5])
+    with pytest.raises(ValueError, match="a UMAP needs at least 5"):
+        umap(real[:2], synthetic[:2])
