@@ -64,7 +64,10 @@ def scvi(train: ad.AnnData, test: ad.AnnData, labels_key: str, seed: int, max_ep
     from scipy.sparse import vstack
 
     prior = ad.AnnData(vstack(rows, format="csr"), var=train.var.copy())
-    return {"scVI, posterior": posterior, "scVI, prior": prior}, {"train": trained - start, "generate": generated - trained}
+    return {"scVI, posterior": posterior, "scVI, prior": prior}, {
+        "train": trained - start,
+        "generate": generated - trained,
+    }
 
 
 METHODS = {"activa": activa, "scvi": scvi}

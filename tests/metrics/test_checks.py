@@ -28,9 +28,9 @@ def test_bad_arrays_are_refused(metric, synthetic, message):
 def test_arrays_and_global_random_state_stay_as_they_were(metric):
     x, y = GOOD.copy(), GOOD + 1
     x.flags.writeable = y.flags.writeable = False
-    np.random.seed(7)  # noqa: NPY002
+    np.random.seed(7)
     metric(x, y)
-    after = np.random.random()  # noqa: NPY002
-    np.random.seed(7)  # noqa: NPY002
-    assert np.random.random() == after  # noqa: NPY002
+    after = np.random.random()
+    np.random.seed(7)
+    assert np.random.random() == after
     assert np.array_equal(x, GOOD)

@@ -96,10 +96,10 @@ def test_metrics_come_in_the_order_asked_for(real, synthetic):
 
 
 def test_the_seed_decides_and_global_random_state_is_left_alone(real, synthetic):
-    np.random.seed(7)  # noqa: NPY002
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(7)
+    before = np.random.get_state()[1].copy()
     tables = [evaluate_quickly(real, synthetic, seed=seed) for seed in (0, 0, 1)]
-    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], before)
     pd.testing.assert_frame_equal(tables[0], tables[1])
     assert (tables[0].value != tables[2].value).any()
 

@@ -75,11 +75,11 @@ def test_legends_cover_nothing(n_types):
 def test_the_seed_decides_and_nothing_else_changes(sets):
     real, synthetic = sets
     before, settings = (real.copy(), synthetic.copy()), dict(mpl.rcParams)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    state = np.random.get_state()[1].copy()
     first, second, other = (positions(umap(real, synthetic, seed=seed)) for seed in (0, 0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not np.array_equal(first[0], other[0])
-    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], state)
     assert dict(mpl.rcParams) == settings
     for adata, copy in zip(sets, before, strict=True):
         assert np.array_equal(adata.X, copy.X)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,27 +40,28 @@ def check_setup(
     if adata.n_obs == 0 or adata.n_vars == 0:
         raise ValueError(f"adata must have cells and genes, got {adata.n_obs} cells x {adata.n_vars} genes.")
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} is not in adata.layers, which has {sorted(adata.layers)}.")
-    for name, keys in {
+        raise KeyError(f"layer={layer!r} is not in adata.layers, which has {list(dict(adata.layers))}.")
+    covariates = {
         "categorical_covariate_keys": categorical_covariate_keys,
         "continuous_covariate_keys": continuous_covariate_keys,
-    }.items():
-        if isinstance(keys, str):
-            raise TypeError(f"{name} must be a list of obs columns, got the string {keys!r}: write [{keys!r}].")
+    }
+    for name, value in covariates.items():
+        if isinstance(value, str):
+            raise TypeError(f"{name} must be a list of obs columns, got the string {value!r}: write [{value!r}].")
     if unlabeled_category is not None and labels_key is None:
         raise ValueError(f"unlabeled_category={unlabeled_category!r} needs labels_key, the column that it is found in.")
 
-    categorical = {"labels_key": [labels_key], "batch_key": [batch_key]}
-    categorical["categorical_covariate_keys"] = list(categorical_covariate_keys or [])
-    numerical = {"size_factor_key": [size_factor_key], "continuous_covariate_keys": list(continuous_covariate_keys or [])}
-    for name, keys in {**categorical, **numerical}.items():
+    columns = {"labels_key": [labels_key], "batch_key": [batch_key], "size_factor_key": [size_factor_key]}
+    columns |= {name: list(value or []) for name, value in covariates.items()}
+    for name, keys in columns.items():
         for key in keys:
             if key is not None:
-                _check_column(adata, name, key, numerical=name in numerical)
+                numerical = name in ("size_factor_key", "continuous_covariate_keys")
+                _check_column(adata, name, key, numerical=numerical)
 
-    if size_factor_key is not None and not (adata.obs[size_factor_key] > 0).all():
+    if size_factor_key is not None and (np.asarray(adata.obs[size_factor_key]) <= 0).any():
         raise ValueError(f"size_factor_key={size_factor_key!r}: size factors must be positive.")
-    if labels_key is not None and (adata.obs[labels_key] == unlabeled_category).all():
+    if labels_key is not None and (np.asarray(adata.obs[labels_key]) == unlabeled_category).all():
         raise ValueError(
             f"labels_key={labels_key!r}: every cell is {unlabeled_category!r}, the unlabeled_category. Leave labels_key "
             "out to train without labels."
@@ -73,12 +75,14 @@ def _check_column(adata: AnnData, name: str, key: str, *, numerical: bool) -> No
     n_missing = int(column.isna().sum())
     if n_missing:
         hint = " or name a category for them and give it as unlabeled_category" if name == "labels_key" else ""
-        raise ValueError(f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave those cells out{hint}.")
-    if numerical and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(column.to_numpy(dtype=float)).all()):
+        raise ValueError(
+            f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave those cells out{hint}."
+        )
+    if numerical and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(np.asarray(column, dtype=float)).all()):
         raise ValueError(f"{name}={key!r} must hold finite numbers, got dtype {column.dtype}.")
 
 
-def check_values(x, *, layer: str | None, gene_likelihood: str) -> np.ndarray:
+def check_values(x: Any, *, layer: str | None, gene_likelihood: str) -> np.ndarray:
     """Check that the values are what the likelihood describes; gives each cell's total, ``(n_cells,)``, float64.
 
     Raises

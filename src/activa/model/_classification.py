@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,10 @@ from anndata import AnnData
 from scipy.sparse import issparse
 
 from activa.model._checks import check_genes, check_values
+from activa.model._registered import RegisteredMixin
 
 
-class ClassificationMixin:
+class ClassificationMixin(RegisteredMixin):
     """The ``predict`` method."""
 
     @torch.inference_mode()
@@ -65,15 +67,17 @@ class ClassificationMixin:
         layer = self._setup_arg("layer")
         if layer is not None and layer not in adata.layers:
             raise KeyError(f"adata has no layer {layer!r}, where the model was told that counts are.")
-        x = adata.X if layer is None else adata.layers[layer]
+        x: Any = adata.X if layer is None else adata.layers[layer]
         x = x if indices is None else x[np.asarray(indices)]
         check_values(x, layer=layer, gene_likelihood=self.module.gene_likelihood)
-        probabilities = np.concatenate([self._type_probabilities(x[i : i + batch_size]) for i in range(0, x.shape[0], batch_size)])
+        probabilities = np.concatenate(
+            [self._type_probabilities(x[i : i + batch_size]) for i in range(0, x.shape[0], batch_size)]
+        )
         if soft:
             names = adata.obs_names if indices is None else adata.obs_names[np.asarray(indices)]
             return pd.DataFrame(probabilities, index=names, columns=self.types)
         return self.types[probabilities.argmax(-1)]
 
-    def _type_probabilities(self, x) -> np.ndarray:
+    def _type_probabilities(self, x: Any) -> np.ndarray:
         dense = np.asarray(x.toarray() if issparse(x) else x, dtype=np.float32)
         return self.module.classify(torch.from_numpy(dense).to(self.device)).softmax(-1).cpu().numpy()

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from activa._random import check_seed, seeded
 from activa.model._plan_cells import CellPlan, categories_to_codes, per_cell, plan_design, plan_labels
+from activa.model._registered import RegisteredMixin
 from activa.module import CellDesign
 
 # Cells drawn from one random stream. Part of what a seed means: another number gives other cells.
@@ -23,7 +24,7 @@ _BLOCK = 256
 _MAX_ATTEMPTS = 50
 
 
-class GenerationMixin:
+class GenerationMixin(RegisteredMixin):
     """The ``generate``, ``generate_batches`` and ``augment`` methods."""
 
     def generate(
@@ -91,16 +92,17 @@ class GenerationMixin:
         --------
         >>> model.generate(labels={"CD34+": 500}, seed=0)
         """
-        chunks = self.generate_batches(
+        batches = self.generate_batches(
             n, labels=labels, labels_key=labels_key, batch=batch, library_size=library_size, covariates=covariates, z=z,
             expected=expected, min_confidence=min_confidence, batch_size=batch_size, seed=seed,
         )  # fmt: skip
-        chunks = list(chunks)
+        chunks = list(batches)
         if len(chunks) == 1:
             return chunks[0]
         layer, first = self._setup_arg("layer"), chunks[0]
         x = np.concatenate([c.X for c in chunks]) if expected else vstack([c.X for c in chunks], format="csr")
-        obs = pd.concat([c.obs for c in chunks])
+        tables: list[Any] = [c.obs for c in chunks]
+        obs: Any = pd.concat(tables)
         return self._as_anndata(x, obs.astype(first.obs.dtypes.to_dict()), layer, first.uns["activa"])
 
     def generate_batches(
@@ -184,7 +186,9 @@ class GenerationMixin:
         >>> more.obs["origin"].value_counts()
         """
         if self.adata is None:
-            raise ValueError("augment needs the real cells, and the model was loaded without data: load it with adata=.")
+            raise ValueError(
+                "augment needs the real cells, and the model was loaded without data: load it with adata=."
+            )
         synthetic = self.generate(n, **generate_kwargs)
         layer = self._setup_arg("layer")
         real = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
@@ -205,7 +209,16 @@ class GenerationMixin:
 
     # steps
 
-    def _plan_cells(self, n, labels, batch, library_size, covariates, z, rng: np.random.Generator) -> CellPlan:
+    def _plan_cells(
+        self,
+        n: int | None,
+        labels: Mapping[str, int] | Sequence[str] | str | None,
+        batch: Any,
+        library_size: Any,
+        covariates: Mapping[str, Any] | None,
+        z: Any,
+        rng: np.random.Generator,
+    ) -> CellPlan:
         table = self.design_[self.design_["label"] < len(self.types)]
         sizes = table.groupby("label")["n"].sum().reindex(range(len(self.types)), fill_value=0).to_numpy()
         label = plan_labels(n, labels, self.types, sizes, rng)
@@ -227,7 +240,9 @@ class GenerationMixin:
                     raise ValueError(f"covariates[{name!r}] must be finite numbers.")
                 given[name] = values.astype(float)
             else:
-                raise KeyError(f"covariates: {name!r} was not registered; registered are {[*categorical, *continuous]}.")
+                raise KeyError(
+                    f"covariates: {name!r} was not registered; registered are {[*categorical, *continuous]}."
+                )
         if library_size is not None:
             library_size = per_cell("library_size", library_size, len(label)).astype(float)
             if not (np.isfinite(library_size).all() and (library_size > 0).all()):
@@ -235,11 +250,13 @@ class GenerationMixin:
         if z is not None:
             z = np.asarray(z, dtype=np.float32)
             if z.shape != (len(label), self.module.n_latent) or not np.isfinite(z).all():
-                raise ValueError(f"z must be finite, of shape {(len(label), self.module.n_latent)}, got shape {z.shape}.")
+                raise ValueError(
+                    f"z must be finite, of shape {(len(label), self.module.n_latent)}, got shape {z.shape}."
+                )
         return CellPlan(label, plan_design(label, table, given, rng), library_size, z)
 
     @torch.inference_mode()
-    def _block(self, plan: CellPlan, block: int, seed: int, expected: bool, min_confidence: float | None):
+    def _block(self, plan: CellPlan, block: int, seed: int, expected: bool, min_confidence: float | None) -> Any:
         """One block of cells: CSR counts, or dense rates."""
         cells = np.arange(block * _BLOCK, min((block + 1) * _BLOCK, len(plan)))
         if min_confidence is None:
@@ -250,7 +267,7 @@ class GenerationMixin:
         for attempt in range(_MAX_ATTEMPTS):
             x = self._draw(plan, cells[waiting], False, seed, block, attempt)
             n_drawn += len(waiting)
-            probabilities = self._type_probabilities(x)
+            probabilities = self.module.classify(torch.from_numpy(x).to(self.device)).softmax(-1).cpu().numpy()
             asked = plan.label[cells[waiting]]
             sure = probabilities[np.arange(len(asked)), asked] >= min_confidence
             sure &= probabilities.argmax(-1) == asked
@@ -282,7 +299,9 @@ class GenerationMixin:
             if plan.library_size is None:
                 log_library = module.sample_log_library(z, design)
             else:
-                log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=device)[:, None]
+                log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=device)[
+                    :, None
+                ]
             px = module.decode(z, log_library, design)
             x = px.mean if expected else module.draw(px)
         return x.cpu().numpy()
@@ -290,16 +309,18 @@ class GenerationMixin:
     def _obs(self, plan: CellPlan, labels_key: str | None) -> pd.DataFrame:
         obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}" for i in range(len(plan))]))
         labels_key = labels_key or self._setup_arg("labels_key")
+        types: Any = list(self.types)
         if labels_key is not None:
-            obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=self.types)
+            obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=types)
         columns = [c for c in self.design_.columns if c not in ("label", "n")]
-        mappings = dict(self._field(REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {}))
+        mappings: dict[str, Any] = dict(self._field(REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {}))
         if self._setup_arg("batch_key") is not None:
             mappings["batch"] = self._field(REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]
         for name, values in zip(columns, plan.design.T, strict=True):
             key = self._setup_arg("batch_key") if name == "batch" else name
             if name in mappings:
-                obs[key] = pd.Categorical.from_codes(values.astype(int), categories=np.asarray(mappings[name]))
+                categories: Any = list(mappings[name])
+                obs[key] = pd.Categorical.from_codes(values.astype(int), categories=categories)
             elif name != "batch":
                 obs[key] = values
         return obs
@@ -312,6 +333,6 @@ class GenerationMixin:
         settings = {k: np.asarray(v) if isinstance(v, tuple) else v for k, v in settings.items()}
         return {"version": __version__, "seed": seed, "settings": settings}
 
-    def _as_anndata(self, x, obs: pd.DataFrame, layer: str | None, origin: dict[str, Any]) -> AnnData:
+    def _as_anndata(self, x: Any, obs: pd.DataFrame, layer: str | None, origin: dict[str, Any]) -> AnnData:
         uns = {"activa": {**origin, "settings": dict(origin["settings"])}} if origin else {}
         return AnnData(x, obs=obs.copy(), var=self.var_.copy(), layers={layer: x.copy()} if layer else None, uns=uns)

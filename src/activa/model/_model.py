@@ -24,8 +24,9 @@ from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 from activa._random import check_seed, seeded
 from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
-from activa.model._moments import gene_moments
 from activa.model._generation import GenerationMixin
+from activa.model._moments import gene_moments
+from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
 from activa.module import ACTIVAModule
 from activa.module._module import Dispersion, GeneLikelihood, Prior
@@ -108,7 +109,6 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             raise ValueError(f"gene_likelihood must be 'nb', 'zinb', 'poisson' or 'normal', got {gene_likelihood!r}.")
         n_hidden = tuple(n_hidden)
         seed = check_seed(seed)
-        totals = None
         if adata is not None:
             x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
             totals = check_values(x, layer=self._setup_arg("layer"), gene_likelihood=gene_likelihood)
@@ -140,7 +140,8 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             self.module.start_from(*gene_moments(x, totals, gene_likelihood), torch.as_tensor(np.log(totals)).float())
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
-            self.var_ = adata.var.copy()
+            genes: Any = adata.var
+            self.var_ = genes.copy()
         self._model_summary_string = (
             f"ACTIVA with {gene_likelihood} likelihood, {prior} prior, n_latent: {n_latent}, n_hidden: {n_hidden}, "
             f"{len(self.types)} types."
@@ -209,7 +210,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             unlabeled_category=unlabeled_category,
         )
         if kwargs.get("source_registry") is not None:
-            check_genes(adata, _trained_genes(kwargs["source_registry"]))
+            check_genes(adata, trained_genes(kwargs["source_registry"]))
         if unlabeled_category is None:
             labels = CategoricalObsField(REGISTRY_KEYS.LABELS_KEY, labels_key)
         else:
@@ -226,27 +227,6 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
         manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)
-
-    @property
-    def types(self) -> np.ndarray:
-        """The cell types that can be generated, in the order of their codes; one, ``"all"``, without labels."""
-        if self._setup_arg("labels_key") is None:
-            return np.array(["all"], dtype=object)
-        field = self._field(REGISTRY_KEYS.LABELS_KEY)
-        mapping = np.asarray(field["categorical_mapping"])
-        return mapping[mapping != field["unlabeled_category"]] if "unlabeled_category" in field else mapping
-
-    @property
-    def trained_genes(self) -> np.ndarray:
-        """Names of the genes, in the model's order."""
-        return _trained_genes(self.registry_)
-
-    def _field(self, key: str) -> dict:
-        """State registry of a field, whether there are data or only the registry; empty where nothing is registered."""
-        return self.registry_["field_registries"].get(key, {}).get("state_registry") or {}
-
-    def _setup_arg(self, name: str) -> Any:
-        return self.registry_["setup_args"][name]
 
     def _cell_design(self) -> pd.DataFrame:
         """Every combination of type, batch and covariates (codes and values) there is, and ``n``, its cells."""
@@ -266,7 +246,3 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         if adata is not None:
             check_genes(adata, self.trained_genes)
         return super()._validate_anndata(adata, copy_if_view)
-
-
-def _trained_genes(registry: dict) -> np.ndarray:
-    return np.asarray(registry["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]).astype(str)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
@@ -10,7 +12,7 @@ from torch import Tensor
 _ROWS = 10_000  # read at a time, so that backed data are never whole in memory
 
 
-def gene_moments(x, library: np.ndarray, gene_likelihood: str) -> tuple[Tensor, Tensor]:
+def gene_moments(x: Any, library: np.ndarray, gene_likelihood: str) -> tuple[Tensor, Tensor]:
     r"""Mean expression and dispersion of each gene, by the method of moments.
 
     With :math:`\mu_{ig} = l_i p_g`, the inverse dispersion is :math:`\theta_g = \sum_i \mu_{ig}^2 /

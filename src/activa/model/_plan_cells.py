@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def plan_design(
     return design
 
 
-def per_cell(name: str, values, n: int) -> np.ndarray:
+def per_cell(name: str, values: Any, n: int) -> np.ndarray:
     """One value for all cells, or one a cell, as an array of shape ``(n,)``."""
     array = np.asarray(values)
     if array.ndim == 0:
@@ -145,7 +146,7 @@ def _codes(labels: list, types: np.ndarray) -> np.ndarray:
     return categories_to_codes("labels", np.asarray(labels, dtype=object), types)
 
 
-def _check_count(name: str, value, least: int) -> None:
+def _check_count(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be a whole number of cells, got {value!r}.")
     if value < least:

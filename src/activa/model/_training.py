@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from typing import Any
 
 from scvi.dataloaders import DataSplitter
@@ -107,7 +108,13 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             callbacks.append(KeepResumePoint(checkpoint_dir))
         # a held-out ELBO every epoch would take a tenth of the time; the curve is as clear every tenth
         trainer_kwargs.setdefault("check_val_every_n_epoch", 1 if early_stopping else max(max_epochs // 20, 1))
-        with seeded(seed), split_seed(seed):
+        # losses are logged by epoch; the default asks for ten steps in each, which few cells do not have
+        trainer_kwargs.setdefault("log_every_n_steps", 1)
+        # a model that has been trained or loaded is in evaluation mode, which Lightning leaves as it is
+        self.module.train()
+        with seeded(seed), split_seed(seed), warnings.catch_warnings():
+            # Lightning 2.6 with PyTorch 2.15, of no concern to the user
+            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
             super().train(
                 max_epochs=max_epochs,
                 accelerator=accelerator,

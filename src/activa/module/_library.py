@@ -28,11 +28,12 @@ class LibrarySize(nn.Module):
 
     def __init__(self, n_input: int, n_hidden: int = 64, n_components: int = 3):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(n_input, n_hidden), nn.Tanh(), nn.Linear(n_hidden, 3 * n_components))
+        last = nn.Linear(n_hidden, 3 * n_components)
+        self.layers = nn.Sequential(nn.Linear(n_input, n_hidden), nn.Tanh(), last)
         with torch.no_grad():
-            self.layers[-1].weight.mul_(0.1)
+            last.weight.mul_(0.1)
             # the components start apart, else they stay one
-            self.layers[-1].bias[n_components : 2 * n_components] = torch.linspace(-1, 1, n_components)
+            last.bias[n_components : 2 * n_components] = torch.linspace(-1, 1, n_components)
         # log library sizes are standardised by these; they stay with the weights
         self.register_buffer("loc", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))

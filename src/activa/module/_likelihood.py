@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
 from torch import Tensor
-from torch.distributions import Distribution
+
+type CellDistribution = NegativeBinomial | ZeroInflatedNegativeBinomial | Poisson | Normal
 
 # above this mean number of clusters (see _sample_negative_binomial) the gamma-Poisson draw is cheaper
 _MAX_CLUSTERS = 8.0
 
 
-def log_likelihood(px: Distribution, x: Tensor) -> Tensor:
+def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
     r"""Log-likelihood of each cell, summed over genes, shape ``(n_cells,)``, nats.
 
     For the negative binomial this is ``px.log_prob(x).sum(-1)``, computed apart because that takes half of a training
@@ -37,12 +38,15 @@ def log_likelihood(px: Distribution, x: Tensor) -> Tensor:
     where = x.nonzero(as_tuple=True)
     x1, mu1, theta1 = x[where], mu[where], theta[where]
     counted = (
-        x1 * (mu1.log() - (theta1 + mu1).log()) + torch.lgamma(x1 + theta1) - torch.lgamma(theta1) - torch.lgamma(x1 + 1)
+        x1 * (mu1.log() - (theta1 + mu1).log())
+        + torch.lgamma(x1 + theta1)
+        - torch.lgamma(theta1)
+        - torch.lgamma(x1 + 1)
     )
     return log_p.index_put(where, counted, accumulate=True).sum(-1)
 
 
-def sample_cells(px: Distribution) -> Tensor:
+def sample_cells(px: CellDistribution) -> Tensor:
     """Draw cells, the shape of the distribution's parameters, without a gradient.
 
     Most genes of a cell are zero, and for the negative binomial one uniform number decides which, since the probability
@@ -101,7 +105,7 @@ def _invert_poisson(mean: Tensor, u: Tensor) -> Tensor:
     return count
 
 
-def sample_cells_with_gradient(px: Distribution) -> Tensor:
+def sample_cells_with_gradient(px: CellDistribution) -> Tensor:
     """Draw cells with a gradient to the distribution's means, for the critic to read, ``(n_cells, n_genes)``.
 
     The gradient of a count is that of its mean (straight through the draw); a Gaussian is reparameterised, and cut at

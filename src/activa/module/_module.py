@@ -12,12 +12,11 @@ from scvi import REGISTRY_KEYS
 from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.nn.functional import cross_entropy, one_hot
 
 from activa._compat import MODULE_KEYS
 from activa.module._library import LibrarySize
-from activa.module._likelihood import log_likelihood, sample_cells
+from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells
 from activa.module._networks import Classifier, Encoder, Generator, Norm
 from activa.module._prior import LabelledPrior, StandardPrior
 
@@ -138,7 +137,7 @@ class ACTIVAModule(BaseModuleClass):
         self.library = LibrarySize(n_latent + n_covariates + n_labels)
         n_dispersion = {"gene": (), "gene-batch": (n_batch,), "gene-label": (n_labels,)}[dispersion]
         self.px_r = nn.Parameter(torch.zeros(n_input, *n_dispersion))
-        self.register_buffer("margin", torch.tensor(math.nan))
+        self.register_buffer("margin", torch.tensor(math.inf))  # until it is set
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
         """Start from the cells' mean expression and dispersion, and standardise library sizes by theirs.
@@ -188,14 +187,14 @@ class ACTIVAModule(BaseModuleClass):
         x = x if self.gene_likelihood == "normal" else torch.log1p(x)
         return self.encoder(torch.cat([x, self._covariates(design)], dim=-1))
 
-    def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> Distribution:
+    def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
         inputs = [self._covariates(design)]
         if self.condition_on_label and self.n_labels > 1:
             inputs.append(self._one_hot_labels(design))
         joined = torch.cat(inputs, dim=-1)
         scale, dropout_logits = self.generator(torch.cat([z, joined.expand(*z.shape[:-1], -1)], dim=-1))
-        r = self.px_r
+        r: Tensor = self.px_r
         if self.dispersion == "gene-batch":
             r = r.T[design.batch_index.squeeze(-1).long()]
         elif self.dispersion == "gene-label":
@@ -376,7 +375,7 @@ class ACTIVAModule(BaseModuleClass):
 
     # generation
 
-    def draw(self, px: Distribution) -> Tensor:
+    def draw(self, px: CellDistribution) -> Tensor:
         """Sample cells; a Gaussian's values are cut at zero, as the values it is trained on are."""
         x = sample_cells(px)
         return x.clamp(min=0.0) if self.gene_likelihood == "normal" else x

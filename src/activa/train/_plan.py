@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from scvi import REGISTRY_KEYS
 from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
 from activa import losses
@@ -138,7 +139,7 @@ class IntrospectivePlan(TrainingPlan):
 
     # parameters and optimizers
 
-    def _trainable(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    def _trainable(self) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
         m = self.module
         generating = [*m.generator.parameters(), *m.prior.parameters(), *m.library.parameters(), m.px_r]
@@ -146,7 +147,7 @@ class IntrospectivePlan(TrainingPlan):
         encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
         return encoder, generator, classifier
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
         """Adam for the encoder, the generating half and the classifier, each with its schedule."""
         encoder, generator, classifier = self._trainable()
         quick = {id(p) for p in (self.module.px_r, *self.module.prior.parameters())}
@@ -187,7 +188,7 @@ class IntrospectivePlan(TrainingPlan):
         """Whether the game is on."""
         return self.introspection != "none" and self.current_epoch >= self.n_epochs_warmup
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int):
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """One step: of the VAE and classifier in the warm-up, of the game after it."""
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
@@ -250,7 +251,8 @@ class IntrospectivePlan(TrainingPlan):
         library_nll = m.library_nll(z.detach(), log_library, design)
         loss_g = self.alpha_1 * self.introspection_weight * introspective_g + shared + library_nll
         self._check_finite(loss_g)
-        self.manual_backward(loss_g, inputs=generator, retain_graph=True)
+        if generator:
+            self.manual_backward(loss_g, inputs=generator, retain_graph=True)
 
         # L_E: the same cells as constants
         x_s = x_s.detach()
@@ -264,7 +266,8 @@ class IntrospectivePlan(TrainingPlan):
             )
         loss_e = self.alpha_1 * self.introspection_weight * introspective_e + shared
         self._check_finite(loss_e)
-        self.manual_backward(loss_e, inputs=encoder)
+        if encoder:
+            self.manual_backward(loss_e, inputs=encoder)
 
         self.log_dict(
             {"kl_reconstructed": reg_s[:n_r].mean().detach(), "kl_generated": reg_s.split(n_r)[-1].mean().detach(),
@@ -279,7 +282,7 @@ class IntrospectivePlan(TrainingPlan):
         z_s = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
         return self.module.prior.kl(mu, log_var, z_s, design.y.squeeze(-1).long(), frozen=True), z_s
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int):
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """ELBO of the held-out cells."""
         _, _, output = self.forward(batch)
         self.log("validation_loss", output.loss, on_step=False, on_epoch=True, sync_dist=self.use_sync_dist)
@@ -292,7 +295,9 @@ class IntrospectivePlan(TrainingPlan):
         self._good_weights = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         if self.introspection == "hinge" and self.playing and not torch.isfinite(self.module.margin):
             if isinstance(self.margin, str) and not self._reg_cells:
-                raise ValueError("margin='kl' takes the warm-up's L_REG: give n_epochs_warmup >= 1, or margin a number.")
+                raise ValueError(
+                    "margin='kl' takes the warm-up's L_REG: give n_epochs_warmup >= 1, or margin a number."
+                )
             margin = self._reg_sum / self._reg_cells if isinstance(self.margin, str) else self.margin
             self.module.margin.fill_(margin)
         self._reg_sum, self._reg_cells = 0.0, 0
@@ -302,6 +307,6 @@ class IntrospectivePlan(TrainingPlan):
             return
         self.module.load_state_dict(self._good_weights)
         raise NonFiniteLossError(
-            f"The loss was {float(loss)} in epoch {self.current_epoch + 1}. The weights are back to those that the epoch "
+            f"The loss was {float(loss.detach())} in epoch {self.current_epoch + 1}. The weights are back to those that the epoch "
             "began with. Look for extreme counts, or train with a smaller lr or gradient_clip in plan_kwargs."
         )

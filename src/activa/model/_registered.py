@@ -1,0 +1,53 @@
+"""What the model's mixins share: the registry of the data, whether the data are there or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scvi import REGISTRY_KEYS
+
+from activa.module import ACTIVAModule
+
+
+def trained_genes(registry: dict[str, Any]) -> np.ndarray:
+    """Names of the genes in a registry, in its order."""
+    return np.asarray(registry["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]).astype(str)
+
+
+class RegisteredMixin:
+    """Types, genes and set-up arguments, read from the registry that is saved with the model."""
+
+    # set by scvi-tools' base class and by the model
+    adata: Any
+    adata_manager: Any
+    device: Any
+    registry_: dict[str, Any]
+    init_params_: dict[str, Any]
+    module: ACTIVAModule
+    design_: pd.DataFrame
+    var_: pd.DataFrame
+    _check_if_trained: Callable[..., None]
+
+    @property
+    def types(self) -> np.ndarray:
+        """The cell types that can be generated, in the order of their codes; one, ``"all"``, without labels."""
+        if self._setup_arg("labels_key") is None:
+            return np.array(["all"], dtype=object)
+        field = self._field(REGISTRY_KEYS.LABELS_KEY)
+        mapping = np.asarray(field["categorical_mapping"])
+        return mapping[mapping != field["unlabeled_category"]] if "unlabeled_category" in field else mapping
+
+    @property
+    def trained_genes(self) -> np.ndarray:
+        """Names of the genes, in the model's order."""
+        return trained_genes(self.registry_)
+
+    def _field(self, key: str) -> dict[str, Any]:
+        """State registry of a field; empty where nothing is registered."""
+        return self.registry_["field_registries"].get(key, {}).get("state_registry") or {}
+
+    def _setup_arg(self, name: str) -> Any:
+        return self.registry_["setup_args"][name]

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
+
+from activa.module import log_likelihood, sample_cells, sample_cells_with_gradient
+
+
+def test_log_likelihood_equals_scipys_and_its_gradient_scvis():
+    torch.manual_seed(0)
+    mu = (torch.rand(6, 30) * 5 + 0.01).requires_grad_()
+    theta = (torch.rand(30) * 3 + 0.05).requires_grad_()
+    x = torch.poisson(torch.rand(6, 30) * 4)
+    ours = log_likelihood(NegativeBinomial(mu=mu, theta=theta), x)
+    r, p = theta.detach().double().numpy(), (theta / (theta + mu)).detach().double().numpy()
+    np.testing.assert_allclose(ours.detach(), scipy.stats.nbinom.logpmf(x, r, p).sum(-1), rtol=1e-5)
+    theirs = NegativeBinomial(mu=mu, theta=theta).log_prob(x).sum(-1)
+    for a, b in zip(*(torch.autograd.grad(v.sum(), [mu, theta]) for v in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_log_likelihood_of_posterior_samples_has_their_shape():
+    mu, x = torch.rand(3, 4, 10) + 0.1, torch.poisson(torch.ones(4, 10))
+    found = log_likelihood(NegativeBinomial(mu=mu, theta=torch.ones(10)), x)
+    one = log_likelihood(NegativeBinomial(mu=mu[1], theta=torch.ones(10)), x)
+    assert found.shape == (3, 4)
+    torch.testing.assert_close(found[1], one)
+
+
+@pytest.mark.parametrize("mu, theta", [(0.05, 0.1), (0.8, 2.0), (1.0, 0.02), (6.0, 0.5), (5.0, 200.0), (60.0, 1.0)])
+def test_negative_binomial_draws_follow_the_distribution(mu, theta):
+    n = 40_000
+    torch.manual_seed(1)
+    px = NegativeBinomial(mu=torch.full((n, 1), mu), theta=torch.tensor([theta]))
+    draws = sample_cells(px).numpy().ravel()
+    assert (draws == np.round(draws)).all() and (draws >= 0).all()
+    exact = scipy.stats.nbinom(theta, theta / (theta + mu))
+    # bins with at least 20 expected, the tail in one
+    edges = range(int(exact.ppf(0.9999)) + 2)
+    observed, expected, o, e = [], [], 0.0, 0.0
+    for k in edges:
+        o, e = o + (draws == k).sum(), e + n * exact.pmf(k)
+        if e >= 20:
+            observed, expected, o, e = [*observed, o], [*expected, e], 0.0, 0.0
+    observed[-1] += n - sum(observed)
+    expected[-1] += n - sum(expected)
+    assert scipy.stats.chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_zero_inflation_adds_zeros():
+    torch.manual_seed(0)
+    mu, theta = torch.full((20_000, 1), 5.0), torch.tensor([2.0])
+    px = ZeroInflatedNegativeBinomial(mu=mu, theta=theta, zi_logits=torch.zeros(20_000, 1))
+    zero = scipy.stats.nbinom(2.0, 2 / 7).pmf(0)
+    assert float((sample_cells(px) == 0).float().mean()) == pytest.approx(0.5 + 0.5 * zero, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: NegativeBinomial(mu=m, theta=torch.ones(5)),
+        lambda m: ZeroInflatedNegativeBinomial(mu=m, theta=torch.ones(5), zi_logits=torch.zeros_like(m)),
+        lambda m: Poisson(rate=m),
+        lambda m: Normal(m, torch.ones_like(m)),
+    ],
+)
+def test_sampled_cells_carry_a_gradient_to_their_means(make):
+    torch.manual_seed(0)
+    mean = torch.full((50, 5), 3.0, requires_grad=True)
+    x = sample_cells_with_gradient(make(mean))
+    assert (x >= 0).all()
+    x.sum().backward()
+    assert (mean.grad >= 0).all() and mean.grad.sum() > 100

@@ -1,0 +1,89 @@
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from activa.module import LabelledPrior, LibrarySize, StandardPrior
+
+
+@pytest.fixture
+def encoding():
+    torch.manual_seed(0)
+    mu, log_var = torch.randn(8, 3), torch.randn(8, 3) * 0.3
+    return mu, log_var, torch.arange(8) % 2
+
+
+def make_prior(n_components: int) -> LabelledPrior:
+    torch.manual_seed(1)
+    prior = LabelledPrior(2, 3, n_components)
+    with torch.no_grad():
+        for p in prior.parameters():
+            p.add_(torch.randn_like(p) * 0.3)
+    return prior
+
+
+def test_one_component_gives_the_exact_kl(encoding):
+    mu, log_var, y = encoding
+    prior = make_prior(1)
+    q = Normal(mu, (log_var / 2).exp())
+    expected = kl_divergence(q, Normal(prior.loc[y, 0], prior.log_scale[y, 0].exp())).sum(-1)
+    torch.testing.assert_close(prior.kl(mu, log_var, mu, y), expected)
+
+
+def test_more_components_estimate_the_kl(encoding):
+    mu, log_var, y = encoding
+    prior = make_prior(3)
+    q = Normal(mu, (log_var / 2).exp())
+    z = q.sample((40_000,))
+    # the mixture's density, written out
+    log_p = torch.logsumexp(
+        prior.logits[y].log_softmax(-1)
+        + Normal(prior.loc[y], prior.log_scale[y].exp()).log_prob(z[..., None, :]).sum(-1),
+        dim=-1,
+    )
+    expected = (q.log_prob(z).sum(-1) - log_p).mean(0)
+    estimate = torch.stack([prior.kl(mu, log_var, q.sample(), y) for _ in range(3_000)]).mean(0)
+    torch.testing.assert_close(estimate, expected, atol=0.15, rtol=0.05)
+
+
+def test_standard_prior_is_the_standard_normal(encoding):
+    mu, log_var, y = encoding
+    prior = StandardPrior(3)
+    expected = kl_divergence(Normal(mu, (log_var / 2).exp()), Normal(torch.zeros(()), torch.ones(()))).sum(-1)
+    torch.testing.assert_close(prior.kl(mu, log_var, mu, y), expected)
+    assert prior.distribution(y).sample().shape == (8, 3)
+
+
+@pytest.mark.parametrize("n_components", [1, 3])
+def test_a_frozen_prior_gets_no_gradient(encoding, n_components):
+    mu, log_var, y = encoding
+    prior = make_prior(n_components)
+    mu = mu.requires_grad_()
+    prior.kl(mu, log_var, mu, y, frozen=True).sum().backward()
+    assert mu.grad.any() and all(p.grad is None for p in prior.parameters())
+    prior.kl(mu, log_var, mu, y).sum().backward()
+    assert prior.loc.grad.any()
+
+
+def test_types_differ():
+    prior = make_prior(2)
+    with torch.no_grad():
+        prior.loc[1] += 20
+    z = prior.distribution(torch.tensor([0, 1]).repeat(500)).sample()
+    assert z[1::2].mean() - z[::2].mean() > 15
+
+
+def test_library_sizes_follow_the_state():
+    torch.manual_seed(0)
+    z = torch.randn(2_000, 1)
+    log_library = 7 + 0.5 * z.squeeze(-1) + 0.1 * torch.randn(2_000)
+    library = LibrarySize(1)
+    library.standardise(log_library)
+    optimizer = torch.optim.Adam(library.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        library.nll(z, log_library).mean().backward()
+        optimizer.step()
+    drawn = library.sample(z)
+    assert drawn.mean().item() == pytest.approx(7, abs=0.05)
+    assert torch.corrcoef(torch.stack([drawn, z.squeeze(-1)]))[0, 1] > 0.95
+    assert (drawn - 7 - 0.5 * z.squeeze(-1)).std().item() == pytest.approx(0.1, abs=0.05)
