@@ -103,7 +103,7 @@ class GenerationMixin(RegisteredMixin):
         x = np.concatenate([c.X for c in chunks]) if expected else vstack([c.X for c in chunks], format="csr")
         tables: list[Any] = [c.obs for c in chunks]
         obs: Any = pd.concat(tables)
-        return self._as_anndata(x, obs.astype(first.obs.dtypes.to_dict()), layer, first.uns["activa"])
+        return self._as_anndata(x, obs.astype(dict(first.obs.dtypes)), layer, first.uns["activa"])
 
     def generate_batches(
         self,
