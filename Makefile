@@ -7,7 +7,7 @@ ARGS ?=
 
 # no window is opened by a plot
 export MPLBACKEND := Agg
-# idle OpenMP threads sleep: spinning ones made training 12 times slower beside other processes on 2 cores
+# idle OpenMP threads sleep: spinning ones take the cores from other processes, and from each other
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help

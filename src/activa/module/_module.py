@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from activa._compat import MODULE_KEYS
+from activa.module._design import CellDesign
 from activa.module._library import LibrarySize
 from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells
 from activa.module._networks import Classifier, Encoder, Generator, Norm
@@ -23,19 +24,6 @@ from activa.module._prior import LabelledPrior, StandardPrior
 GeneLikelihood = Literal["nb", "zinb", "poisson", "normal"]
 Dispersion = Literal["gene", "gene-batch", "gene-label"]
 Prior = Literal["labelled", "standard"]
-
-
-class CellDesign(NamedTuple):
-    """What is known of a cell besides its counts: tensors with one row a cell."""
-
-    y: Tensor
-    """Type code, ``(n_cells, 1)``."""
-    batch_index: Tensor
-    """Batch code, ``(n_cells, 1)``."""
-    cat_covs: Tensor | None = None
-    """Codes of the categorical covariates, ``(n_cells, n_covariates)``."""
-    cont_covs: Tensor | None = None
-    """Continuous covariates, ``(n_cells, n_covariates)``."""
 
 
 class ACTIVAModule(BaseModuleClass):

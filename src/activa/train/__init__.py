@@ -1,6 +1,7 @@
 """The introspective training plan and what runs it."""
 
-from ._plan import Introspection, IntrospectivePlan, NonFiniteLossError
+from ._game import Introspection, NonFiniteLossError
+from ._plan import IntrospectivePlan
 from ._runner import InterruptibleTrainRunner, KeepResumePoint
 
 __all__ = ["InterruptibleTrainRunner", "Introspection", "IntrospectivePlan", "KeepResumePoint", "NonFiniteLossError"]

@@ -5,24 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from scvi import REGISTRY_KEYS
-from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
-from activa import losses
-from activa.module import ACTIVAModule, CellDesign, log_likelihood, sample_cells_with_gradient
-
-Introspection = Literal["soft", "hinge", "none"]
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss was infinite or not a number, so that training stopped; the last good weights are kept."""
+from activa.module import ACTIVAModule
+from activa.train._game import Game, Introspection, NonFiniteLossError
+from activa.train._optimizers import make_optimizers
 
 
-class IntrospectivePlan(TrainingPlan):
+class IntrospectivePlan(Game, TrainingPlan):
     r"""Train :class:`~activa.module.ACTIVAModule`.
 
     For ``n_epochs_warmup`` epochs the module is trained as a variational autoencoder, with the classifier beside it.
@@ -153,33 +146,17 @@ class IntrospectivePlan(TrainingPlan):
         quick = {id(p) for p in (self.module.px_r, *self.module.prior.parameters())}
         fast = [p for p in generator if id(p) in quick]
         slow = [p for p in generator if id(p) not in quick]
-        groups = (
-            [(encoder, self.lr)],
-            [(slow, self.lr), (fast, self.lr * self.lr_fast_factor)],
-            [(classifier, self.lr_classifier)],
+        adam = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
+        n_steps = int(self.trainer.estimated_stepping_batches) if self.lr_schedule == "one-cycle" else None
+        return make_optimizers(
+            [
+                [(encoder, self.lr)],
+                [(slow, self.lr), (fast, self.lr * self.lr_fast_factor)],
+            ],
+            (classifier, self.lr_classifier),
+            n_steps=n_steps,
+            adam=adam,
         )
-        optimizers, schedulers = [], []
-        for i, group in enumerate(groups):
-            # a frozen part has no parameters, which Adam refuses
-            filled = [{"params": params, "lr": lr} for params, lr in group if params]
-            if not filled:
-                continue
-            optimizer = torch.optim.Adam(
-                filled, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=True
-            )
-            optimizers.append(optimizer)
-            scheduler: torch.optim.lr_scheduler.LRScheduler
-            if i == 2:
-                scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1_000, gamma=0.95)
-            elif self.lr_schedule == "one-cycle":
-                n_steps = int(self.trainer.estimated_stepping_batches)
-                scheduler = torch.optim.lr_scheduler.OneCycleLR(
-                    optimizer, [g["lr"] for g in filled], total_steps=n_steps + 1, cycle_momentum=False
-                )
-            else:
-                scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-            schedulers.append({"scheduler": scheduler, "interval": "step"})
-        return optimizers, schedulers
 
     # the steps
 
@@ -221,66 +198,6 @@ class IntrospectivePlan(TrainingPlan):
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, sync_dist=self.use_sync_dist)
         self.compute_and_log_metrics(output, self.train_metrics, "train")
         return {"loss": loss.detach()}
-
-    def _play(self, batch: dict[str, Tensor], inference: dict, output: LossOutput, elbo: Tensor) -> Tensor:
-        """Gradients of one step of the game; returns the encoder's loss."""
-        m = self.module
-        encoder, generator, _ = self._trainable()
-        design = m.design(batch)
-        z, log_library = inference["z"], m._get_generative_input(batch, inference)["library"]
-        with torch.no_grad():
-            z_g = m.sample_latent(design)
-            log_library_g = m.sample_log_library(z_g, design)
-
-        # Half of the cells are reconstructed and the other half's types generated, in one pass. Of z_r only the
-        # consistency term's gradient may reach the encoder.
-        consistent = self.classifier_weight > 0 and m.n_types > 1
-        n_r = (z.shape[0] + 1) // 2
-        z_r = z[:n_r] if consistent else z[:n_r].detach()
-        log_library_s = torch.cat([log_library[:n_r], log_library_g[n_r:]])
-        x_s = sample_cells_with_gradient(m.decode(torch.cat([z_r, z_g[n_r:]]), log_library_s, design))
-        l_ct = torch.zeros((), device=x_s.device)
-        if consistent:
-            logits = m.classify(torch.cat([batch[REGISTRY_KEYS.X_KEY][:n_r], x_s[:n_r]]))
-            l_ct = losses.classifier_consistency(logits[:n_r].detach(), logits[n_r:])
-        shared = elbo + self.alpha_2 * self.classifier_weight * l_ct
-
-        # L_G: the critic's score of cells that carry gradient into the generator
-        reg_s, _ = self._score(x_s, design)
-        introspective_g = losses.hinge_generator(reg_s.split(n_r))
-        library_nll = m.library_nll(z.detach(), log_library, design)
-        loss_g = self.alpha_1 * self.introspection_weight * introspective_g + shared + library_nll
-        self._check_finite(loss_g)
-        if generator:
-            self.manual_backward(loss_g, inputs=generator, retain_graph=True)
-
-        # L_E: the same cells as constants
-        x_s = x_s.detach()
-        reg_s, z_s = self._score(x_s, design)
-        if self.introspection == "hinge":
-            introspective_e = losses.hinge_encoder(reg_s.split(n_r), m.margin, per_cell=self.margin_per_cell)
-        else:
-            ae_s = -log_likelihood(m.decode(z_s, log_library_s, design), x_s)
-            introspective_e = losses.soft_encoder(
-                ae_s.split(n_r), reg_s.split(n_r), scale=1 / m.n_input, beta_rec=self.beta_rec, beta_neg=self.beta_neg
-            )
-        loss_e = self.alpha_1 * self.introspection_weight * introspective_e + shared
-        self._check_finite(loss_e)
-        if encoder:
-            self.manual_backward(loss_e, inputs=encoder)
-
-        self.log_dict(
-            {"kl_reconstructed": reg_s[:n_r].mean().detach(), "kl_generated": reg_s.split(n_r)[-1].mean().detach(),
-             "introspective_encoder": introspective_e.detach(), "introspective_generator": introspective_g.detach()},
-            on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
-        )  # fmt: skip
-        return loss_e
-
-    def _score(self, x_s: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
-        """The critic's score L_REG of cells ``(n_cells,)``, and latents drawn from their encodings."""
-        mu, log_var = self.module.encode(x_s, design)
-        z_s = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
-        return self.module.prior.kl(mu, log_var, z_s, design.y.squeeze(-1).long(), frozen=True), z_s
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """ELBO of the held-out cells."""

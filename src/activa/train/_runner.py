@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 from scvi.train import TrainRunner
 
-from activa.train._plan import NonFiniteLossError
+from activa.train._game import NonFiniteLossError
 
 
 class InterruptibleTrainRunner(TrainRunner):

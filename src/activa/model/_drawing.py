@@ -1,0 +1,154 @@
+"""Drawing the cells that are asked for: plan, blocks with a random stream each, AnnData."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+from scvi import REGISTRY_KEYS
+
+from activa._random import seeded
+from activa.model._plan_cells import CellPlan, categories_to_codes, per_cell, plan_design, plan_labels
+from activa.model._registered import RegisteredMixin
+from activa.module import CellDesign
+
+# Cells drawn from one random stream. Part of what a seed means: another number gives other cells.
+BLOCK = 256
+_MAX_ATTEMPTS = 50
+
+
+class DrawingMixin(RegisteredMixin):
+    """The steps of generation."""
+
+    def _plan_cells(
+        self,
+        n: int | None,
+        labels: Mapping[str, int] | Sequence[str] | str | None,
+        batch: Any,
+        library_size: Any,
+        covariates: Mapping[str, Any] | None,
+        z: Any,
+        rng: np.random.Generator,
+    ) -> CellPlan:
+        table = self.design_[self.design_["label"] < len(self.types)]
+        sizes = table.groupby("label")["n"].sum().reindex(range(len(self.types)), fill_value=0).to_numpy()
+        label = plan_labels(n, labels, self.types, sizes, rng)
+        empty = np.unique(label[sizes[label] == 0])
+        if empty.size:
+            raise KeyError(f"labels: {list(self.types[empty])} have no cell in training.")
+        given = {}
+        if batch is not None:
+            mapping = np.asarray(self._field(REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"])
+            given["batch"] = categories_to_codes("batch", per_cell("batch", batch, len(label)), mapping)
+        categorical = self._field(REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {})
+        continuous = list(self._field(REGISTRY_KEYS.CONT_COVS_KEY).get("columns", []))
+        for name, values in (covariates or {}).items():
+            values = per_cell(f"covariates[{name!r}]", values, len(label))
+            if name in categorical:
+                given[name] = categories_to_codes(f"covariates[{name!r}]", values, categorical[name])
+            elif name in continuous:
+                if not np.isfinite(values.astype(float)).all():
+                    raise ValueError(f"covariates[{name!r}] must be finite numbers.")
+                given[name] = values.astype(float)
+            else:
+                raise KeyError(
+                    f"covariates: {name!r} was not registered; registered are {[*categorical, *continuous]}."
+                )
+        if library_size is not None:
+            library_size = per_cell("library_size", library_size, len(label)).astype(float)
+            if not (np.isfinite(library_size).all() and (library_size > 0).all()):
+                raise ValueError("library_size must be positive and finite.")
+        if z is not None:
+            z = np.asarray(z, dtype=np.float32)
+            if z.shape != (len(label), self.module.n_latent) or not np.isfinite(z).all():
+                raise ValueError(
+                    f"z must be finite, of shape {(len(label), self.module.n_latent)}, got shape {z.shape}."
+                )
+        return CellPlan(label, plan_design(label, table, given, rng), library_size, z)
+
+    @torch.inference_mode()
+    def _block(self, plan: CellPlan, block: int, seed: int, expected: bool, min_confidence: float | None) -> Any:
+        """One block of cells: CSR counts, or dense rates."""
+        cells = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(plan)))
+        if min_confidence is None:
+            x = self._draw(plan, cells, expected, seed, block, 0)
+            return x if expected else csr_matrix(x)
+        kept: np.ndarray = np.empty((len(cells), self.module.n_input), dtype=np.float32)
+        waiting, n_drawn = np.arange(len(cells)), 0
+        for attempt in range(_MAX_ATTEMPTS):
+            x = self._draw(plan, cells[waiting], False, seed, block, attempt)
+            n_drawn += len(waiting)
+            probabilities = self.module.classify(torch.from_numpy(x).to(self.device)).softmax(-1).cpu().numpy()
+            asked = plan.label[cells[waiting]]
+            sure = probabilities[np.arange(len(asked)), asked] >= min_confidence
+            sure &= probabilities.argmax(-1) == asked
+            kept[waiting[sure]] = x[sure]
+            waiting = waiting[~sure]
+            if not len(waiting):
+                return csr_matrix(kept)
+        types = sorted({str(t) for t in self.types[plan.label[cells[waiting]]]})
+        raise RuntimeError(
+            f"min_confidence={min_confidence} was met by {len(cells) - len(waiting)} of {n_drawn} cells drawn "
+            f"({(len(cells) - len(waiting)) / n_drawn:.1%}); given up on {len(waiting)} cells of {types} after "
+            f"{_MAX_ATTEMPTS} draws each. Lower min_confidence, or leave these types out."
+        )
+
+    def _draw(self, plan: CellPlan, cells: np.ndarray, expected: bool, *seed: int) -> np.ndarray:
+        """Counts or rates of some of the planned cells, dense float32."""
+        module, device = self.module, self.device
+        n_categorical = len(module.n_cats_per_cov)
+        values = torch.as_tensor(plan.design[cells], dtype=torch.float32, device=device)
+        design = CellDesign(
+            y=torch.as_tensor(plan.label[cells], device=device)[:, None],
+            batch_index=values[:, :1].long(),
+            cat_covs=values[:, 1 : 1 + n_categorical].long() if n_categorical else None,
+            cont_covs=values[:, 1 + n_categorical :] if values.shape[1] > 1 + n_categorical else None,
+        )
+        module.eval()
+        with seeded(*seed):
+            z = module.sample_latent(design) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
+            if plan.library_size is None:
+                log_library = module.sample_log_library(z, design)
+            else:
+                log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=device)[
+                    :, None
+                ]
+            px = module.decode(z, log_library, design)
+            x = px.mean if expected else module.draw(px)
+        return x.cpu().numpy()
+
+    def _obs(self, plan: CellPlan, labels_key: str | None) -> pd.DataFrame:
+        obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}" for i in range(len(plan))]))
+        labels_key = labels_key or self._setup_arg("labels_key")
+        types: Any = list(self.types)
+        if labels_key is not None:
+            obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=types)
+        columns = [c for c in self.design_.columns if c not in ("label", "n")]
+        mappings: dict[str, Any] = dict(self._field(REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {}))
+        if self._setup_arg("batch_key") is not None:
+            mappings["batch"] = self._field(REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]
+        for name, values in zip(columns, plan.design.T, strict=True):
+            key = self._setup_arg("batch_key") if name == "batch" else name
+            if name in mappings:
+                categories: Any = list(mappings[name])
+                obs[key] = pd.Categorical.from_codes(values.astype(int), categories=categories)
+            elif name != "batch":
+                obs[key] = values
+        return obs
+
+    def _origin(self, seed: int) -> dict[str, Any]:
+        """What ``uns["activa"]`` says: nothing that h5ad cannot hold."""
+        from activa import __version__
+
+        settings = {k: v for k, v in self.init_params_["non_kwargs"].items() if v is not None}
+        settings = {k: np.asarray(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+        return {"version": __version__, "seed": seed, "settings": settings}
+
+    def _as_anndata(self, x: Any, obs: pd.DataFrame, layer: str | None, origin: dict[str, Any]) -> AnnData:
+        uns = {"activa": {**origin, "settings": dict(origin["settings"])}} if origin else {}
+        return AnnData(x, obs=obs.copy(), var=self.var_.copy(), layers={layer: x.copy()} if layer else None, uns=uns)

@@ -1,0 +1,100 @@
+"""One step of the game between encoder and generator (paper, Eq. 4-5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from scvi import REGISTRY_KEYS
+from scvi.module.base import LossOutput
+from torch import Tensor
+from torch.nn import Parameter
+
+from activa import losses
+from activa.module import ACTIVAModule, CellDesign, log_likelihood, sample_cells_with_gradient
+
+Introspection = Literal["soft", "hinge", "none"]
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss was infinite or not a number, so that training stopped; the last good weights are kept."""
+
+
+class Game:
+    """The game's step, for :class:`~activa.train.IntrospectivePlan`, which holds the weights of its terms."""
+
+    module: ACTIVAModule
+    introspection: Introspection
+    introspection_weight: float
+    classifier_weight: float
+    alpha_1: float
+    alpha_2: float
+    beta_rec: float
+    beta_neg: float
+    margin_per_cell: bool
+    use_sync_dist: Any
+    manual_backward: Callable[..., None]
+    log_dict: Callable[..., None]
+    _trainable: Callable[[], tuple[list[Parameter], list[Parameter], list[Parameter]]]
+    _check_finite: Callable[[Tensor], None]
+
+    def _play(self, batch: dict[str, Tensor], inference: dict, output: LossOutput, elbo: Tensor) -> Tensor:
+        """Gradients of one step of the game; returns the encoder's loss."""
+        m = self.module
+        encoder, generator, _ = self._trainable()
+        design = m.design(batch)
+        z, log_library = inference["z"], m._get_generative_input(batch, inference)["library"]
+        with torch.no_grad():
+            z_g = m.sample_latent(design)
+            log_library_g = m.sample_log_library(z_g, design)
+
+        # Half of the cells are reconstructed and the other half's types generated, in one pass. Of z_r only the
+        # consistency term's gradient may reach the encoder.
+        consistent = self.classifier_weight > 0 and m.n_types > 1
+        n_r = (z.shape[0] + 1) // 2
+        z_r = z[:n_r] if consistent else z[:n_r].detach()
+        log_library_s = torch.cat([log_library[:n_r], log_library_g[n_r:]])
+        x_s = sample_cells_with_gradient(m.decode(torch.cat([z_r, z_g[n_r:]]), log_library_s, design))
+        l_ct = torch.zeros((), device=x_s.device)
+        if consistent:
+            logits = m.classify(torch.cat([batch[REGISTRY_KEYS.X_KEY][:n_r], x_s[:n_r]]))
+            l_ct = losses.classifier_consistency(logits[:n_r].detach(), logits[n_r:])
+        shared = elbo + self.alpha_2 * self.classifier_weight * l_ct
+
+        # L_G: the critic's score of cells that carry gradient into the generator
+        reg_s, _ = self._score(x_s, design)
+        introspective_g = losses.hinge_generator(reg_s.split(n_r))
+        library_nll = m.library_nll(z.detach(), log_library, design)
+        loss_g = self.alpha_1 * self.introspection_weight * introspective_g + shared + library_nll
+        self._check_finite(loss_g)
+        if generator:
+            self.manual_backward(loss_g, inputs=generator, retain_graph=True)
+
+        # L_E: the same cells as constants
+        x_s = x_s.detach()
+        reg_s, z_s = self._score(x_s, design)
+        if self.introspection == "hinge":
+            introspective_e = losses.hinge_encoder(reg_s.split(n_r), m.margin, per_cell=self.margin_per_cell)
+        else:
+            ae_s = -log_likelihood(m.decode(z_s, log_library_s, design), x_s)
+            introspective_e = losses.soft_encoder(
+                ae_s.split(n_r), reg_s.split(n_r), scale=1 / m.n_input, beta_rec=self.beta_rec, beta_neg=self.beta_neg
+            )
+        loss_e = self.alpha_1 * self.introspection_weight * introspective_e + shared
+        self._check_finite(loss_e)
+        if encoder:
+            self.manual_backward(loss_e, inputs=encoder)
+
+        self.log_dict(
+            {"kl_reconstructed": reg_s[:n_r].mean().detach(), "kl_generated": reg_s.split(n_r)[-1].mean().detach(),
+             "introspective_encoder": introspective_e.detach(), "introspective_generator": introspective_g.detach()},
+            on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
+        )  # fmt: skip
+        return loss_e
+
+    def _score(self, x_s: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
+        """The critic's score L_REG of cells ``(n_cells,)``, and latents drawn from their encodings."""
+        mu, log_var = self.module.encode(x_s, design)
+        z_s = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
+        return self.module.prior.kl(mu, log_var, z_s, design.y.squeeze(-1).long(), frozen=True), z_s
