@@ -31,7 +31,7 @@ class InterruptibleTrainRunner(TrainRunner):
             self._finish()
             raise
         finally:
-            if in_main_thread:
+            if handler is not None:
                 signal.signal(signal.SIGINT, handler)
         epoch = self.trainer.current_epoch
         self._finish()
