@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from scvi.dataloaders import DataSplitter
@@ -106,13 +108,11 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         callbacks = list(trainer_kwargs.pop("callbacks", []))
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
-        # a held-out ELBO every epoch would take a tenth of the time; the curve is as clear every tenth
+        # a held-out ELBO every epoch would cost as much as it tells; twenty make a curve
         trainer_kwargs.setdefault("check_val_every_n_epoch", 1 if early_stopping else max(max_epochs // 20, 1))
         # losses are logged by epoch; the default asks for ten steps in each, which few cells do not have
         trainer_kwargs.setdefault("log_every_n_steps", 1)
-        # a model that has been trained or loaded is in evaluation mode, which Lightning leaves as it is
-        self.module.train()
-        with seeded(seed), split_seed(seed), warnings.catch_warnings():
+        with self._in_training_mode(), seeded(seed), split_seed(seed), warnings.catch_warnings():
             # Lightning 2.6 with PyTorch 2.15, of no concern to the user
             warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
             super().train(
@@ -130,3 +130,12 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 callbacks=callbacks,
                 **trainer_kwargs,
             )
+
+    @contextmanager
+    def _in_training_mode(self) -> Iterator[None]:
+        """Lightning leaves the mode as it is: evaluation, for a model that has been trained or loaded."""
+        self.module.train()
+        try:
+            yield
+        finally:
+            self.module.eval()

@@ -101,7 +101,9 @@ def _invert_poisson(mean: Tensor, u: Tensor) -> Tensor:
         p[active] = p[active] * mean[active] / k
         cdf[active] = cdf[active] + p[active]
         count[active] = k
-        active = active[u[active] >= cdf[active]]
+        # beyond the mean and a mass that float32 cannot add, the sum may stay below u for good
+        more = (p[active] > 1e-9) | (mean[active] > k)
+        active = active[(u[active] >= cdf[active]) & more]
     return count
 
 
@@ -118,5 +120,5 @@ def sample_cells_with_gradient(px: CellDistribution) -> Tensor:
     """
     if isinstance(px, Normal):
         return torch.relu(px.rsample())
-    mean = px.rate if isinstance(px, Poisson) else px.mu
+    mean = px.mean  # of a zero-inflated count too, so that the inflation learns
     return mean + (sample_cells(px) - mean).detach()

@@ -142,8 +142,13 @@ class ACTIVAModule(BaseModuleClass):
         with torch.no_grad():
             bias = self.generator.mean.bias
             share = gene_share.clamp(min=1e-8)
-            # softplus and relu are the identity where it matters; softmax is undone by the logarithm
-            bias.copy_(share.log() if self.generator.activation == "softmax" else share)
+            if self.generator.activation == "softmax":
+                bias.copy_(share.log())
+            elif self.generator.activation == "softplus":
+                share = share.clamp(min=1e-6)
+                bias.copy_(share + torch.log(-torch.expm1(-share)))
+            else:
+                bias.copy_(share)
             r = inverse_dispersion.log()
             self.px_r.copy_(r if self.px_r.dim() == 1 else r[:, None].expand_as(self.px_r))
         self.library.standardise(log_library)
@@ -173,7 +178,7 @@ class ACTIVAModule(BaseModuleClass):
     def encode(self, x: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x, b), each ``(n_cells, n_latent)``."""
         x = x if self.gene_likelihood == "normal" else torch.log1p(x)
-        return self.encoder(torch.cat([x, self._covariates(design)], dim=-1))
+        return self.encoder(x, self._covariates(design))
 
     def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""

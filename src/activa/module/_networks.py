@@ -43,7 +43,7 @@ class Encoder(nn.Module):
     dropout_rate
         Dropout of the hidden layers.
     input_dropout_rate
-        Share of the inputs hidden in a training step. With few cells and many genes it keeps the encoder from learning
+        Share of the genes hidden in a training step. With few cells and many genes it keeps the encoder from learning
         cells by heart.
     """
 
@@ -57,13 +57,14 @@ class Encoder(nn.Module):
         input_dropout_rate: float,
     ):
         super().__init__()
-        self.hidden = nn.Sequential(nn.Dropout(input_dropout_rate), _mlp(n_input, n_hidden, norm, dropout_rate))
+        self.hide = nn.Dropout(input_dropout_rate)
+        self.hidden = _mlp(n_input, n_hidden, norm, dropout_rate)
         self.mean = nn.Linear(n_hidden[-1], n_latent)
         self.log_var = nn.Linear(n_hidden[-1], n_latent)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, each ``(n_cells, n_latent)``, of cells ``(n_cells, n_input)``."""
-        h = self.hidden(x)
+    def forward(self, x: Tensor, covariates: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, each ``(n_cells, n_latent)``, of cells ``(n_cells, n_genes)`` and what is joined."""
+        h = self.hidden(torch.cat([self.hide(x), covariates], dim=-1))
         # beyond this range exp() is not finite or has no gradient left to learn from
         return self.mean(h), self.log_var(h).clamp(-12.0, 8.0)
 

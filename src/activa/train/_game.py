@@ -42,7 +42,7 @@ class Game:
     def _play(self, batch: dict[str, Tensor], inference: dict, output: LossOutput, elbo: Tensor) -> Tensor:
         """Gradients of one step of the game; returns the encoder's loss."""
         m = self.module
-        encoder, generator, _ = self._trainable()
+        encoder, generator, classifier = self._trainable()
         design = m.design(batch)
         z, log_library = inference["z"], m._get_generative_input(batch, inference)["library"]
         with torch.no_grad():
@@ -70,6 +70,9 @@ class Game:
         self._check_finite(loss_g)
         if generator:
             self.manual_backward(loss_g, inputs=generator, retain_graph=True)
+
+        if classifier:
+            self.manual_backward(m.classification_loss(batch), inputs=classifier)
 
         # L_E: the same cells as constants
         x_s = x_s.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -188,8 +189,9 @@ class IntrospectivePlan(Game, TrainingPlan):
             self.manual_backward(loss)
 
         for params in self._trainable():
-            if params and self.gradient_clip is not None:
-                clip_grad_norm_(params, self.gradient_clip)
+            if params:
+                limit = math.inf if self.gradient_clip is None else self.gradient_clip
+                self._check_finite(clip_grad_norm_(params, limit))
         for optimizer in optimizers:
             optimizer.step()
         for scheduler in self.lr_schedulers():
@@ -210,7 +212,7 @@ class IntrospectivePlan(Game, TrainingPlan):
     def on_train_epoch_start(self) -> None:
         """Keep the weights to fall back on, and set the margin when the game begins."""
         self._good_weights = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
-        if self.introspection == "hinge" and self.playing and not torch.isfinite(self.module.margin):
+        if self.introspection == "hinge" and self.current_epoch == self.n_epochs_warmup:
             if isinstance(self.margin, str) and not self._reg_cells:
                 raise ValueError(
                     "margin='kl' takes the warm-up's L_REG: give n_epochs_warmup >= 1, or margin a number."
@@ -218,6 +220,14 @@ class IntrospectivePlan(Game, TrainingPlan):
             margin = self._reg_sum / self._reg_cells if isinstance(self.margin, str) else self.margin
             self.module.margin.fill_(margin)
         self._reg_sum, self._reg_cells = 0.0, 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the warm-up's L_REG, which the margin is set by."""
+        checkpoint["warm_up_reg"] = (self._reg_sum, self._reg_cells)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        self._reg_sum, self._reg_cells = checkpoint["warm_up_reg"]
 
     def _check_finite(self, loss: Tensor) -> None:
         if torch.isfinite(loss):
