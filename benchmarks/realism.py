@@ -35,11 +35,17 @@ def fit(args: argparse.Namespace, path: Path, method: str) -> None:
         synthetic.write_h5ad(folder / f"{name}-{args.seed}.h5ad")
     cost = {
         "names": list(made),
+        "max_epochs": args.max_epochs,
+        "labels_key": args.labels_key,
         "seconds": seconds,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "versions": {package: version(package) for package in ("activa-sc", "scvi-tools", "torch", "anndata")},
     }
     (folder / f"{method}-{args.seed}.json").write_text(json.dumps(cost, indent=2))
+
+
+def _is_of(cost: dict, args: argparse.Namespace) -> bool:
+    return all(cost[name] == getattr(args, name) for name in ("max_epochs", "labels_key"))
 
 
 def table(args: argparse.Namespace, path: Path) -> pd.DataFrame:
@@ -51,13 +57,15 @@ def table(args: argparse.Namespace, path: Path) -> pd.DataFrame:
     parts, rows, floor = None, {}, {}
     for method in args.methods:
         cost_file = folder / f"{method}-{args.seed}.json"
+        if cost_file.exists() and not _is_of(json.loads(cost_file.read_text()), args):
+            raise SystemExit(f"{cost_file} is of a run with other arguments: choose another --out, or delete it.")
         if not cost_file.exists():
             command = [sys.executable, __file__, *sys.argv[1:], "--fit", method, str(path)]
             subprocess.run(command, check=True)
         cost = json.loads(cost_file.read_text())
         for name in cost["names"]:
             scores_file = folder / f"{name}-{args.seed}.csv"
-            if not scores_file.exists():
+            if not scores_file.exists() or scores_file.stat().st_mtime < cost_file.stat().st_mtime:
                 parts = parts or split(path, args.labels_key, args.seed)
                 synthetic = ad.read_h5ad(folder / f"{name}-{args.seed}.h5ad")
                 labelled = args.labels_key in synthetic.obs

@@ -1,4 +1,4 @@
-"""Every private use of scvi-tools, in one place."""
+"""Every private import from scvi-tools, in one place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

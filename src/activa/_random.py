@@ -12,7 +12,7 @@ import torch
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Run with every global generator (Python, NumPy, PyTorch on all devices) seeded, then put their states back.
+    """Run with every global generator (Python, NumPy, PyTorch on CPU and CUDA) seeded, then put their states back.
 
     Parameters
     ----------

@@ -32,6 +32,33 @@ def test_labels_as_one_type_or_a_sequence(model, labels, n):
     assert list(cells.obs["cell_type"]) == (["T"] * 7 if labels == "T" else list(labels))
 
 
+def test_the_composition_of_other_cells(model):
+    counts = model.adata.obs["cell_type"].value_counts()
+    assert model.generate(labels=counts, seed=0).obs["cell_type"].value_counts().to_dict() == counts.to_dict()
+
+
+@pytest.mark.parametrize("kind", ["int", "bool", "ordered"])
+def test_labels_of_other_kinds(kind):
+    adata = make_counts()
+    codes = adata.obs["cell_type"].cat.codes.to_numpy()
+    adata.obs["kind"] = {
+        "int": codes * 10,
+        "bool": codes > 1,
+        "ordered": pd.Categorical(codes.astype(str), categories=["2", "0", "unused", "1"], ordered=True),
+    }[kind]
+    model = make_model(adata, epochs=2, setup={"labels_key": "kind"})
+    one = adata.obs["kind"].iloc[0]
+    assert set(model.generate(5, labels=one, seed=0).obs["kind"]) == {one}
+    share = model.generate(240, seed=0).obs["kind"].value_counts()
+    for value, n in adata.obs["kind"].value_counts().items():
+        assert share[value] == n
+    more = model.augment(5, seed=0)
+    if kind == "ordered":
+        assert more.obs["kind"].cat.ordered
+        with pytest.raises(KeyError, match="unused"):
+            model.generate(labels={"unused": 2})
+
+
 def test_types_come_in_training_proportions(model):
     found = model.generate(1_000, seed=0).obs["cell_type"].value_counts(normalize=True)
     expected = model.adata.obs["cell_type"].value_counts(normalize=True)
@@ -151,6 +178,20 @@ def test_a_layer_goes_in_and_comes_out():
     assert (more.X != more.layers["counts"]).nnz == 0
 
 
+def test_backed_data_train_and_augment(tmp_path):
+    make_counts().write_h5ad(tmp_path / "cells.h5ad")
+    adata = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    model = make_model(adata, epochs=2)
+    more = model.augment(5, seed=0)
+    assert more.n_obs == 245 and set(model.predict()) <= set(model.types)
+
+
+def test_augment_overwrites_no_column(counts):
+    counts.obs["origin"] = "donor 1"
+    with pytest.raises(ValueError, match="origin"):
+        make_model(counts, epochs=1).augment(3)
+
+
 def test_without_labels_one_type_stands_for_all():
     model = make_model(epochs=2, setup={})
     cells = model.generate(12, seed=0)
@@ -174,11 +215,16 @@ def test_unlabelled_cells_are_never_generated_as_a_type():
 
 
 def test_covariates_and_size_factors():
+    adata = make_counts()
+    adata.obs["donor"] = adata.obs["batch"]
+    adata.obs["batch"] = adata.obs["sex"]  # a covariate may have any name
     setup = {
-        "labels_key": "cell_type", "batch_key": "batch", "size_factor_key": "depth",
-        "categorical_covariate_keys": ["sex"], "continuous_covariate_keys": ["age"],
+        "labels_key": "cell_type", "batch_key": "donor", "size_factor_key": "depth",
+        "categorical_covariate_keys": ["sex", "batch"], "continuous_covariate_keys": ["age"],
     }  # fmt: skip
-    model = make_model(epochs=3, setup=setup)
+    model = make_model(adata, epochs=3, setup=setup)
+    both = model.generate(30, batch="two", covariates={"batch": "m"}, seed=0).obs
+    assert set(both["donor"]) == {"two"} and set(both["batch"]) == {"m"}
     cells = model.generate(50, covariates={"sex": "f", "age": 40.0}, seed=0)
     assert set(cells.obs["sex"]) == {"f"} and set(cells.obs["age"]) == {40.0}
     drawn = model.generate(300, seed=0).obs
@@ -219,6 +265,10 @@ def test_covariates_and_size_factors():
         ({"n": 3, "seed": -1}, ValueError, "seed"),
         ({"n": 3, "seed": "a"}, TypeError, "seed"),
         ({"n": 3, "labels_key": 3}, TypeError, "labels_key"),
+        ({"n": 3, "labels_key": "batch"}, ValueError, "labels_key='batch'"),
+        ({"n": 3, "library_size": "big"}, ValueError, "library_size"),
+        ({"n": 3, "covariates": "big"}, TypeError, "covariates"),
+        ({"n": 3, "min_confidence": "big"}, ValueError, "min_confidence"),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(model, kwargs, error, match):

@@ -65,6 +65,8 @@ def test_predict(model):
     assert (model.predict(other) == make_counts(seed=5).obs["cell_type"].to_numpy()).mean() > 0.8
     assert set(other.uns) == keys and other.obs.empty
     assert (model.predict(indices=[3, 4]) == hard[3:5]).all()
+    with pytest.raises(ValueError, match="no cell"):
+        model.predict(indices=[])
 
 
 def test_saved_and_loaded_without_data(model, tmp_path):
@@ -148,6 +150,23 @@ def test_log_normalised_values(counts):
         ACTIVA(counts, gene_likelihood="normal")
 
 
+@pytest.mark.parametrize(
+    "kwargs, match",
+    [
+        ({"gene_likelihood": "gauss"}, "gene_likelihood"),
+        ({"prior": "labeled"}, "prior"),
+        ({"norm": "batchnorm"}, "norm"),
+        ({"dispersion": "gene-cell"}, "dispersion"),
+        ({"n_hidden": ()}, "n_hidden"),
+        ({"n_latent": 0}, "n_latent"),
+    ],
+)
+def test_arguments_that_are_no_choice(counts, kwargs, match):
+    ACTIVA.setup_anndata(counts, labels_key="cell_type")
+    with pytest.raises(ValueError, match=match):
+        ACTIVA(counts, **kwargs)
+
+
 def test_cells_without_counts(counts):
     counts.X = counts.X.toarray()
     counts.X[7] = 0
@@ -169,6 +188,7 @@ def test_cells_without_counts(counts):
         ({"labels_key": "holes"}, ValueError, "missing for 5 of 240"),
         ({"unlabeled_category": "x"}, ValueError, "labels_key"),
         ({"labels_key": "same", "unlabeled_category": "x"}, ValueError, "every cell"),
+        ({"labels_key": "cell_type", "unlabeled_category": "Unknown"}, ValueError, "no value of labels_key"),
     ],
 )
 def test_setup_refuses(counts, setup, error, match):

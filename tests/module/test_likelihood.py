@@ -48,6 +48,15 @@ def test_negative_binomial_draws_follow_the_distribution(mu, theta):
     assert scipy.stats.chisquare(observed, expected).pvalue > 1e-3
 
 
+def test_no_count_comes_of_rounding():
+    """The largest uniform number may be above all that float32 sums of probabilities reach."""
+    from activa.module._likelihood import _invert_poisson
+
+    mean = torch.linspace(0.001, 8, 4_000)
+    found = _invert_poisson(mean, torch.full_like(mean, 1 - 2**-24)).numpy()
+    assert (found <= scipy.stats.poisson.ppf(1 - 1e-10, mean.numpy()) + 1).all()
+
+
 def test_zero_inflation_adds_zeros():
     torch.manual_seed(0)
     mu, theta = torch.full((20_000, 1), 5.0), torch.tensor([2.0])

@@ -149,6 +149,25 @@ def test_an_interrupt_leaves_a_usable_model_and_can_be_resumed(tmp_path):
         resumed.train(max_epochs=8, ckpt_path=tmp_path / "absent.ckpt", **QUIET)
 
 
+def test_a_run_stopped_before_the_game_keeps_its_margin(tmp_path):
+    plan_kwargs = {"introspection": "hinge", "n_epochs_warmup": 2}
+    model, resumed = untrained(), untrained()
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.train(max_epochs=4, plan_kwargs=plan_kwargs, callbacks=[StopAt(2)], checkpoint_dir=tmp_path, **QUIET)
+    resumed.train(max_epochs=4, plan_kwargs=plan_kwargs, ckpt_path=tmp_path / "last.ckpt", **QUIET)
+    assert 0 < float(resumed.module.margin) < 1e3
+    resumed.train(max_epochs=2, plan_kwargs={**plan_kwargs, "n_epochs_warmup": 1, "margin": 77.0}, **QUIET)
+    assert float(resumed.module.margin) == 77.0
+
+
+def test_a_failed_call_leaves_the_model_as_it_was():
+    model = make_model(epochs=2)
+    with pytest.raises(TypeError):
+        model.train(plan_kwargs={"typo": 1})
+    first, second = model.get_latent_representation(), model.get_latent_representation()
+    assert (first == second).all()
+
+
 class Poison(Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.current_epoch == 2 and batch_idx == 1:

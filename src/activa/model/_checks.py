@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ def check_setup(
     categorical_covariate_keys: Sequence[str] | None,
     continuous_covariate_keys: Sequence[str] | None,
     unlabeled_category: str | None,
+    is_new: bool,
 ) -> None:
     """Check the arguments of ``setup_anndata`` against the data.
 
@@ -59,6 +60,11 @@ def check_setup(
                 numerical = name in ("size_factor_key", "continuous_covariate_keys")
                 _check_column(adata, name, key, numerical=numerical)
 
+    if is_new and unlabeled_category is not None and unlabeled_category not in set(adata.obs[labels_key]):
+        raise ValueError(
+            f"unlabeled_category={unlabeled_category!r} is no value of labels_key={labels_key!r}, which has "
+            f"{sorted(map(str, set(adata.obs[labels_key])))}: name the one that stands for no label, or leave it out."
+        )
     if size_factor_key is not None and (np.asarray(adata.obs[size_factor_key]) <= 0).any():
         raise ValueError(f"size_factor_key={size_factor_key!r}: size factors must be positive.")
     if labels_key is not None and (np.asarray(adata.obs[labels_key]) == unlabeled_category).all():
@@ -88,9 +94,11 @@ def check_values(x: Any, *, layer: str | None, gene_likelihood: str) -> np.ndarr
     Raises
     ------
     ValueError
-        If a value is negative or not finite; for a count likelihood, if one is not whole or a cell has no counts.
+        If there is no cell, or an empty one; if a value is negative or not finite, or for a count likelihood not whole.
     """
     where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    if x.shape[0] == 0:
+        raise ValueError("There is no cell to look at: give at least one.")
     totals = []
     for start in range(0, x.shape[0], _ROWS):
         rows = x[start : start + _ROWS]
@@ -112,12 +120,19 @@ def check_values(x: Any, *, layer: str | None, gene_likelihood: str) -> np.ndarr
                 )
         totals.append(np.asarray(rows.sum(axis=1), dtype=np.float64).ravel())
     total = np.concatenate(totals)
-    if gene_likelihood != "normal" and (total == 0).any():
+    if (total == 0).any():
         raise ValueError(
             f"{where} has {int((total == 0).sum())} cells without any counts: drop them with "
             "scanpy.pp.filter_cells(adata, min_counts=1) before setup_anndata."
         )
     return total
+
+
+def check_choices(**arguments: tuple[str, Any]) -> None:
+    """Check that arguments, each with its ``Literal``, are among its choices; a ValueError names the one that is not."""
+    for name, (value, choices) in arguments.items():
+        if value not in get_args(choices):
+            raise ValueError(f"{name} must be one of {list(get_args(choices))}, got {value!r}.")
 
 
 def check_genes(adata: AnnData, trained: np.ndarray) -> None:

@@ -13,7 +13,17 @@ from scipy.sparse import csr_matrix
 from scvi import REGISTRY_KEYS
 
 from activa._random import seeded
-from activa.model._plan_cells import CellPlan, categories_to_codes, per_cell, plan_design, plan_labels
+from activa.model._plan_cells import (
+    BATCH,
+    LABEL,
+    N_CELLS,
+    CellPlan,
+    categories_to_codes,
+    numbers,
+    per_cell,
+    plan_design,
+    plan_labels,
+)
 from activa.model._registered import RegisteredMixin
 from activa.module import CellDesign
 
@@ -28,41 +38,46 @@ class DrawingMixin(RegisteredMixin):
     def _plan_cells(
         self,
         n: int | None,
-        labels: Mapping[str, int] | Sequence[str] | str | None,
+        labels: Mapping[str, int] | pd.Series | Sequence[str] | str | None,
         batch: Any,
         library_size: Any,
         covariates: Mapping[str, Any] | None,
         z: Any,
         rng: np.random.Generator,
     ) -> CellPlan:
-        table = self.design_[self.design_["label"] < len(self.types)]
-        sizes = table.groupby("label")["n"].sum().reindex(range(len(self.types)), fill_value=0).to_numpy()
+        table = self.design_[self.design_[LABEL] < len(self.types)]
+        sizes = table.groupby(LABEL)[N_CELLS].sum().reindex(range(len(self.types)), fill_value=0).to_numpy()
         label = plan_labels(n, labels, self.types, sizes, rng)
         empty = np.unique(label[sizes[label] == 0])
         if empty.size:
             raise KeyError(f"labels: {list(self.types[empty])} have no cell in training.")
         given = {}
         if batch is not None:
+            if self._setup_arg("batch_key") is None:
+                raise ValueError(f"batch={batch!r} was asked for, and no batch_key was registered by setup_anndata.")
             mapping = np.asarray(self._field(REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"])
-            given["batch"] = categories_to_codes("batch", per_cell("batch", batch, len(label)), mapping)
+            given[BATCH] = categories_to_codes("batch", per_cell("batch", batch, len(label)), mapping)
         categorical = self._field(REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {})
         continuous = list(self._field(REGISTRY_KEYS.CONT_COVS_KEY).get("columns", []))
+        if covariates is not None and not isinstance(covariates, Mapping):
+            raise TypeError(f"covariates must map covariates to values, got {covariates!r}.")
         for name, values in (covariates or {}).items():
-            values = per_cell(f"covariates[{name!r}]", values, len(label))
+            argument = f"covariates[{name!r}]"
             if name in categorical:
-                given[name] = categories_to_codes(f"covariates[{name!r}]", values, categorical[name])
+                values = per_cell(argument, values, len(label))
+                given[name] = categories_to_codes(argument, values, categorical[name])
             elif name in continuous:
-                if not np.isfinite(values.astype(float)).all():
-                    raise ValueError(f"covariates[{name!r}] must be finite numbers.")
-                given[name] = values.astype(float)
+                given[name] = numbers(argument, values, len(label))
             else:
                 raise KeyError(
                     f"covariates: {name!r} was not registered; registered are {[*categorical, *continuous]}."
                 )
         if library_size is not None:
-            library_size = per_cell("library_size", library_size, len(label)).astype(float)
-            if not (np.isfinite(library_size).all() and (library_size > 0).all()):
-                raise ValueError("library_size must be positive and finite.")
+            if self.module.gene_likelihood == "normal":
+                raise ValueError("library_size has no part in gene_likelihood='normal': leave it out.")
+            library_size = numbers("library_size", library_size, len(label))
+            if (library_size <= 0).any():
+                raise ValueError(f"library_size must be positive, got {library_size.min()}.")
         if z is not None:
             z = np.asarray(z, dtype=np.float32)
             if z.shape != (len(label), self.module.n_latent) or not np.isfinite(z).all():
@@ -128,18 +143,22 @@ class DrawingMixin(RegisteredMixin):
         types: Any = list(self.types)
         if labels_key is not None:
             obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=types)
-        columns = [c for c in self.design_.columns if c not in ("label", "n")]
         mappings: dict[str, Any] = dict(self._field(REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {}))
         if self._setup_arg("batch_key") is not None:
-            mappings["batch"] = self._field(REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]
-        for name, values in zip(columns, plan.design.T, strict=True):
-            key = self._setup_arg("batch_key") if name == "batch" else name
+            mappings[BATCH] = self._field(REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]
+        names = [c for c in self.design_.columns if c not in (LABEL, N_CELLS)]
+        for name, key, values in zip(names, self._design_columns(), plan.design.T, strict=True):
             if name in mappings:
                 categories: Any = list(mappings[name])
                 obs[key] = pd.Categorical.from_codes(values.astype(int), categories=categories)
-            elif name != "batch":
+            elif name != BATCH:
                 obs[key] = values
         return obs
+
+    def _design_columns(self) -> list[str | None]:
+        """Columns of obs that batch (None where none was registered) and covariates are written to."""
+        names = [c for c in self.design_.columns if c not in (LABEL, N_CELLS)]
+        return [self._setup_arg("batch_key") if name == BATCH else name for name in names]
 
     def _origin(self, seed: int) -> dict[str, Any]:
         """What ``uns["activa"]`` says: nothing that h5ad cannot hold."""

@@ -24,7 +24,7 @@ class GenerationMixin(DrawingMixin):
         self,
         n: int | None = None,
         *,
-        labels: Mapping[str, int] | Sequence[str] | str | None = None,
+        labels: Mapping[str, int] | pd.Series | Sequence[str] | str | None = None,
         labels_key: str | None = None,
         batch: Any = None,
         library_size: float | Sequence[float] | None = None,
@@ -42,7 +42,7 @@ class GenerationMixin(DrawingMixin):
         n
             How many cells.
         labels
-            Type -> how many of it; or one type, of which ``n``; or a sequence of types, one a cell. None gives types in
+            Type -> how many of it (what ``value_counts()`` gives will do); or one type, of which ``n``; or a sequence of types, one a cell. None gives types in
             training proportions.
         labels_key
             Column of ``obs`` to write the types to; the registered one by default.
@@ -102,7 +102,7 @@ class GenerationMixin(DrawingMixin):
         self,
         n: int | None = None,
         *,
-        labels: Mapping[str, int] | Sequence[str] | str | None = None,
+        labels: Mapping[str, int] | pd.Series | Sequence[str] | str | None = None,
         labels_key: str | None = None,
         batch: Any = None,
         library_size: float | Sequence[float] | None = None,
@@ -129,14 +129,16 @@ class GenerationMixin(DrawingMixin):
         """
         self._check_if_trained(warn=False)
         seed = check_seed(seed)
-        if min_confidence is not None and not 0 <= min_confidence < 1:
-            raise ValueError(f"min_confidence must be at least 0 and below 1, got {min_confidence}.")
+        if min_confidence is not None and not (np.isreal(min_confidence) and 0 <= min_confidence < 1):
+            raise ValueError(f"min_confidence must be at least 0 and below 1, got {min_confidence!r}.")
         if expected and min_confidence is not None:
             raise ValueError("expected=True gives rates, which min_confidence cannot filter: choose one of them.")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}.")
         if labels_key is not None and not isinstance(labels_key, str):
             raise TypeError(f"labels_key must be a column name, got {labels_key!r}.")
+        if labels_key is not None and labels_key in self._design_columns():
+            raise ValueError(f"labels_key={labels_key!r} is where the batch or a covariate is written: choose another.")
         plan = self._plan_cells(n, labels, batch, library_size, covariates, z, np.random.default_rng([seed, BLOCK]))
         obs = self._obs(plan, labels_key)
         uns = self._origin(seed)
@@ -171,7 +173,7 @@ class GenerationMixin(DrawingMixin):
         Raises
         ------
         ValueError
-            If the model was loaded without data, or as :meth:`generate` does.
+            If the model was loaded without data, if the cells have a column ``origin``, or as :meth:`generate` does.
 
         Examples
         --------
@@ -182,11 +184,14 @@ class GenerationMixin(DrawingMixin):
             raise ValueError(
                 "augment needs the real cells, and the model was loaded without data: load it with adata=."
             )
+        if "origin" in self.adata.obs:
+            raise ValueError("augment writes obs['origin'], and the cells have such a column: rename it.")
         synthetic = self.generate(n, **generate_kwargs)
         layer = self._setup_arg("layer")
         real = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
         obs = self.adata.obs[[c for c in self.adata.obs if not c.startswith("_scvi")]]
-        real = self._as_anndata(csr_matrix(real, dtype=np.float32), obs.copy(), layer, {})
+        # backed data come into memory here
+        real = self._as_anndata(csr_matrix(real[:], dtype=np.float32), obs.copy(), layer, {})
         names = pd.Index([*real.obs_names, *synthetic.obs_names])
         if names.has_duplicates:
             synthetic.obs_names = [f"{name}-activa" for name in synthetic.obs_names]
@@ -197,5 +202,6 @@ class GenerationMixin(DrawingMixin):
             # concat unites categories in order of appearance: the user's order is kept
             known = list(obs[column].cat.categories)
             new = [c for c in augmented.obs[column].dropna().unique() if c not in known]
-            augmented.obs[column] = pd.Categorical(augmented.obs[column], categories=known + new)
+            ordered = bool(obs[column].cat.ordered)
+            augmented.obs[column] = pd.Categorical(augmented.obs[column], categories=known + new, ordered=ordered)
         return augmented

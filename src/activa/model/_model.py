@@ -22,10 +22,11 @@ from scvi.data.fields import (
 from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 
 from activa._random import check_seed, seeded
-from activa.model._checks import check_genes, check_setup, check_values
+from activa.model._checks import check_choices, check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
 from activa.model._generation import GenerationMixin
 from activa.model._moments import gene_moments
+from activa.model._plan_cells import BATCH, LABEL, N_CELLS
 from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
 from activa.module import ACTIVAModule
@@ -47,7 +48,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
     registry
         Registry of a saved model; used by :meth:`load`.
     n_hidden
-        Width of each hidden layer of the encoder; the generator has them in reverse.
+        Width of each hidden layer of the encoder, or of its one layer; the generator has them in reverse.
     n_latent
         Latent dimensions.
     gene_likelihood
@@ -74,7 +75,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
     ------
     ValueError
         If the values are not what the likelihood describes: negative or not finite, or, for a count likelihood, not
-        whole, or a cell is without counts.
+        whole; if a cell is empty; or if an argument is none of its choices.
 
     Examples
     --------
@@ -92,7 +93,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         adata: AnnData | None = None,
         registry: dict | None = None,
         *,
-        n_hidden: Sequence[int] = (256,),
+        n_hidden: Sequence[int] | int = (256,),
         n_latent: int = 16,
         gene_likelihood: GeneLikelihood = "nb",
         dispersion: Dispersion = "gene",
@@ -105,9 +106,18 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         seed: int | None = 0,
     ):
         super().__init__(adata, registry)
-        if gene_likelihood not in ("nb", "zinb", "poisson", "normal"):
-            raise ValueError(f"gene_likelihood must be 'nb', 'zinb', 'poisson' or 'normal', got {gene_likelihood!r}.")
-        n_hidden = tuple(n_hidden)
+        check_choices(
+            gene_likelihood=(gene_likelihood, GeneLikelihood),
+            dispersion=(dispersion, Dispersion),
+            prior=(prior, Prior),
+            norm=(norm, Norm),
+        )
+        n_hidden = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
+        if not n_hidden or any(width < 1 for width in n_hidden) or n_latent < 1 or n_prior_components < 1:
+            raise ValueError(
+                "n_hidden, n_latent and n_prior_components must be at least 1, got "
+                f"{n_hidden}, {n_latent} and {n_prior_components}."
+            )
         seed = check_seed(seed)
         if adata is not None:
             x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
@@ -208,6 +218,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             categorical_covariate_keys=categorical_covariate_keys,
             continuous_covariate_keys=continuous_covariate_keys,
             unlabeled_category=unlabeled_category,
+            is_new=kwargs.get("source_registry") is None,
         )
         if kwargs.get("source_registry") is not None:
             check_genes(adata, trained_genes(kwargs["source_registry"]))
@@ -229,16 +240,16 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         cls.register_manager(manager)
 
     def _cell_design(self) -> pd.DataFrame:
-        """Every combination of type, batch and covariates (codes and values) there is, and ``n``, its cells."""
+        """Every combination of type, batch and covariates (codes and values) there is, and its number of cells."""
         columns = {
-            "label": np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel(),
-            "batch": np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel(),
+            LABEL: np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel(),
+            BATCH: np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel(),
         }
         for key in (REGISTRY_KEYS.CAT_COVS_KEY, REGISTRY_KEYS.CONT_COVS_KEY):
             if key in self.adata_manager.data_registry:
                 columns |= dict(self.adata_manager.get_from_registry(key).items())
         table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-        return table.groupby(list(table.columns), as_index=False, sort=True).size().rename(columns={"size": "n"})
+        return table.groupby(list(table.columns), as_index=False, sort=True).size().rename(columns={"size": N_CELLS})
 
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
         if adata is None and self.adata is None:

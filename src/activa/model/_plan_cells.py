@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+# columns of the design table beside the covariates: names that no user's column has
+LABEL, BATCH, N_CELLS = "_activa_label", "_activa_batch", "_activa_n"
+
 
 @dataclass
 class CellPlan:
@@ -29,7 +32,7 @@ class CellPlan:
 
 def plan_labels(
     n: int | None,
-    labels: Mapping[str, int] | Sequence[str] | str | None,
+    labels: Mapping[Any, int] | pd.Series | Sequence[Any] | str | None,
     types: np.ndarray,
     type_sizes: np.ndarray,
     rng: np.random.Generator,
@@ -41,7 +44,7 @@ def plan_labels(
     n
         How many cells.
     labels
-        Type -> count, one type, a sequence of length ``n``, or None for types in training proportions (as near as
+        Type -> count (a mapping, or what ``value_counts()`` gives), one type, a sequence of length ``n``, or None for types in training proportions (as near as
         whole numbers come, in random order).
     types
         The types that can be generated.
@@ -62,6 +65,8 @@ def plan_labels(
             raise ValueError("n must say how many cells to generate, or labels how many of each type.")
         counts = _proportional(n, type_sizes)
         return rng.permutation(np.repeat(np.arange(len(types)), counts))
+    if isinstance(labels, pd.Series) and labels.name == "count":  # what value_counts() gives
+        labels = labels.to_dict()
     if isinstance(labels, Mapping):
         if n is not None:
             raise ValueError(f"n={n} and a mapping for labels say how many cells twice: leave n out.")
@@ -70,7 +75,7 @@ def plan_labels(
         if not sum(labels.values()):
             raise ValueError("labels asks for no cell: give at least one type a count above 0.")
         return np.repeat(_codes(list(labels), types), list(labels.values()))
-    if isinstance(labels, str):
+    if isinstance(labels, str) or np.isscalar(labels):
         if n is None:
             raise ValueError(f"n must say how many cells of type {labels!r} to generate.")
         return np.repeat(_codes([labels], types), n)
@@ -95,26 +100,26 @@ def plan_design(
     label
         Type codes, ``(n,)``.
     table
-        Columns ``label``, ``batch``, covariates, ``n``: the combinations that occur, and in how many cells.
+        Columns ``LABEL``, ``BATCH``, covariates, ``N_CELLS``: the combinations that occur, and in how many cells.
     given
         Column of the table -> codes or values, ``(n,)``.
     rng
         Draws.
     """
-    columns = [c for c in table.columns if c not in ("label", "n")]
+    columns = [c for c in table.columns if c not in (LABEL, N_CELLS)]
     design = np.empty((len(label), len(columns)))
     for code in np.unique(label):
         cells = np.flatnonzero(label == code)
-        rows = table[table["label"] == code]
-        weights = rows["n"].to_numpy(dtype=float)
+        rows = table[table[LABEL] == code]
+        weights = rows[N_CELLS].to_numpy(dtype=float)
         design[cells] = rows[columns].to_numpy()[rng.choice(len(rows), size=len(cells), p=weights / weights.sum())]
-        if "batch" in given:
+        if BATCH in given:
             # covariates are drawn within the batch asked for, where the type occurs in it
-            batch = np.broadcast_to(given["batch"], len(label))[cells]
+            batch = given[BATCH][cells]
             for b in np.unique(batch):
-                within = rows[rows["batch"] == b]
+                within = rows[rows[BATCH] == b]
                 if len(within):
-                    weights = within["n"].to_numpy(dtype=float)
+                    weights = within[N_CELLS].to_numpy(dtype=float)
                     chosen = cells[batch == b]
                     drawn = rng.choice(len(within), size=len(chosen), p=weights / weights.sum())
                     design[chosen] = within[columns].to_numpy()[drawn]
@@ -131,6 +136,14 @@ def per_cell(name: str, values: Any, n: int) -> np.ndarray:
     if array.shape != (n,):
         raise ValueError(f"{name} must be one value or {n}, one a cell, got shape {array.shape}.")
     return array
+
+
+def numbers(name: str, values: Any, n: int) -> np.ndarray:
+    """One finite number for all cells, or one a cell, ``(n,)``."""
+    array = per_cell(name, values, n)
+    if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers, got {values!r}.")
+    return array.astype(float)
 
 
 def categories_to_codes(name: str, values: np.ndarray, categories: np.ndarray) -> np.ndarray:

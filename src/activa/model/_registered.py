@@ -33,7 +33,7 @@ class RegisteredMixin:
 
     @property
     def types(self) -> np.ndarray:
-        """The cell types that can be generated, in the order of their codes; one, ``"all"``, without labels."""
+        """The cell types, in the order of their codes; one, ``"all"``, without labels."""
         if self._setup_arg("labels_key") is None:
             return np.array(["all"], dtype=object)
         field = self._field(REGISTRY_KEYS.LABELS_KEY)
