@@ -107,7 +107,7 @@ def main() -> None:
     for path in args.data:
         result = table(args, path)
         result.to_csv(args.out / f"{path.stem}-{args.seed}.csv")
-        sections.append(f"### {path.stem}\n\n{result.round(3).T.to_markdown()}\n")
+        sections.append(f"## {path.stem}\n\n{result.round(3).T.to_markdown()}\n")
         print(sections[-1], flush=True)
     (args.out / "realism.md").write_text("\n".join(sections))
 
