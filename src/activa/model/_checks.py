@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import issparse
 
-_ROWS = 10_000  # read at a time, so that backed data are never whole in memory
+ROWS = 10_000  # read at a time, so that backed data are never whole in memory
 
 
 def check_setup(
@@ -100,8 +100,8 @@ def check_values(x: Any, *, layer: str | None, gene_likelihood: str) -> np.ndarr
     if x.shape[0] == 0:
         raise ValueError("There is no cell to look at: give at least one.")
     totals = []
-    for start in range(0, x.shape[0], _ROWS):
-        rows = x[start : start + _ROWS]
+    for start in range(0, x.shape[0], ROWS):
+        rows = x[start : start + ROWS]
         values = rows.data if issparse(rows) else np.asarray(rows).ravel()
         if not np.isfinite(values).all():
             raise ValueError(f"{where} has values that are not finite (nan or inf): remove or replace them.")

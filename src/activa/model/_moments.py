@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-_ROWS = 10_000  # read at a time, so that backed data are never whole in memory
+from activa.model._checks import ROWS
 
 
 def gene_moments(x: Any, library: np.ndarray, gene_likelihood: str) -> tuple[Tensor, Tensor]:
@@ -35,11 +35,11 @@ def gene_moments(x: Any, library: np.ndarray, gene_likelihood: str) -> tuple[Ten
     Share p (or mean) and inverse dispersion (or standard deviation) of each gene, each ``(n_genes,)``, float32.
     """
     first, second, weighted = (np.zeros(x.shape[1]) for _ in range(3))
-    for start in range(0, x.shape[0], _ROWS):
-        rows = csr_matrix(x[start : start + _ROWS], dtype=np.float64)
+    for start in range(0, x.shape[0], ROWS):
+        rows = csr_matrix(x[start : start + ROWS], dtype=np.float64)
         first += np.asarray(rows.sum(axis=0)).ravel()
         second += np.asarray(rows.power(2).sum(axis=0)).ravel()
-        weighted += rows.T @ library[start : start + _ROWS]
+        weighted += rows.T @ library[start : start + ROWS]
     if gene_likelihood == "normal":
         mean = first / x.shape[0]
         spread = np.sqrt(np.maximum(second / x.shape[0] - mean**2, 1e-4))
