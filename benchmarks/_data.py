@@ -11,8 +11,9 @@ FRACTIONS = {"train": 0.6, "test": 0.2, "floor": 0.2}
 
 
 def split(path: Path, labels_key: str, seed: int) -> dict[str, ad.AnnData]:
-    """Read cells and split them 60/20/20 within each type; genes that no training cell has are dropped."""
+    """Read cells and split them 60/20/20 within each type (a string); genes that no training cell has are dropped."""
     adata = ad.read_h5ad(path)
+    adata.obs[labels_key] = adata.obs[labels_key].astype("category").cat.rename_categories(str)
     rng = np.random.default_rng(seed)
     part = np.empty(adata.n_obs, dtype=object)
     for label in adata.obs[labels_key].unique():

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import anndata as ad
 import numpy as np
-import pandas as pd
-from scipy.sparse import csr_matrix
+from _baselines import bootstrap, independent
+from _task import Run, Task
+from scipy.sparse import csr_matrix, vstack
 
 
-def activa(train: ad.AnnData, test: ad.AnnData, labels_key: str, seed: int, max_epochs: int | None):
+def activa(task: Task) -> Run:
     """ACTIVA with its defaults."""
     from activa import ACTIVA
 
-    ACTIVA.setup_anndata(train, labels_key=labels_key)
+    ACTIVA.setup_anndata(task.train, labels_key=task.labels_key)
     start = time.perf_counter()
-    model = ACTIVA(train, seed=seed)
-    model.train(max_epochs=max_epochs, seed=seed)
+    model = ACTIVA(task.train, seed=task.seed)
+    model.train(max_epochs=task.max_epochs, seed=task.seed)
     trained = time.perf_counter()
-    synthetic = model.generate(labels=list(test.obs[labels_key]), seed=seed)
-    return {"ACTIVA": synthetic}, {"train": trained - start, "generate": time.perf_counter() - trained}
+    made = model.generate(labels=list(task.labels), seed=task.seed)
+    seconds = {"train": trained - start, "generate": time.perf_counter() - trained}
+    rare = {"ACTIVA": model.generate(labels=list(task.rare_labels), seed=task.seed)} if len(task.rare_labels) else {}
+    return Run({"ACTIVA": made}, seconds, rare)
 
 
-def scvi(train: ad.AnnData, test: ad.AnnData, labels_key: str, seed: int, max_epochs: int | None):
+def scvi(task: Task) -> Run:
     """scVI with its defaults, as people generate with it.
 
     From the posterior: the counts that it predicts for training cells of the type asked for (real cells to copy from).
@@ -32,42 +36,51 @@ def scvi(train: ad.AnnData, test: ad.AnnData, labels_key: str, seed: int, max_ep
     import scvi
     import torch
 
-    scvi.settings.seed = seed
-    rng = np.random.default_rng(seed)
+    train = task.train
+    scvi.settings.seed = task.seed
+    rng = np.random.default_rng(task.seed)
     scvi.model.SCVI.setup_anndata(train)
     start = time.perf_counter()
     model = scvi.model.SCVI(train)
-    model.train(max_epochs=max_epochs)
+    model.train(max_epochs=task.max_epochs)
     trained = time.perf_counter()
 
-    labels = test.obs[labels_key].to_numpy()
-    sources = np.empty(len(labels), dtype=int)
-    for label in np.unique(labels):
-        cells = np.flatnonzero(train.obs[labels_key] == label)
-        n = (labels == label).sum()
-        # as many different cells as there are, before any is used again
-        order = np.concatenate([rng.permutation(cells) for _ in range(-(-n // len(cells)))])
-        sources[labels == label] = order[:n]
-    counts = model.posterior_predictive_sample(indices=sources).to_scipy_sparse().tocsr()
-    posterior = ad.AnnData(counts.astype(np.float32), obs=pd.DataFrame({labels_key: labels}), var=train.var.copy())
+    def from_posterior(labels: np.ndarray) -> ad.AnnData:
+        sources = np.empty(len(labels), dtype=int)
+        for label in np.unique(labels):
+            cells = np.flatnonzero(train.obs[task.labels_key] == label)
+            n = (labels == label).sum()
+            # as many different cells as there are, before any is used again
+            order = np.concatenate([rng.permutation(cells) for _ in range(-(-n // len(cells)))])
+            sources[labels == label] = order[:n]
+        counts = model.posterior_predictive_sample(indices=sources).to_scipy_sparse().tocsr()
+        return task.labelled(counts, labels)
+
+    posterior = from_posterior(task.labels)
     generated = time.perf_counter()
 
-    module, rows = model.module, []
-    library = np.log(np.asarray(train.X.sum(axis=1)).ravel()[rng.integers(train.n_obs, size=len(labels))])
+    module, rows, n = model.module, [], len(task.labels)
+    library = np.log(np.asarray(train.X.sum(axis=1)).ravel()[rng.integers(train.n_obs, size=n)])
     with torch.inference_mode():
-        for i in range(0, len(labels), 256):
+        for i in range(0, n, 256):
             log_library = torch.as_tensor(library[i : i + 256], dtype=torch.float32)[:, None]
             zeros = torch.zeros(len(log_library), 1, dtype=torch.long)
             z = torch.randn(len(log_library), module.n_latent)
             px = module.generative(z=z, library=log_library, batch_index=zeros, y=zeros)["px"]
             rows.append(csr_matrix(px.sample().numpy()))
-    from scipy.sparse import vstack
-
     prior = ad.AnnData(vstack(rows, format="csr"), var=train.var.copy())
-    return {"scVI, posterior": posterior, "scVI, prior": prior}, {
-        "train": trained - start,
-        "generate": generated - trained,
-    }
+    return Run(
+        {"scVI, posterior": posterior, "scVI, prior": prior},
+        {"train": trained - start, "generate": generated - trained},
+        {"scVI, posterior": from_posterior(task.rare_labels)} if len(task.rare_labels) else {},
+    )
 
 
-METHODS = {"activa": activa, "scvi": scvi}
+METHODS: dict[str, Callable[[Task], Run]] = {
+    "activa": activa,
+    "scvi": scvi,
+    "independent": independent,
+    "bootstrap": bootstrap,
+}
+EVERY_SEED = {"activa"}
+"""Methods that run on every seed; the others on the first."""

@@ -8,7 +8,7 @@ from tests_helpers import QUIET, make_counts, make_model
 from activa import ACTIVA
 
 
-@pytest.mark.parametrize("gene_likelihood", ["nb", "zinb", "poisson", "normal"])
+@pytest.mark.parametrize("gene_likelihood", ["nb", "nb-outlier", "zinb", "poisson", "normal"])
 @pytest.mark.parametrize("dispersion", ["gene", "gene-batch", "gene-label"])
 def test_every_likelihood_trains_generates_and_answers(gene_likelihood, dispersion):
     adata = make_counts()

@@ -4,7 +4,7 @@ import scipy.stats
 import torch
 from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
 
-from activa.module import log_likelihood, sample_cells, sample_cells_with_gradient
+from activa.module import OutlierNegativeBinomial, log_likelihood, sample_cells, sample_cells_with_gradient
 
 
 def test_log_likelihood_equals_scipys_and_its_gradient_scvis():
@@ -26,6 +26,37 @@ def test_log_likelihood_of_posterior_samples_has_their_shape():
     one = log_likelihood(NegativeBinomial(mu=mu[1], theta=torch.ones(10)), x)
     assert found.shape == (3, 4)
     torch.testing.assert_close(found[1], one)
+
+
+def _with_outliers(mu, theta):
+    return OutlierNegativeBinomial(mu, theta, torch.tensor(0.2), torch.tensor(7.0), torch.tensor(0.6))
+
+
+def test_outliers_are_a_mixture_of_scipys():
+    mu, theta = torch.linspace(0.05, 9, 24).reshape(2, 12), torch.linspace(0.3, 30, 12)
+    x = torch.poisson(mu * 3, generator=torch.Generator().manual_seed(0))
+    px = _with_outliers(mu.requires_grad_(), theta)
+
+    def pmf(mu, theta):
+        return scipy.stats.nbinom.pmf(x.numpy(), theta, theta / (theta + mu))
+
+    exact = np.log(
+        0.8 * pmf(mu.detach().double().numpy(), theta.double().numpy()) + 0.2 * pmf(7 * mu.detach().numpy(), 0.6)
+    )
+    np.testing.assert_allclose(px.log_prob(x).detach(), exact, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(log_likelihood(px, x).detach(), exact.sum(-1), rtol=1e-4)
+    ours, theirs = (torch.autograd.grad(v.sum(), mu)[0] for v in (log_likelihood(px, x), px.log_prob(x)))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("draw", [sample_cells, lambda px: px.sample()])
+def test_draws_with_outliers_have_their_mean_and_variance(draw):
+    torch.manual_seed(0)
+    px = _with_outliers(torch.full((200_000, 1), 2.0), torch.tensor([4.0]))
+    x = draw(px)
+    assert float(x.mean()) == pytest.approx(float(px.mean[0]), rel=0.03)
+    assert float(x.var()) == pytest.approx(float(px.variance[0]), rel=0.06)
+    assert float(px.mean[0]) == pytest.approx(0.8 * 2 + 0.2 * 14)
 
 
 @pytest.mark.parametrize("mu, theta", [(0.05, 0.1), (0.8, 2.0), (1.0, 0.02), (6.0, 0.5), (5.0, 200.0), (60.0, 1.0)])

@@ -74,7 +74,7 @@ def test_margin_from_a_warm_up_that_is_not_there():
 def test_the_classifier_learns_beside(n_epochs_warmup):
     model = untrained()
     before = weights(model.module.classifier)
-    model.train(max_epochs=2, plan_kwargs={"n_epochs_warmup": n_epochs_warmup}, **QUIET)
+    model.train(max_epochs=2, plan_kwargs={"introspection": "soft", "n_epochs_warmup": n_epochs_warmup}, **QUIET)
     assert moved(model.module.classifier, before)
 
 
@@ -87,8 +87,9 @@ def test_the_classifier_learns_beside(n_epochs_warmup):
         {"gradient_clip": None},
     ],
 )
-def test_every_form_of_the_game_trains(plan_kwargs):
-    model = make_model(epochs=4, plan_kwargs=plan_kwargs)
+@pytest.mark.parametrize("generator", ["linear", "deep"])
+def test_every_form_of_the_game_trains(plan_kwargs, generator):
+    model = make_model(epochs=4, plan_kwargs={"introspection": "soft", **plan_kwargs}, generator=generator)
     assert all(torch.isfinite(p).all() for p in model.module.parameters())
     assert {"introspective_encoder", "introspective_generator", "kl_generated", "kl_reconstructed"} <= set(
         model.history

@@ -4,7 +4,10 @@ from ._copying import copy_ratio, membership_auc
 from ._correlation import correlation_discrepancy, top_markers
 from ._dropout import dropout_distance
 from ._evaluate import evaluate
+from ._genes_per_cell import genes_per_cell_distance
 from ._label_fidelity import label_fidelity
+from ._library_size import library_size_distance
+from ._marker_overlap import marker_overlap
 from ._mixing import mixing
 from ._mmd import mmd, mmd_per_type
 from ._registry import METRICS, Comparison, Metric
@@ -20,7 +23,10 @@ __all__ = [
     "correlation_discrepancy",
     "dropout_distance",
     "evaluate",
+    "genes_per_cell_distance",
     "label_fidelity",
+    "library_size_distance",
+    "marker_overlap",
     "membership_auc",
     "mixing",
     "mmd",

@@ -9,7 +9,10 @@ from ._cells import Cells
 from ._copying import copy_ratio, membership_auc
 from ._correlation import correlation_discrepancy
 from ._dropout import dropout_distance
+from ._genes_per_cell import genes_per_cell_distance
 from ._label_fidelity import label_fidelity
+from ._library_size import library_size_distance
+from ._marker_overlap import marker_overlap
 from ._mixing import mixing
 from ._mmd import mmd, mmd_per_type
 from ._rf_auc import rf_auc
@@ -128,6 +131,16 @@ METRICS: dict[str, Metric] = {
         "Mean distance between curves of dropout rate against mean count, 0 to 1; lower is better, to the floor.",
         needs=("counts",),
     ),
+    "library_size_distance": Metric(
+        lambda c: library_size_distance(c.real.counts, c.synthetic.counts),
+        "Wasserstein-1 distance of log total counts; lower is better, to the floor.",
+        needs=("counts",),
+    ),
+    "genes_per_cell_distance": Metric(
+        lambda c: genes_per_cell_distance(c.real.counts, c.synthetic.counts),
+        "Wasserstein-1 distance of log numbers of genes detected in a cell; lower is better, to the floor.",
+        needs=("counts",),
+    ),
     "label_fidelity": Metric(
         _label_fidelity,
         "Accuracy of an independent classifier on synthetic types: best at the floor; above it types are too pure.",
@@ -136,6 +149,11 @@ METRICS: dict[str, Metric] = {
     "tstr_f1": Metric(
         lambda c: tstr_f1(c.components[0], c.real.types, c.components[1], c.synthetic.types, seed=c.seed),
         "Macro F1 on real cells of a forest trained on synthetic ones; higher is better, up to about the floor.",
+        needs=("two types",),
+    ),
+    "marker_overlap": Metric(
+        lambda c: marker_overlap(c.real.log_expression, c.real.types, c.synthetic.log_expression, c.synthetic.types),
+        "Share of the top 20 markers of a type that are the same, mean over types; higher is better, up to the floor.",
         needs=("two types",),
     ),
     "copy_ratio": Metric(

@@ -24,13 +24,14 @@ from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 from activa._random import check_seed, seeded
 from activa.model._checks import check_choices, check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
+from activa.model._components import principal_components
 from activa.model._generation import GenerationMixin
 from activa.model._moments import gene_moments
 from activa.model._plan_cells import BATCH, LABEL, N_CELLS
 from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
 from activa.module import ACTIVAModule
-from activa.module._module import Dispersion, GeneLikelihood, Prior
+from activa.module._module import Dispersion, GeneLikelihood, GeneratorForm, Prior
 from activa.module._networks import Norm
 
 
@@ -93,21 +94,25 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         adata: AnnData | None = None,
         registry: dict | None = None,
         *,
-        n_hidden: Sequence[int] | int = (256,),
+        n_hidden: Sequence[int] | int = (128,),
         n_latent: int = 16,
-        gene_likelihood: GeneLikelihood = "nb",
+        gene_likelihood: GeneLikelihood = "nb-outlier",
+        generator: GeneratorForm = "linear",
         dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
-        n_prior_components: int = 8,
+        n_prior_components: int = 16,
         condition_on_label: bool = True,
         norm: Norm = "layer",
         dropout_rate: float = 0.1,
         input_dropout_rate: float = 0.5,
+        loading_scale: float = 0.1,
+        offset_scale: float = 0.3,
         seed: int | None = 0,
     ):
         super().__init__(adata, registry)
         check_choices(
             gene_likelihood=(gene_likelihood, GeneLikelihood),
+            generator=(generator, GeneratorForm),
             dispersion=(dispersion, Dispersion),
             prior=(prior, Prior),
             norm=(norm, Norm),
@@ -135,6 +140,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
                 n_hidden=n_hidden,
                 n_latent=n_latent,
                 gene_likelihood=gene_likelihood,
+                generator=generator,
                 dispersion=dispersion,
                 prior=prior,
                 n_prior_components=n_prior_components,
@@ -142,12 +148,25 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
                 norm=norm,
                 dropout_rate=dropout_rate,
                 input_dropout_rate=input_dropout_rate,
+                loading_scale=loading_scale,
+                offset_scale=offset_scale,
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
             )
         if adata is not None:
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
             self.module.start_from(*gene_moments(x, totals, gene_likelihood), torch.as_tensor(np.log(totals)).float())
+            if generator == "linear":
+                start = principal_components(
+                    x,
+                    np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel(),
+                    n_latent=n_latent,
+                    n_labels=self.module.n_labels,
+                    n_components=n_prior_components,
+                    counts=gene_likelihood != "normal",
+                    seed=seed,
+                )
+                self.module.start_from_components(start)
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
             genes: Any = adata.var

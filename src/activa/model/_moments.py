@@ -47,5 +47,5 @@ def gene_moments(x: Any, library: np.ndarray, gene_likelihood: str) -> tuple[Ten
     share = first / library.sum()
     squares = share**2 * (library**2).sum()
     excess = second - 2 * share * weighted + squares - first
-    theta = np.clip(squares / np.maximum(excess, 1e-12), 10.0, 100.0)
+    theta = np.clip(squares / np.maximum(excess, 1e-12), 3.0, 100.0)
     return torch.as_tensor(share).float(), torch.as_tensor(theta).float()

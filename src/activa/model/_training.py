@@ -9,25 +9,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import torch
+from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from activa._compat import split_seed
 from activa._random import check_seed, seeded
+from activa.model._components import choose_cells, fit_mixtures
+from activa.module import LabelledPrior
 from activa.train import InterruptibleTrainRunner, IntrospectivePlan, KeepResumePoint
+
+_MAX_CELLS_FOR_PRIOR = 20_000
+_DRAWS = 5
 
 
 def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
-    """Epochs of a run when none are given: steps that grow with the square root of the cells, 800 for 2,500 cells.
+    """Epochs of a run when none are given: steps that grow with the square root of the cells, 400 for 2,500 cells.
 
     Few cells need many epochs to see as many steps as the networks need, and many cells few; the bounds are 10 and 400.
 
     Examples
     --------
     >>> default_max_epochs(2_500), default_max_epochs(60_000)
-    (41, 10)
+    (21, 10)
     """
-    steps = 800 * math.sqrt(n_cells / 2_500)
+    steps = 400 * math.sqrt(n_cells / 2_500)
     return min(max(math.ceil(steps * batch_size / n_cells), 10), 400)
 
 
@@ -54,6 +62,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         ckpt_path: str | os.PathLike[str] | None = None,
         datasplitter_kwargs: dict[str, Any] | None = None,
         plan_kwargs: dict[str, Any] | None = None,
+        fit_prior: bool = True,
         **trainer_kwargs: Any,
     ) -> None:
         """Train the model: first as a VAE with the classifier beside it, then in the introspective game.
@@ -63,7 +72,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         Parameters
         ----------
         max_epochs
-            Epochs; by default 41 for 2,500 cells, fewer for more cells and more for fewer.
+            Epochs; by default 21 for 2,500 cells, fewer for more cells and more for fewer.
         accelerator, devices
             Where to train, as in Lightning's trainer.
         train_size, validation_size, shuffle_set_split
@@ -130,6 +139,21 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 callbacks=callbacks,
                 **trainer_kwargs,
             )
+            if fit_prior and isinstance(self.module.prior, LabelledPrior):
+                self._fit_prior()
+
+    def _fit_prior(self) -> None:
+        """Fit the prior of each type to latents of its cells."""
+        y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        cells = choose_cells(y, rng, _MAX_CELLS_FOR_PRIOR)
+        mean, variance = self.get_latent_representation(indices=cells, return_dist=True)
+        z = [mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)]
+        _, n_components, _ = self.module.prior.loc.shape
+        mixtures = fit_mixtures(
+            np.concatenate(z), np.tile(y[cells], _DRAWS), self.module.n_labels, n_components, rng, draws=_DRAWS
+        )
+        self.module.prior.start_from(*mixtures)
 
     @contextmanager
     def _in_training_mode(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What is known of a cell besides its counts."""
+"""What is known of cells besides their counts, and of all of them before training."""
 
 from __future__ import annotations
 
@@ -18,3 +18,24 @@ class CellDesign(NamedTuple):
     """Codes of the categorical covariates, ``(n_cells, n_covariates)``."""
     cont_covs: Tensor | None = None
     """Continuous covariates, ``(n_cells, n_covariates)``."""
+
+
+class ComponentsStart(NamedTuple):
+    """Principal components, which training starts from."""
+
+    centre: Tensor
+    """Mean log-normalised expression, ``(n_genes,)``."""
+    projection: Tensor
+    """From centred log-normalised expression to latents of unit variance, ``(n_latent, n_genes)``."""
+    loadings: Tensor
+    """From latents to log expression, ``(n_genes, n_latent)``."""
+    offsets: Tensor
+    """Log expression of each type, less that of all cells and what its latents explain, ``(n_labels, n_genes)``."""
+    prior_loc: Tensor
+    """Means of each type's latents, ``(n_labels, n_components, n_latent)``."""
+    prior_scale: Tensor
+    """Their standard deviations, ``(n_labels, n_components, n_latent)``."""
+    prior_weight: Tensor
+    """Weights of the components, ``(n_labels, n_components)``."""
+    n_cells: int
+    """Cells that are trained on."""

@@ -43,6 +43,10 @@ class LibrarySize(nn.Module):
         self.loc.copy_(log_library.mean())
         self.scale.copy_(log_library.std().clamp(min=1e-3) if log_library.numel() > 1 else torch.ones(()))
 
+    def scaled(self, log_library: Tensor) -> Tensor:
+        """Log library sizes in standard deviations from their mean."""
+        return (log_library - self.loc) / self.scale
+
     def distribution(self, h: Tensor) -> MixtureSameFamily:
         """p((log l - loc) / scale | ...) for inputs ``(n_cells, n_input)``."""
         logits, mean, log_scale = self.layers(h).chunk(3, dim=-1)
@@ -52,7 +56,7 @@ class LibrarySize(nn.Module):
 
     def nll(self, h: Tensor, log_library: Tensor) -> Tensor:
         """Negative log-likelihood of log library sizes ``(n_cells,)``, up to a constant, ``(n_cells,)``."""
-        return -self.distribution(h).log_prob((log_library - self.loc) / self.scale)
+        return -self.distribution(h).log_prob(self.scaled(log_library))
 
     def sample(self, h: Tensor) -> Tensor:
         """Draw log library sizes, ``(n_cells,)``."""

@@ -6,6 +6,8 @@ import torch
 from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
 from torch import Tensor
 
+from activa.module._outliers import OutlierNegativeBinomial
+
 type CellDistribution = NegativeBinomial | ZeroInflatedNegativeBinomial | Poisson | Normal
 
 # above this mean number of clusters (see _sample_negative_binomial) the gamma-Poisson draw is cheaper
@@ -22,6 +24,8 @@ def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
     .. math:: \log p(x) = -\theta \log(1 + \mu / \theta) + 1_{x > 0} \left( x \log \frac{\mu}{\theta + \mu}
         + \log \frac{\Gamma(x + \theta)}{\Gamma(\theta) \, x!} \right)
 
+    With outliers both negative binomials are computed so.
+
     Parameters
     ----------
     px
@@ -29,21 +33,31 @@ def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
     x
         Cells, ``(n_cells, n_genes)``.
     """
-    if type(px) is not NegativeBinomial:
+    if type(px) not in (NegativeBinomial, OutlierNegativeBinomial):
         return px.log_prob(x).sum(-1)
-    mu, theta = px.mu.clamp(min=1e-10), px.theta
-    log_p = -theta * torch.log1p(mu / theta)
+    mu = px.mu.clamp(min=1e-10)
     if mu.dim() > 2:
         x = x.expand_as(mu)
     where = x.nonzero(as_tuple=True)
-    x1, mu1, theta1 = x[where], mu[where], theta[where]
-    counted = (
-        x1 * (mu1.log() - (theta1 + mu1).log())
-        + torch.lgamma(x1 + theta1)
-        - torch.lgamma(theta1)
-        - torch.lgamma(x1 + 1)
+    counts = x[where]
+    log_factorial = torch.lgamma(counts + 1)
+    zero, counted = _negative_binomial(mu, px.theta, where, counts)
+    if isinstance(px, OutlierNegativeBinomial):
+        theta = px.outlier_theta.expand_as(mu)
+        outlier_zero, outlier_counted = _negative_binomial(mu * px.outlier_factor, theta, where, counts)
+        log_share, log_rest = px.outlier_share.log(), torch.log1p(-px.outlier_share)
+        counted = torch.logaddexp(log_rest + counted, log_share + outlier_counted)
+        zero = torch.logaddexp(log_rest + zero, log_share + outlier_zero)
+    return zero.index_put(where, counted - log_factorial).sum(-1)
+
+
+def _negative_binomial(mu: Tensor, theta: Tensor, where: tuple[Tensor, ...], counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-likelihood of a zero for every gene, and of the counts above zero but for their factorials."""
+    zero = -theta * torch.log1p(mu / theta)
+    mu, theta = mu[where], theta[where]
+    return zero, (
+        zero[where] + counts * (mu.log() - (theta + mu).log()) + torch.lgamma(counts + theta) - torch.lgamma(theta)
     )
-    return log_p.index_put(where, counted, accumulate=True).sum(-1)
 
 
 def sample_cells(px: CellDistribution) -> Tensor:
@@ -63,6 +77,10 @@ def sample_cells(px: CellDistribution) -> Tensor:
             # scvi's own draws are inference tensors, which autograd refuses: clone
             return px.sample().clone()
         counts = _sample_negative_binomial(px.mu, px.theta)
+        if isinstance(px, OutlierNegativeBinomial):
+            where = (torch.rand_like(px.mu) < px.outlier_share).nonzero(as_tuple=True)
+            mu = px.mu[where] * px.outlier_factor
+            counts[where] = _sample_negative_binomial(mu, px.outlier_theta.expand_as(mu))
         if isinstance(px, ZeroInflatedNegativeBinomial):
             counts = counts * (1 - torch.bernoulli(px.zi_probs))
         return counts

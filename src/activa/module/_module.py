@@ -15,15 +15,20 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from activa._compat import MODULE_KEYS
-from activa.module._design import CellDesign
+from activa.module._design import CellDesign, ComponentsStart
 from activa.module._library import LibrarySize
 from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells
 from activa.module._networks import Classifier, Encoder, Generator, Norm
+from activa.module._outliers import OutlierNegativeBinomial
 from activa.module._prior import LabelledPrior, StandardPrior
 
-GeneLikelihood = Literal["nb", "zinb", "poisson", "normal"]
+GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal"]
 Dispersion = Literal["gene", "gene-batch", "gene-label"]
 Prior = Literal["labelled", "standard"]
+GeneratorForm = Literal["linear", "deep"]
+
+# the share of outliers is below this: more is dispersion
+_MAX_OUTLIERS = 0.02
 
 
 class ACTIVAModule(BaseModuleClass):
@@ -44,13 +49,17 @@ class ACTIVAModule(BaseModuleClass):
     n_cats_per_cov, n_continuous_cov
         Categories of each categorical covariate, and how many continuous covariates there are.
     n_hidden
-        Widths of the encoder's hidden layers; the generator has them in reverse.
+        Widths of the encoder's hidden layers; a deep generator has them in reverse.
     n_latent
         Latent dimensions.
     n_hidden_classifier
         Widths of the classifier's hidden layers.
     gene_likelihood
-        ``"nb"``, ``"zinb"`` or ``"poisson"`` for counts, ``"normal"`` for non-negative real values.
+        ``"nb"``, ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`), ``"zinb"`` or ``"poisson"`` for
+        counts, ``"normal"`` for non-negative real values.
+    generator
+        ``"linear"``: log expression is linear in the latent, with an offset for each type, and the encoder has a linear
+        part beside its hidden layers; ``"deep"``: hidden layers, the paper's.
     dispersion
         What the dispersion (nb, zinb) or the standard deviation (normal) differs by.
     prior
@@ -67,6 +76,8 @@ class ACTIVAModule(BaseModuleClass):
     """
 
     margin: Tensor
+    n_cells: Tensor
+    weight_start: Tensor
 
     def __init__(
         self,
@@ -77,24 +88,29 @@ class ACTIVAModule(BaseModuleClass):
         n_cats_per_cov: Sequence[int] | None = None,
         n_continuous_cov: int = 0,
         *,
-        n_hidden: Sequence[int] = (256,),
+        n_hidden: Sequence[int] = (128,),
         n_latent: int = 16,
         n_hidden_classifier: Sequence[int] = (100, 50, 25),
-        gene_likelihood: GeneLikelihood = "nb",
+        gene_likelihood: GeneLikelihood = "nb-outlier",
+        generator: GeneratorForm = "linear",
         dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
-        n_prior_components: int = 8,
+        n_prior_components: int = 16,
         condition_on_label: bool = True,
         norm: Norm = "layer",
         dropout_rate: float = 0.1,
         input_dropout_rate: float = 0.5,
         use_size_factor_key: bool = False,
+        loading_scale: float = 0.1,
+        offset_scale: float = 0.3,
     ):
         super().__init__()
         self.n_input, self.n_latent = n_input, n_latent
         self.n_batch, self.n_labels, self.n_types = n_batch, n_labels, n_types
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
+        self.is_linear = generator == "linear"
+        self.loading_scale, self.offset_scale = loading_scale, offset_scale
         self.condition_on_label = condition_on_label
         self.use_size_factor_key = use_size_factor_key
         self.use_observed_lib_size = True  # asked for by RNASeqMixin
@@ -102,7 +118,16 @@ class ACTIVAModule(BaseModuleClass):
         # one batch needs no input: a constant column would only repeat the bias
         n_covariates = (n_batch if n_batch > 1 else 0) + sum(self.n_cats_per_cov) + n_continuous_cov
         n_condition = n_labels if condition_on_label and n_labels > 1 else 0
-        self.encoder = Encoder(n_input + n_covariates, n_latent, n_hidden, norm, dropout_rate, input_dropout_rate)
+        self.encoder = Encoder(
+            n_input,
+            n_covariates + self.is_linear,
+            n_latent,
+            n_hidden,
+            norm,
+            dropout_rate,
+            input_dropout_rate,
+            self.is_linear,
+        )
         activation: Literal["softmax", "softplus", "relu"] = "softmax"
         if gene_likelihood == "normal":
             activation = "relu"
@@ -111,7 +136,7 @@ class ACTIVAModule(BaseModuleClass):
         self.generator = Generator(
             n_latent + n_covariates + n_condition,
             n_input,
-            tuple(n_hidden)[::-1],
+            () if self.is_linear else tuple(n_hidden)[::-1],
             norm,
             activation,
             zero_inflated=gene_likelihood == "zinb",
@@ -125,6 +150,11 @@ class ACTIVAModule(BaseModuleClass):
         self.library = LibrarySize(n_latent + n_covariates + n_labels)
         n_dispersion = {"gene": (), "gene-batch": (n_batch,), "gene-label": (n_labels,)}[dispersion]
         self.px_r = nn.Parameter(torch.zeros(n_input, *n_dispersion))
+        # share (as a part of its bound), mean factor above one, and inverse dispersion of outliers, before their links
+        self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0])) if gene_likelihood == "nb-outlier" else None
+        # prior means of a linear generator's weights, and the cells that they are told by beside the prior
+        self.register_buffer("weight_start", torch.zeros_like(self.generator.mean.weight) if self.is_linear else None)
+        self.register_buffer("n_cells", torch.tensor(math.inf))
         self.register_buffer("margin", torch.tensor(math.inf))  # until it is set
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
@@ -153,6 +183,35 @@ class ACTIVAModule(BaseModuleClass):
             self.px_r.copy_(r if self.px_r.dim() == 1 else r[:, None].expand_as(self.px_r))
         self.library.standardise(log_library)
 
+    def start_from_components(self, start: ComponentsStart) -> None:
+        """Start from principal components: encoder, a linear generator, and a labelled prior.
+
+        Parameters
+        ----------
+        start
+            What :func:`activa.model._components.principal_components` found.
+        """
+        self.encoder.start_from(start.centre, start.projection)
+        if isinstance(self.prior, LabelledPrior):
+            self.prior.start_from(start.prior_loc, start.prior_scale, start.prior_weight)
+        weight = self.generator.mean.weight
+        with torch.no_grad():
+            weight.zero_()
+            weight[:, : self.n_latent].copy_(start.loadings)
+            if self.condition_on_label and self.n_labels > 1:
+                weight[:, -self.n_labels :].copy_(start.offsets.T)
+            self.weight_start.copy_(weight)
+            self.weight_start[:, : self.n_latent] = 0
+            self.n_cells.fill_(start.n_cells)
+
+    def weight_penalty(self) -> Tensor:
+        """Negative log prior of a linear generator's weights, for each cell, up to a constant, scalar."""
+        if not self.is_linear:
+            return torch.zeros((), device=self.px_r.device)
+        off = (self.generator.mean.weight - self.weight_start).square().sum(0)
+        loadings, offsets = off[: self.n_latent].sum(), off[self.n_latent :].sum()
+        return (loadings / self.loading_scale**2 + offsets / self.offset_scale**2) / (2 * self.n_cells)
+
     # the parts, each a few lines
 
     def _covariates(self, design: CellDesign) -> Tensor:
@@ -177,8 +236,16 @@ class ACTIVAModule(BaseModuleClass):
 
     def encode(self, x: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x, b), each ``(n_cells, n_latent)``."""
-        x = x if self.gene_likelihood == "normal" else torch.log1p(x)
-        return self.encoder(x, self._covariates(design))
+        covariates = self._covariates(design)
+        if not self.is_linear:
+            return self.encoder(x if self.gene_likelihood == "normal" else torch.log1p(x), covariates)
+        # log-normalised cells do not tell their depth, which how certain a latent is depends on
+        depth = self.library.scaled(x.sum(-1, keepdim=True).clamp(min=1e-8).log())
+        return self.encoder(self._log_normalise(x), torch.cat([covariates, depth], dim=-1))
+
+    def _log_normalise(self, x: Tensor) -> Tensor:
+        """log1p of counts scaled to 10,000 a cell; values of the normal likelihood as they are."""
+        return x if self.gene_likelihood == "normal" else torch.log1p(x / x.sum(-1, keepdim=True).clamp(min=1e-8) * 1e4)
 
     def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
@@ -202,14 +269,17 @@ class ACTIVAModule(BaseModuleClass):
             return Poisson(rate.clamp(min=1e-10), scale=scale, validate_args=False)
         if self.gene_likelihood == "zinb":
             return ZeroInflatedNegativeBinomial(mu=rate, theta=r, zi_logits=dropout_logits, scale=scale)
+        if self.outliers is not None:
+            share, factor, theta = self.outliers
+            return OutlierNegativeBinomial(
+                rate, r, _MAX_OUTLIERS * share.sigmoid(), 1 + factor.exp(), theta.exp(), scale=scale
+            )
         return NegativeBinomial(mu=rate, theta=r, scale=scale)
 
     @auto_move_data
     def classify(self, x: Tensor) -> Tensor:
         """The classifier's logits ``(n_cells, n_types)`` for cells ``(n_cells, n_genes)`` of counts."""
-        if self.gene_likelihood != "normal":
-            x = torch.log1p(x / x.sum(-1, keepdim=True).clamp(min=1e-8) * 1e4)
-        return self.classifier(x)
+        return self.classifier(self._log_normalise(x))
 
     # what scvi-tools calls
 
@@ -301,7 +371,7 @@ class ACTIVAModule(BaseModuleClass):
         library_nll = self.library_nll(z.detach(), log_library, design)
         classification = self.classification_loss(tensors)
         return LossOutput(
-            loss=elbo + library_nll + classification,
+            loss=elbo + library_nll + classification + self.weight_penalty(),
             reconstruction_loss=reconstruction,
             kl_local=kl,
             extra_metrics={"library_nll": library_nll.detach(), "classification_loss": classification.detach()},

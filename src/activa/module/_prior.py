@@ -54,6 +54,13 @@ class LabelledPrior(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(n_types, n_components, n_latent))
         self.logits = nn.Parameter(torch.zeros(n_types, n_components))
 
+    def start_from(self, loc: Tensor, scale: Tensor, weight: Tensor) -> None:
+        """Start from given components: means and standard deviations ``(n_types, n_components, n_latent)``, weights."""
+        with torch.no_grad():
+            self.loc.copy_(loc)
+            self.log_scale.copy_(scale.log())
+            self.logits.copy_(weight.log())
+
     def distribution(self, y: Tensor, *, frozen: bool = False) -> Distribution:
         """p(z | y) for each of the cells of types ``y``, shape ``(n_cells,)``; frozen, without a gradient to it."""
         loc, log_scale, logits = (p.detach()[y] if frozen else p[y] for p in (self.loc, self.log_scale, self.logits))

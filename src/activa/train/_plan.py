@@ -19,8 +19,9 @@ from activa.train._optimizers import make_optimizers
 class IntrospectivePlan(Game, TrainingPlan):
     r"""Train :class:`~activa.module.ACTIVAModule`.
 
-    For ``n_epochs_warmup`` epochs the module is trained as a variational autoencoder, with the classifier beside it.
-    Then encoder and generator play (paper, Eq. 4-5; w is ``introspection_weight`` and v ``classifier_weight``):
+    The module is trained as a variational autoencoder, with the classifier beside it. With ``introspection``, encoder
+    and generator play from ``n_epochs_warmup`` epochs on (paper, Eq. 4-5; w is ``introspection_weight`` and v
+    ``classifier_weight``):
 
     .. math::
         L_E &= \alpha_1 \left\{ L_{REG}(z) + w \tfrac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+ \right\}
@@ -41,7 +42,8 @@ class IntrospectivePlan(Game, TrainingPlan):
     n_epochs_warmup
         Epochs as a plain VAE; half of all by default.
     introspection
-        ``"soft"`` (Soft-IntroVAE), ``"hinge"`` (the paper), or ``"none"``: a plain VAE all the way.
+        ``"none"``: a plain VAE all the way; ``"soft"`` (Soft-IntroVAE); ``"hinge"`` (the paper). None is the default
+        because the game made no dataset's cells harder to tell from real ones (see the benchmarks), at twice the time.
     introspection_weight
         w above; the paper's is 1.
     classifier_weight
@@ -59,8 +61,8 @@ class IntrospectivePlan(Game, TrainingPlan):
     lr_schedule
         ``"one-cycle"`` rises to ``lr`` and falls to nothing; ``"constant"`` is the paper's.
     lr_fast_factor
-        How many times faster the dispersion and the prior learn: at the common rate they are far from their optimum when
-        the networks have reached theirs, and generated cells are easily told from real ones.
+        How many times faster the dispersion, the prior and a linear generator learn: at the networks' rate they are far
+        from their optimum when the networks have reached theirs, and generated cells are easily told from real ones.
     lr_classifier
         Learning rate of the classifier, multiplied by 0.95 every 1,000 steps (ACTINN).
     betas, eps, weight_decay
@@ -86,7 +88,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         *,
         max_epochs: int,
         n_epochs_warmup: int | None = None,
-        introspection: Introspection = "soft",
+        introspection: Introspection = "none",
         introspection_weight: float = 0.3,
         classifier_weight: float = 0.0,
         alpha_1: float = 1.0,
@@ -137,6 +139,8 @@ class IntrospectivePlan(Game, TrainingPlan):
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
         m = self.module
         generating = [*m.generator.parameters(), *m.prior.parameters(), *m.library.parameters(), m.px_r]
+        if m.outliers is not None:
+            generating.append(m.outliers)
         groups = (m.encoder.parameters(), generating, m.classifier.parameters())
         encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
         return encoder, generator, classifier
@@ -144,9 +148,11 @@ class IntrospectivePlan(Game, TrainingPlan):
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
         """Adam for the encoder, the generating half and the classifier, each with its schedule."""
         encoder, generator, classifier = self._trainable()
-        quick = {id(p) for p in (self.module.px_r, *self.module.prior.parameters())}
-        fast = [p for p in generator if id(p) in quick]
-        slow = [p for p in generator if id(p) not in quick]
+        m = self.module
+        networks = [*m.library.parameters(), *([] if m.is_linear else m.generator.parameters())]
+        in_networks = {id(p) for p in networks}
+        slow = [p for p in generator if id(p) in in_networks]
+        fast = [p for p in generator if id(p) not in in_networks]
         adam = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
         n_steps = int(self.trainer.estimated_stepping_batches) if self.lr_schedule == "one-cycle" else None
         return make_optimizers(
@@ -178,14 +184,15 @@ class IntrospectivePlan(Game, TrainingPlan):
         self._check_finite(output.loss)
         # L_REG and L_AE of the real cells
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
-        elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * l_ae
         if self.playing:
+            elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + self.module.weight_penalty())
             loss = self._play(batch, inference, output, elbo)
         else:
             self._reg_sum += float(l_reg.detach()) * output.n_obs_minibatch
             self._reg_cells += output.n_obs_minibatch
-            # what the ELBO's weights do not touch: the library-size model and the classifier
-            loss = elbo + output.loss - (output.kl_local["kl_local"] * kl_weight).mean() - l_ae
+            # the module's loss, but for the ELBO's weights
+            loss = output.loss + (self.alpha_1 - 1) * kl_weight * l_reg
+            loss = loss + (self.alpha_2 - 1) * (l_ae + self.module.weight_penalty())
             self.manual_backward(loss)
 
         for params in self._trainable():

@@ -1,0 +1,61 @@
+"""Scores of cells against one split's test cells: what ``activa.metrics.evaluate`` gives as value, and as floor.
+
+That function computes both; here real cells are scored once a split and not again beside every generator.
+"""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+from _rare import rare_types
+
+from activa.metrics import METRICS, Comparison, label_fidelity
+from activa.metrics._cells import Cells, read_cells
+from activa.metrics._evaluate import _same_size
+from activa.metrics._space import Space
+
+RARE_RECALL = "rare_recall"
+NAMES = [*METRICS, RARE_RECALL]
+
+
+class Judge:
+    """The cells of one split, and what all comparisons with its test cells share."""
+
+    def __init__(self, parts: dict[str, ad.AnnData], labels_key: str, seed: int):
+        self.labels_key, self.seed = labels_key, seed
+        self._genes = parts["train"].var_names
+        cells = read_cells(parts, labels_key=labels_key, layer=None, normalised=False)
+        self.train, self.test, self.floor = (cells[name] for name in ("train", "test", "floor"))
+        self.space = Space(self.train, seed)
+        self._rare = rare_types(parts["train"].obs[labels_key])
+
+    def read(self, adata: ad.AnnData) -> Cells:
+        """Generated cells, with types if they have any."""
+        labels_key = self.labels_key if self.labels_key in adata.obs else None
+        sets = {"synthetic": adata[:, self._genes]}
+        return read_cells(sets, labels_key=labels_key, layer=None, normalised=False)["synthetic"]
+
+    def score(self, cells: Cells, names: list[str]) -> dict[str, float]:
+        """These metrics of the cells, in the place of the synthetic ones; NaN for those that need types they lack."""
+        rng = np.random.default_rng(self.seed)
+        test, made, _ = _same_size([self.test, cells, self.floor], rng)
+        comparison = Comparison(test, made, self.space, True, self.seed)
+        scores = {}
+        for name in names:
+            lacks_types = made.labels is None and {"labels", "two types"} & {*METRICS[name].needs}
+            scores[name] = float("nan") if lacks_types else METRICS[name].compute(comparison)
+        return scores
+
+    def rare_recall(self, *sets: Cells) -> float:
+        """Share of the sets' cells of rare types that are recognised, by the classifier of label fidelity.
+
+        Types are pooled; NaN without such cells.
+        """
+        found = [
+            cells.take(np.flatnonzero(np.isin(cells.types, self._rare))) for cells in sets if cells.labels is not None
+        ]
+        if not sum(map(len, found)):
+            return float("nan")
+        components = np.vstack([self.space.project(cells) for cells in found if len(cells)])
+        labels = np.concatenate([cells.types for cells in found])
+        return label_fidelity(self.space.reference_components, self.train.types, components, labels, seed=self.seed)

@@ -1,0 +1,40 @@
+"""What a generator is asked for, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True)
+class Task:
+    """Train on these cells; generate cells of these types."""
+
+    train: ad.AnnData
+    labels: np.ndarray
+    """Types of the test cells, in their order."""
+    rare_labels: np.ndarray
+    """Types of further cells, of rare types; may be empty."""
+    labels_key: str
+    seed: int
+    max_epochs: int | None
+
+    def labelled(self, counts: csr_matrix, labels: np.ndarray) -> ad.AnnData:
+        """Counts of the training cells' genes as cells of these types."""
+        obs = pd.DataFrame({self.labels_key: labels}, index=np.arange(len(labels)).astype(str))
+        return ad.AnnData(counts.astype(np.float32), obs=obs, var=self.train.var.copy())
+
+
+@dataclass(frozen=True)
+class Run:
+    """Cells by the generator's name: one training may give several generators."""
+
+    cells: dict[str, ad.AnnData]
+    seconds: dict[str, float]
+    """Of ``train`` and of ``generate``."""
+    rare: dict[str, ad.AnnData] = field(default_factory=dict)
+    """Cells of ``rare_labels``, from the generators that make them."""

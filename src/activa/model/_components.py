@@ -1,0 +1,143 @@
+"""Where training starts: principal components of the cells, and each type's place among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix, diags
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from activa.model._checks import ROWS
+from activa.module import ComponentsStart
+
+_MAX_CELLS, _MIN_PER_TYPE, _N_GENES = 5_000, 30, 2_000
+# Counts that a gene's share of all counts counts for beside its counts in a type: what offsets are shrunk by
+_SHRINKAGE = 3.0
+# A part of a cell's score is noise, which the latent does not take up
+_LOADING = 0.5
+_CELLS_PER_COMPONENT = 10
+
+
+def principal_components(
+    x: Any,
+    y: np.ndarray,
+    *,
+    n_latent: int,
+    n_labels: int,
+    n_components: int,
+    counts: bool,
+    seed: int,
+) -> ComponentsStart:
+    """Principal components of log-normalised cells, and mixtures of Gaussians fitted to each type's scores.
+
+    They are of the 2,000 genes of largest variance in at most 5,000 cells (more with many types: 30 of each, where
+    there are as many); the loadings of the other genes follow by regression.
+
+    Parameters
+    ----------
+    x
+        Cells x genes, sparse, dense or backed.
+    y
+        Label codes, ``(n_cells,)``.
+    n_latent, n_labels, n_components
+        Latent dimensions, labels, and Gaussians a label in the prior.
+    counts
+        Whether values are counts, to be log-normalised.
+    seed
+        Of the cells chosen, the components and the mixtures.
+    """
+    rng = np.random.default_rng(seed)
+    cells = choose_cells(y, rng, _MAX_CELLS)
+    a = csr_matrix(x[cells], dtype=np.float64)
+    if counts:
+        a = csr_matrix(diags(1e4 / np.asarray(a.sum(axis=1)).ravel()) @ a).log1p()
+    mean = np.asarray(a.mean(axis=0)).ravel()
+    variance = np.asarray(a.multiply(a).mean(axis=0)).ravel() - mean**2
+    genes = np.sort(np.argsort(-variance, kind="stable")[:_N_GENES])
+    n_found = min(n_latent, len(cells) - 1, len(genes))
+    projection = np.zeros((n_latent, a.shape[1]))
+    if n_found:
+        pca = PCA(n_found, random_state=seed).fit(a[:, genes].toarray())
+        projection[:n_found, genes] = pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-6))[:, None]
+    scores = a @ projection.T - projection @ mean
+    # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's loading_scale
+    counts_of = np.asarray(csr_matrix(x[cells]).sum(axis=0)).ravel() * len(y) / len(cells)
+    loadings = _LOADING * (a.T @ scores) / len(cells) * (counts_of / (counts_of + 100.0))[:, None]
+
+    offsets = np.zeros((n_labels, a.shape[1]))
+    if counts:
+        offsets = _log_share(x, y, n_labels)
+        for label in np.unique(y):
+            offsets[label] -= loadings @ scores[y[cells] == label].mean(axis=0)
+    arrays = (torch.as_tensor(array).float() for array in (mean, projection, loadings, offsets))
+    return ComponentsStart(*arrays, *fit_mixtures(scores, y[cells], n_labels, n_components, rng), len(y))
+
+
+def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.ndarray:
+    """About ``n_cells`` cells, in their order: the same share of every label, and all of a rare one."""
+    share = min(1.0, n_cells / len(y))
+    chosen = []
+    for label in np.unique(y):
+        cells = np.flatnonzero(y == label)
+        n = min(len(cells), max(_MIN_PER_TYPE, int(np.ceil(share * len(cells)))))
+        chosen.append(rng.permutation(cells)[:n])
+    return np.sort(np.concatenate(chosen))
+
+
+def fit_mixtures(
+    z: np.ndarray, y: np.ndarray, n_labels: int, n_components: int, rng: np.random.Generator, *, draws: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gaussian mixtures with diagonal covariance of each label's latents; N(0, I) for a label without cells.
+
+    Parameters
+    ----------
+    z
+        Latents, ``(n_cells * draws, n_latent)``.
+    y
+        Label codes, ``(n_cells * draws,)``.
+    n_labels, n_components
+        Labels, and Gaussians a label; one for every ten cells at most, the others repeat them.
+    rng
+        Of the fits.
+    draws
+        Latents a cell.
+
+    Returns
+    -------
+    Means and standard deviations ``(n_labels, n_components, n_latent)``, weights ``(n_labels, n_components)``.
+    """
+    shape = (n_labels, n_components, z.shape[1])
+    loc, scale, weight = np.zeros(shape), np.ones(shape), np.full(shape[:2], 1 / n_components)
+    for label in np.unique(y):
+        own = z[y == label]
+        n_cells = len(own) // draws
+        n_fitted = max(1, min(n_components, n_cells // _CELLS_PER_COMPONENT))
+        if n_fitted == 1:
+            # too few to tell their spread by: held near 1, that of all cells
+            variance = (n_cells * own.var(axis=0, keepdims=True) + 2.0) / (n_cells + 2.0)
+            mean, share = own.mean(axis=0, keepdims=True), np.ones(1)
+        else:
+            state = int(rng.integers(2**31))
+            fit = GaussianMixture(n_fitted, covariance_type="diag", reg_covar=0.01, random_state=state).fit(own)
+            mean, variance, share = fit.means_, fit.covariances_, fit.weights_
+        of = np.arange(n_components) % n_fitted
+        loc[label], scale[label] = mean[of], np.sqrt(variance)[of]
+        weight[label] = share[of] / np.bincount(of)[of]
+    loc_, scale_, weight_ = (torch.as_tensor(array).float() for array in (loc, scale, weight))
+    return loc_, scale_, weight_
+
+
+def _log_share(x: Any, y: np.ndarray, n_labels: int) -> np.ndarray:
+    """Log of each gene's share of a label's counts over its share of all counts, shrunk, ``(n_labels, n_genes)``."""
+    sums = np.zeros((n_labels, x.shape[1]))
+    for start in range(0, x.shape[0], ROWS):
+        rows = csr_matrix(x[start : start + ROWS], dtype=np.float64)
+        n = rows.shape[0]
+        of = csr_matrix((np.ones(n), (y[start : start + ROWS], np.arange(n))), shape=(n_labels, n))
+        sums += (of @ rows).toarray()
+    expected = sums.sum(axis=1, keepdims=True) * sums.sum(axis=0) / sums.sum()
+    return np.log((sums + _SHRINKAGE) / (expected + _SHRINKAGE))

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from tests_helpers import QUIET, make_counts, make_model
+
+from activa import ACTIVA
+from activa.model._components import choose_cells, fit_mixtures, principal_components
+
+
+def start_of(adata, n_latent=4, **kwargs):
+    y = adata.obs["cell_type"].cat.codes.to_numpy()
+    settings = {"n_latent": n_latent, "n_labels": 3, "n_components": 2, "counts": True, "seed": 0} | kwargs
+    return principal_components(adata.X, y, **settings), y
+
+
+def test_the_projection_gives_whitened_principal_components():
+    adata = make_counts()
+    start, _ = start_of(adata)
+    x = adata.X.toarray()
+    x = np.log1p(x / x.sum(1, keepdims=True) * 1e4)
+    scores = (torch.as_tensor(x).float() - start.centre) @ start.projection.T
+    theirs = PCA(4, whiten=True, svd_solver="full").fit_transform(x)
+    for ours, other in zip(scores.numpy().T, theirs.T, strict=True):
+        assert abs(np.corrcoef(ours, other)[0, 1]) > 0.999
+    np.testing.assert_allclose(scores.std(0), 1, rtol=1e-2)
+
+
+def test_types_start_at_their_own_expression():
+    """At the mean of its latents a type's expression is its share of counts, before anything is learnt."""
+    adata = make_counts(n_cells=3_000)
+    start, y = start_of(adata)
+    x = adata.X.toarray()
+    scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.centre) @ start.projection.T
+    overall = torch.as_tensor(np.log(x.sum(0) / x.sum())).float()
+    for label in range(3):
+        logits = overall + start.offsets[label] + start.loadings @ scores[y == label].mean(0)
+        share = x[y == label].sum(0) / x[y == label].sum()
+        np.testing.assert_allclose(logits.softmax(-1), share, rtol=0.02, atol=1e-4)
+
+
+def test_few_cells_and_more_latents_than_genes():
+    adata = make_counts(n_cells=12, n_genes=8)
+    start, _ = start_of(adata, n_latent=20)
+    assert start.projection.shape == (20, 8) and all(torch.isfinite(torch.as_tensor(part)).all() for part in start)
+    ACTIVA.setup_anndata(adata, labels_key="cell_type")
+    model = ACTIVA(adata, n_latent=20)
+    model.train(max_epochs=2, batch_size=4, **QUIET)
+    assert model.generate(5).shape == (5, 8)
+
+
+def test_mixtures_find_the_groups_of_a_type():
+    rng = np.random.default_rng(0)
+    z = np.concatenate([rng.normal(-3, 0.5, size=(300, 2)), rng.normal(3, 1.0, size=(100, 2)), rng.normal(size=(1, 2))])
+    y = np.repeat([0, 1], [400, 1])
+    loc, scale, weight = fit_mixtures(z, y, 3, 2, rng)
+    order = loc[0, :, 0].argsort()
+    np.testing.assert_allclose(loc[0][order].numpy(), [[-3, -3], [3, 3]], atol=0.3)
+    np.testing.assert_allclose(scale[0][order].numpy(), [[0.5, 0.5], [1, 1]], rtol=0.2)
+    np.testing.assert_allclose(weight[0][order].numpy(), [0.75, 0.25], atol=0.02)
+    # a single cell has no spread of its own, and a label without cells keeps N(0, I)
+    assert (scale[1] > 0.7).all() and (loc[2] == 0).all() and (scale[2] == 1).all()
+    np.testing.assert_allclose(weight.sum(-1).numpy(), 1, rtol=1e-6)
+
+
+def test_rare_types_are_looked_at_whole():
+    y = np.repeat([0, 1], [20_000, 25])
+    cells = choose_cells(y, np.random.default_rng(0), 1_000)
+    assert (y[cells] == 1).sum() == 25 and (y[cells] == 0).sum() == pytest.approx(1_000, abs=10)
+
+
+def test_the_penalty_is_the_weights_negative_log_prior():
+    model = make_model(epochs=1, loading_scale=0.2, offset_scale=0.5)
+    module = model.module
+    w, start = module.generator.mean.weight.detach(), module.weight_start
+    loadings = torch.distributions.Normal(0, 0.2).log_prob(w[:, :5]) - torch.distributions.Normal(0, 0.2).log_prob(
+        torch.zeros(())
+    )
+    offsets = torch.distributions.Normal(start[:, 5:], 0.5).log_prob(w[:, 5:]) - torch.distributions.Normal(
+        0, 0.5
+    ).log_prob(torch.zeros(()))
+    expected = -(loadings.sum() + offsets.sum()) / model.adata.n_obs
+    torch.testing.assert_close(module.weight_penalty().detach(), expected, rtol=1e-4, atol=1e-6)
+    assert float(make_model(epochs=1, generator="deep").module.weight_penalty()) == 0
+
+
+def test_the_prior_is_fitted_to_the_cells_latents():
+    model = make_model(epochs=3)
+    z = model.get_latent_representation()
+    y = model.adata.obs["cell_type"].cat.codes.to_numpy()
+    for label in range(3):
+        drawn = model.module.prior.distribution(torch.full((4_000,), label)).sample().numpy()
+        np.testing.assert_allclose(drawn.mean(0), z[y == label].mean(0), atol=0.25)
