@@ -73,8 +73,11 @@ def principal_components(
         offsets = _log_share(x, y, n_labels)
         for label in np.unique(y):
             offsets[label] -= loadings @ scores[y[cells] == label].mean(axis=0)
-    arrays = (torch.as_tensor(array).float() for array in (mean, projection, loadings, offsets))
-    return ComponentsStart(*arrays, *fit_mixtures(scores, y[cells], n_labels, n_components, rng), len(y))
+    centre, projection_, loadings_, offsets_ = (
+        torch.as_tensor(array).float() for array in (mean, projection, loadings, offsets)
+    )
+    mixtures = fit_mixtures(scores, y[cells], n_labels, n_components, rng)
+    return ComponentsStart(centre, projection_, loadings_, offsets_, *mixtures, n_cells=len(y))
 
 
 def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.ndarray:

@@ -36,11 +36,12 @@ from activa.module._networks import Norm
 
 
 class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
-    """Labelled synthetic cells from an introspective variational autoencoder (Heydari et al. 2022).
+    """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
-    The encoder is its own critic: it learns to tell generated cells from real ones by how far from the prior it puts
-    them, and the generator learns to make cells that it cannot tell. The prior p(z | y) is labelled, so that cells of a
-    type are drawn and not picked from among all; an ACTINN classifier is trained beside.
+    The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
+    is trained beside. The encoder can be its own critic: with ``plan_kwargs={"introspection": "soft"}`` in
+    :meth:`train` it learns to tell generated cells from real ones by how far from the prior it puts them, and the
+    generator learns to make cells that it cannot tell.
 
     Parameters
     ----------
@@ -49,17 +50,21 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
     registry
         Registry of a saved model; used by :meth:`load`.
     n_hidden
-        Width of each hidden layer of the encoder, or of its one layer; the generator has them in reverse.
+        Width of each hidden layer of the encoder, or of its one layer; a deep generator has them in reverse.
     n_latent
         Latent dimensions.
     gene_likelihood
-        ``"nb"``, ``"zinb"`` or ``"poisson"`` for counts; ``"normal"`` for non-negative values, log-normalised say.
+        ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`), ``"nb"``, ``"zinb"`` or ``"poisson"`` for
+        counts; ``"normal"`` for non-negative values, log-normalised say.
+    generator
+        ``"linear"``: log expression is linear in the latent, with an offset for each type, and training starts from
+        principal components; ``"deep"``: hidden layers and a random start.
     dispersion
         What the dispersion differs by: ``"gene"``, ``"gene-batch"`` or ``"gene-label"``.
     prior
         ``"labelled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
     n_prior_components
-        Gaussians a type in the labelled prior.
+        Gaussians a type in the labelled prior, at most; a type has one for every ten cells.
     condition_on_label
         Whether the generator is given the type beside the latent.
     norm
@@ -69,6 +74,9 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
     input_dropout_rate
         Share of genes hidden from the encoder in a training step. With few cells and many genes it keeps the encoder
         from learning cells by heart.
+    loading_scale, offset_scale
+        Standard deviations, in log expression, of the Gaussian priors of a linear generator's loadings and of its
+        offsets' distance from their start. Smaller keeps genes with few counts closer to their type's mean.
     seed
         Of the initial weights; None for new ones each time. Global random state is left as it was.
 
@@ -118,6 +126,9 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             norm=(norm, Norm),
         )
         n_hidden = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
+        for name, value in {"loading_scale": loading_scale, "offset_scale": offset_scale}.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}.")
         if not n_hidden or any(width < 1 for width in n_hidden) or n_latent < 1 or n_prior_components < 1:
             raise ValueError(
                 "n_hidden, n_latent and n_prior_components must be at least 1, got "

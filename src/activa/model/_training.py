@@ -65,7 +65,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         fit_prior: bool = True,
         **trainer_kwargs: Any,
     ) -> None:
-        """Train the model: first as a VAE with the classifier beside it, then in the introspective game.
+        """Train the model, with the classifier beside it, and fit its prior.
 
         An interrupt (Ctrl-C, or the notebook's stop button) ends training with a warning and leaves a usable model.
 
@@ -91,6 +91,9 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             Further arguments of :class:`scvi.dataloaders.DataSplitter`.
         plan_kwargs
             Arguments of :class:`activa.train.IntrospectivePlan`: the form of the game, weights, learning rates.
+        fit_prior
+            Whether a labelled prior is fitted to the cells' latents when training ends, a mixture of Gaussians for each
+            type; else it is left as training learnt it.
         **trainer_kwargs
             Further arguments of :class:`scvi.train.Trainer` (``check_val_every_n_epoch``, ``logger``, ``callbacks``).
 

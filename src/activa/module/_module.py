@@ -73,11 +73,11 @@ class ACTIVAModule(BaseModuleClass):
         training step.
     use_size_factor_key
         Whether l is a registered size factor instead of the cell's total count.
+    loading_scale, offset_scale
+        Standard deviations of the priors of a linear generator's loadings and offsets.
     """
 
     margin: Tensor
-    n_cells: Tensor
-    weight_start: Tensor
 
     def __init__(
         self,
@@ -110,7 +110,6 @@ class ACTIVAModule(BaseModuleClass):
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
         self.is_linear = generator == "linear"
-        self.loading_scale, self.offset_scale = loading_scale, offset_scale
         self.condition_on_label = condition_on_label
         self.use_size_factor_key = use_size_factor_key
         self.use_observed_lib_size = True  # asked for by RNASeqMixin
@@ -134,12 +133,15 @@ class ACTIVAModule(BaseModuleClass):
         elif use_size_factor_key:
             activation = "softplus"
         self.generator = Generator(
-            n_latent + n_covariates + n_condition,
+            n_latent,
+            n_covariates + n_condition,
             n_input,
             () if self.is_linear else tuple(n_hidden)[::-1],
             norm,
             activation,
             zero_inflated=gene_likelihood == "zinb",
+            loading_scale=loading_scale,
+            offset_scale=offset_scale,
         )
         self.classifier = Classifier(n_input, n_types, n_hidden_classifier)
         self.prior: LabelledPrior | StandardPrior
@@ -152,9 +154,6 @@ class ACTIVAModule(BaseModuleClass):
         self.px_r = nn.Parameter(torch.zeros(n_input, *n_dispersion))
         # share (as a part of its bound), mean factor above one, and inverse dispersion of outliers, before their links
         self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0])) if gene_likelihood == "nb-outlier" else None
-        # prior means of a linear generator's weights, and the cells that they are told by beside the prior
-        self.register_buffer("weight_start", torch.zeros_like(self.generator.mean.weight) if self.is_linear else None)
-        self.register_buffer("n_cells", torch.tensor(math.inf))
         self.register_buffer("margin", torch.tensor(math.inf))  # until it is set
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
@@ -169,16 +168,8 @@ class ACTIVAModule(BaseModuleClass):
         log_library
             Log library size of each cell, ``(n_cells,)``.
         """
+        self.generator.start_at(gene_share)
         with torch.no_grad():
-            bias = self.generator.mean.bias
-            share = gene_share.clamp(min=1e-8)
-            if self.generator.activation == "softmax":
-                bias.copy_(share.log())
-            elif self.generator.activation == "softplus":
-                share = share.clamp(min=1e-6)
-                bias.copy_(share + torch.log(-torch.expm1(-share)))
-            else:
-                bias.copy_(share)
             r = inverse_dispersion.log()
             self.px_r.copy_(r if self.px_r.dim() == 1 else r[:, None].expand_as(self.px_r))
         self.library.standardise(log_library)
@@ -194,23 +185,8 @@ class ACTIVAModule(BaseModuleClass):
         self.encoder.start_from(start.centre, start.projection)
         if isinstance(self.prior, LabelledPrior):
             self.prior.start_from(start.prior_loc, start.prior_scale, start.prior_weight)
-        weight = self.generator.mean.weight
-        with torch.no_grad():
-            weight.zero_()
-            weight[:, : self.n_latent].copy_(start.loadings)
-            if self.condition_on_label and self.n_labels > 1:
-                weight[:, -self.n_labels :].copy_(start.offsets.T)
-            self.weight_start.copy_(weight)
-            self.weight_start[:, : self.n_latent] = 0
-            self.n_cells.fill_(start.n_cells)
-
-    def weight_penalty(self) -> Tensor:
-        """Negative log prior of a linear generator's weights, for each cell, up to a constant, scalar."""
-        if not self.is_linear:
-            return torch.zeros((), device=self.px_r.device)
-        off = (self.generator.mean.weight - self.weight_start).square().sum(0)
-        loadings, offsets = off[: self.n_latent].sum(), off[self.n_latent :].sum()
-        return (loadings / self.loading_scale**2 + offsets / self.offset_scale**2) / (2 * self.n_cells)
+        has_offsets = self.condition_on_label and self.n_labels > 1
+        self.generator.start_from(start.loadings, start.offsets if has_offsets else None, start.n_cells)
 
     # the parts, each a few lines
 
@@ -271,9 +247,10 @@ class ACTIVAModule(BaseModuleClass):
             return ZeroInflatedNegativeBinomial(mu=rate, theta=r, zi_logits=dropout_logits, scale=scale)
         if self.outliers is not None:
             share, factor, theta = self.outliers
-            return OutlierNegativeBinomial(
-                rate, r, _MAX_OUTLIERS * share.sigmoid(), 1 + factor.exp(), theta.exp(), scale=scale
-            )
+            share, factor = _MAX_OUTLIERS * share.sigmoid(), 1 + factor.exp()
+            # with the outliers the mean is the rate, so that a cell's counts are its library size
+            usual = rate / (1 + share * (factor - 1))
+            return OutlierNegativeBinomial(usual, r, share, factor, theta.exp(), scale=scale)
         return NegativeBinomial(mu=rate, theta=r, scale=scale)
 
     @auto_move_data
@@ -371,7 +348,7 @@ class ACTIVAModule(BaseModuleClass):
         library_nll = self.library_nll(z.detach(), log_library, design)
         classification = self.classification_loss(tensors)
         return LossOutput(
-            loss=elbo + library_nll + classification + self.weight_penalty(),
+            loss=elbo + library_nll + classification + self.generator.penalty(),
             reconstruction_loss=reconstruction,
             kl_local=kl,
             extra_metrics={"library_nll": library_nll.detach(), "classification_loss": classification.detach()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -116,8 +117,8 @@ class Generator(nn.Module):
 
     Parameters
     ----------
-    n_input
-        Latent dimensions, and whatever is joined to them (one-hot type, batch and covariates).
+    n_latent, n_joined
+        Latent dimensions, and how much is joined to them (covariates, one-hot batch and type).
     n_genes
         Genes.
     n_hidden
@@ -130,23 +131,76 @@ class Generator(nn.Module):
         multiples of a size factor, ``"relu"`` the paper's non-negative values.
     zero_inflated
         Whether to give zero-inflation logits too.
+    loading_scale, offset_scale
+        Standard deviations of the Gaussian priors of a log-linear generator's loadings, around 0, and of its offsets,
+        around their start.
     """
+
+    prior_mean: Tensor
+    n_cells: Tensor
 
     def __init__(
         self,
-        n_input: int,
+        n_latent: int,
+        n_joined: int,
         n_genes: int,
         n_hidden: Sequence[int],
         norm: Norm,
         activation: Literal["softmax", "softplus", "relu"],
         zero_inflated: bool,
+        loading_scale: float = 0.1,
+        offset_scale: float = 0.3,
     ):
         super().__init__()
         self.activation = activation
-        self.hidden = _mlp(n_input, n_hidden, norm)
-        width = n_hidden[-1] if n_hidden else n_input
+        self.loading_scale, self.offset_scale = loading_scale, offset_scale
+        self.n_latent = n_latent
+        self.hidden = _mlp(n_latent + n_joined, n_hidden, norm)
+        width = n_hidden[-1] if n_hidden else n_latent + n_joined
         self.mean = nn.Linear(width, n_genes)
         self.dropout_logits = nn.Linear(width, n_genes) if zero_inflated else None
+        self.register_buffer("prior_mean", None if n_hidden else torch.zeros_like(self.mean.weight))
+        self.register_buffer("n_cells", torch.tensor(math.inf))  # until it is known, there is no prior
+
+    def start_at(self, mean: Tensor) -> None:
+        """Start from each gene's share of all counts (or its mean, under ReLU), ``(n_genes,)``."""
+        mean = mean.clamp(min=1e-8)
+        if self.activation == "softmax":
+            mean = mean.log()
+        elif self.activation == "softplus":
+            mean = mean.clamp(min=1e-6)
+            mean = mean + torch.log(-torch.expm1(-mean))
+        with torch.no_grad():
+            self.mean.bias.copy_(mean)
+
+    def start_from(self, loadings: Tensor, offsets: Tensor | None, n_cells: int) -> None:
+        """Start a log-linear generator from given weights, and hold it near them in training.
+
+        Parameters
+        ----------
+        loadings
+            Of the latent dimensions, the first inputs, ``(n_genes, n_latent)``.
+        offsets
+            Of the types, the last inputs, ``(n_labels, n_genes)``; None where types are no input.
+        n_cells
+            Cells that are trained on, which weigh against the priors.
+        """
+        weight = torch.zeros_like(self.mean.weight)
+        if offsets is not None:
+            weight[:, -len(offsets) :] = offsets.T
+        self.prior_mean.copy_(weight)
+        weight[:, : loadings.shape[1]] = loadings
+        with torch.no_grad():
+            self.mean.weight.copy_(weight)
+        self.n_cells.fill_(n_cells)
+
+    def penalty(self) -> Tensor:
+        """Negative log prior of a log-linear generator's weights, a cell and up to a constant, scalar; else 0."""
+        if self.prior_mean is None:
+            return self.n_cells.new_zeros(())
+        squares = (self.mean.weight - self.prior_mean).square().sum(0)
+        loadings, offsets = squares[: self.n_latent].sum(), squares[self.n_latent :].sum()
+        return (loadings / self.loading_scale**2 + offsets / self.offset_scale**2) / (2 * self.n_cells)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean expression and zero-inflation logits (or None), each ``(..., n_genes)``."""

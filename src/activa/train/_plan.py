@@ -185,14 +185,14 @@ class IntrospectivePlan(Game, TrainingPlan):
         # L_REG and L_AE of the real cells
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
         if self.playing:
-            elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + self.module.weight_penalty())
+            elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + self.module.generator.penalty())
             loss = self._play(batch, inference, output, elbo)
         else:
             self._reg_sum += float(l_reg.detach()) * output.n_obs_minibatch
             self._reg_cells += output.n_obs_minibatch
             # the module's loss, but for the ELBO's weights
             loss = output.loss + (self.alpha_1 - 1) * kl_weight * l_reg
-            loss = loss + (self.alpha_2 - 1) * (l_ae + self.module.weight_penalty())
+            loss = loss + (self.alpha_2 - 1) * (l_ae + self.module.generator.penalty())
             self.manual_backward(loss)
 
         for params in self._trainable():
