@@ -59,7 +59,9 @@ CONFIGURATIONS = {
     "full-covariance mixture after training": Configuration(sampling="mixture"),
     "prior as learnt": Configuration(train={"fit_prior": False}),
     # the type reaches cells through the generator alone
-    "N(0, I) prior": Configuration({"prior": "standard"}),
+    "N(0, I) prior": Configuration({"prior": "standard", "label_input": "given"}),
+    "type given to the generator": Configuration({"label_input": "given"}),
+    "no type in the generator": Configuration({"label_input": "none"}),
     "+ soft introspection, 0.3": _game("soft", 0.3),
     "+ hinge introspection, 1": _game("hinge", 1.0),
     "+ soft, 0.3, and classifier term": _game("soft", 0.3, classifier_weight=1.0),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
@@ -91,3 +92,20 @@ def test_the_prior_is_fitted_to_the_cells_latents():
     for label in range(3):
         drawn = model.module.prior.distribution(torch.full((4_000,), label)).sample().numpy()
         np.testing.assert_allclose(drawn.mean(0), z[y == label].mean(0), atol=0.25)
+
+
+@pytest.mark.parametrize("types", [["a", "b", "c"], ["a", "c"], ["a"]])
+def test_the_gate_starts_as_a_logistic_regression(types):
+    adata = make_counts()
+    adata.obs["cell_type"] = np.random.default_rng(0).choice(types, size=adata.n_obs)
+    y = adata.obs["cell_type"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
+    start = principal_components(adata.X, y, n_latent=4, n_labels=3, n_components=2, counts=True, seed=0)
+    x = adata.X.toarray()
+    scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.centre) @ start.projection.T
+    found = (scores @ start.gate_weight.T + start.gate_bias).softmax(-1).numpy()
+    expected = np.zeros((adata.n_obs, 3))
+    if len(types) > 1:
+        expected[:, np.unique(y)] = LogisticRegression(max_iter=1_000).fit(scores, y).predict_proba(scores)
+    else:
+        expected[:, 0] = 1
+    np.testing.assert_allclose(found, expected, atol=1e-3)

@@ -35,7 +35,8 @@ def test_every_likelihood_trains_generates_and_answers(gene_likelihood, dispersi
     [
         {"prior": "standard"},
         {"n_prior_components": 1},
-        {"condition_on_label": False},
+        {"label_input": "none"},
+        {"label_input": "given"},
         {"norm": "batch"},
         {"n_hidden": (24, 16)},
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix, diags
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
@@ -20,6 +21,7 @@ _SHRINKAGE = 3.0
 # A part of a cell's score is noise, which the latent does not take up
 _LOADING = 0.5
 _CELLS_PER_COMPONENT = 10
+_ABSENT = -20.0  # the logit of a label without cells
 
 
 def principal_components(
@@ -77,7 +79,8 @@ def principal_components(
         torch.as_tensor(array).float() for array in (mean, projection, loadings, offsets)
     )
     mixtures = fit_mixtures(scores, y[cells], n_labels, n_components, rng)
-    return ComponentsStart(centre, projection_, loadings_, offsets_, *mixtures, n_cells=len(y))
+    gate = _recognise(scores, y[cells], n_labels)
+    return ComponentsStart(centre, projection_, loadings_, offsets_, *mixtures, *gate, n_cells=len(y))
 
 
 def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.ndarray:
@@ -132,6 +135,21 @@ def fit_mixtures(
         weight[label] = share[of] / np.bincount(of)[of]
     loc_, scale_, weight_ = (torch.as_tensor(array).float() for array in (loc, scale, weight))
     return loc_, scale_, weight_
+
+
+def _recognise(z: np.ndarray, y: np.ndarray, n_labels: int) -> tuple[Tensor, Tensor]:
+    """Weights ``(n_labels, n_latent)`` and biases of the logits of labels, by logistic regression on latents."""
+    weight, bias = torch.zeros(n_labels, z.shape[1]), torch.full((n_labels,), _ABSENT)
+    present = np.unique(y)
+    if len(present) == 1:
+        bias[present] = 0.0
+        return weight, bias
+    fit = LogisticRegression(max_iter=1_000).fit(z, y)
+    # of two labels it gives the logit of the second
+    coefficients = fit.coef_ if len(present) > 2 else np.concatenate([-fit.coef_, fit.coef_]) / 2
+    intercepts = fit.intercept_ if len(present) > 2 else np.concatenate([-fit.intercept_, fit.intercept_]) / 2
+    weight[present], bias[present] = (torch.as_tensor(a).float() for a in (coefficients, intercepts))
+    return weight, bias
 
 
 def _log_share(x: Any, y: np.ndarray, n_labels: int) -> np.ndarray:

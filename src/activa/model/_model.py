@@ -31,7 +31,7 @@ from activa.model._plan_cells import BATCH, LABEL, N_CELLS
 from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
 from activa.module import ACTIVAModule
-from activa.module._module import Dispersion, GeneLikelihood, GeneratorForm, Prior
+from activa.module._module import Dispersion, GeneLikelihood, GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
@@ -65,8 +65,10 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         ``"labelled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
     n_prior_components
         Gaussians a type in the labelled prior, at most; a type has one for every ten cells.
-    condition_on_label
-        Whether the generator is given the type beside the latent.
+    label_input
+        What the generator is given beside the latent: ``"inferred"``, the probabilities of the types at this latent, so
+        that a cell between types, or called what it is not, is generated as such; ``"given"``, the type itself, which
+        makes types purer than they are; ``"none"``. Types then come of the labelled prior alone.
     norm
         Normalisation of the hidden layers.
     dropout_rate
@@ -109,7 +111,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
         n_prior_components: int = 16,
-        condition_on_label: bool = True,
+        label_input: LabelInput = "inferred",
         norm: Norm = "layer",
         dropout_rate: float = 0.1,
         input_dropout_rate: float = 0.5,
@@ -124,6 +126,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             dispersion=(dispersion, Dispersion),
             prior=(prior, Prior),
             norm=(norm, Norm),
+            label_input=(label_input, LabelInput),
         )
         n_hidden = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
         for name, value in {"loading_scale": loading_scale, "offset_scale": offset_scale}.items():
@@ -155,7 +158,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
                 dispersion=dispersion,
                 prior=prior,
                 n_prior_components=n_prior_components,
-                condition_on_label=condition_on_label,
+                label_input=label_input,
                 norm=norm,
                 dropout_rate=dropout_rate,
                 input_dropout_rate=input_dropout_rate,

@@ -37,5 +37,9 @@ class ComponentsStart(NamedTuple):
     """Their standard deviations, ``(n_labels, n_components, n_latent)``."""
     prior_weight: Tensor
     """Weights of the components, ``(n_labels, n_components)``."""
+    gate_weight: Tensor
+    """From latents to logits of the labels, ``(n_labels, n_latent)``."""
+    gate_bias: Tensor
+    """Logits of the labels at the mean latent, ``(n_labels,)``."""
     n_cells: int
     """Cells that are trained on."""

@@ -26,6 +26,7 @@ GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal"]
 Dispersion = Literal["gene", "gene-batch", "gene-label"]
 Prior = Literal["labelled", "standard"]
 GeneratorForm = Literal["linear", "deep"]
+LabelInput = Literal["inferred", "given", "none"]
 
 # the share of outliers is below this: more is dispersion
 _MAX_OUTLIERS = 0.02
@@ -66,8 +67,9 @@ class ACTIVAModule(BaseModuleClass):
         ``"labelled"``: p(z | y), learnt; ``"standard"``: N(0, I), the paper's.
     n_prior_components
         Gaussians a type in the labelled prior.
-    condition_on_label
-        Whether the generator is given the type beside the latent.
+    label_input
+        What the generator is given beside the latent: probabilities of the types that it infers from the latent, the
+        type itself, or nothing.
     norm, dropout_rate, input_dropout_rate
         Normalisation of the networks' hidden layers, dropout of the encoder's, and share of genes hidden from it in a
         training step.
@@ -96,7 +98,7 @@ class ACTIVAModule(BaseModuleClass):
         dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
         n_prior_components: int = 16,
-        condition_on_label: bool = True,
+        label_input: LabelInput = "inferred",
         norm: Norm = "layer",
         dropout_rate: float = 0.1,
         input_dropout_rate: float = 0.5,
@@ -110,13 +112,13 @@ class ACTIVAModule(BaseModuleClass):
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
         self.is_linear = generator == "linear"
-        self.condition_on_label = condition_on_label
+        self.label_input: LabelInput = label_input if n_labels > 1 else "none"
         self.use_size_factor_key = use_size_factor_key
         self.use_observed_lib_size = True  # asked for by RNASeqMixin
 
         # one batch needs no input: a constant column would only repeat the bias
         n_covariates = (n_batch if n_batch > 1 else 0) + sum(self.n_cats_per_cov) + n_continuous_cov
-        n_condition = n_labels if condition_on_label and n_labels > 1 else 0
+        n_condition = 0 if self.label_input == "none" else n_labels
         self.encoder = Encoder(
             n_input,
             n_covariates + self.is_linear,
@@ -143,6 +145,8 @@ class ACTIVAModule(BaseModuleClass):
             loading_scale=loading_scale,
             offset_scale=offset_scale,
         )
+        # logits of the types, out of the latent
+        self.gate = nn.Linear(n_latent, n_labels) if self.label_input == "inferred" else None
         self.classifier = Classifier(n_input, n_types, n_hidden_classifier)
         self.prior: LabelledPrior | StandardPrior
         if prior == "labelled":
@@ -185,8 +189,12 @@ class ACTIVAModule(BaseModuleClass):
         self.encoder.start_from(start.centre, start.projection)
         if isinstance(self.prior, LabelledPrior):
             self.prior.start_from(start.prior_loc, start.prior_scale, start.prior_weight)
-        has_offsets = self.condition_on_label and self.n_labels > 1
-        self.generator.start_from(start.loadings, start.offsets if has_offsets else None, start.n_cells)
+        if self.gate is not None:
+            with torch.no_grad():
+                self.gate.weight.copy_(start.gate_weight)
+                self.gate.bias.copy_(start.gate_bias)
+        offsets = None if self.label_input == "none" else start.offsets
+        self.generator.start_from(start.loadings, offsets, start.n_cells)
 
     # the parts, each a few lines
 
@@ -225,11 +233,12 @@ class ACTIVAModule(BaseModuleClass):
 
     def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
-        inputs = [self._covariates(design)]
-        if self.condition_on_label and self.n_labels > 1:
-            inputs.append(self._one_hot_labels(design))
-        joined = torch.cat(inputs, dim=-1)
-        scale, dropout_logits = self.generator(torch.cat([z, joined.expand(*z.shape[:-1], -1)], dim=-1))
+        inputs = [z, self._covariates(design).expand(*z.shape[:-1], -1)]
+        if self.gate is not None:
+            inputs.append(self.gate(z).softmax(-1))
+        elif self.label_input == "given":
+            inputs.append(self._one_hot_labels(design).expand(*z.shape[:-1], -1))
+        scale, dropout_logits = self.generator(torch.cat(inputs, dim=-1))
         r: Tensor = self.px_r
         if self.dispersion == "gene-batch":
             r = r.T[design.batch_index.squeeze(-1).long()]

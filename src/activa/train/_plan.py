@@ -138,19 +138,25 @@ class IntrospectivePlan(Game, TrainingPlan):
     def _trainable(self) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
         m = self.module
-        generating = [*m.generator.parameters(), *m.prior.parameters(), *m.library.parameters(), m.px_r]
+        generating = [*self._generating_networks(), m.px_r, *m.prior.parameters()]
+        if m.is_linear:
+            generating += m.generator.parameters()
         if m.outliers is not None:
             generating.append(m.outliers)
         groups = (m.encoder.parameters(), generating, m.classifier.parameters())
         encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
         return encoder, generator, classifier
 
+    def _generating_networks(self) -> list[Parameter]:
+        """Parameters of the generating half that learn at the encoder's pace."""
+        m = self.module
+        parts = [m.library, m.gate, None if m.is_linear else m.generator]
+        return [p for part in parts if part is not None for p in part.parameters()]
+
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
         """Adam for the encoder, the generating half and the classifier, each with its schedule."""
         encoder, generator, classifier = self._trainable()
-        m = self.module
-        networks = [*m.library.parameters(), *([] if m.is_linear else m.generator.parameters())]
-        in_networks = {id(p) for p in networks}
+        in_networks = {id(p) for p in self._generating_networks()}
         slow = [p for p in generator if id(p) in in_networks]
         fast = [p for p in generator if id(p) not in in_networks]
         adam = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
