@@ -140,12 +140,24 @@ def test_the_ablation_runs_and_does_nothing_twice(tmp_path):
         "--out",
         str(out),
     ]
-    command += ["--max-epochs", "2", "--seeds", "0", "--configurations", "default", "mixture after training"]
+    command += [
+        "--max-epochs",
+        "2",
+        "--seeds",
+        "0",
+        "--configurations",
+        "default",
+        "full-covariance mixture after training",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     rows = [json.loads(line) for line in (out / "ablation.jsonl").read_text().splitlines()]
-    assert [row["configuration"] for row in rows] == ["real cells (floor)", "default", "mixture after training"]
+    assert [row["configuration"] for row in rows] == [
+        "real cells (floor)",
+        "default",
+        "full-covariance mixture after training",
+    ]
     assert rows[1]["scores"]["held_out_elbo"] == rows[2]["scores"]["held_out_elbo"]  # one training
     assert rows[1]["scores"]["wasserstein"] != rows[2]["scores"]["wasserstein"]
     subprocess.run(command, check=True, capture_output=True)
     assert rows == [json.loads(line) for line in (out / "ablation.jsonl").read_text().splitlines()]
-    assert "| mixture after training" in (out / "ablation.md").read_text()
+    assert "| full-covariance mixture after training" in (out / "ablation.md").read_text()
