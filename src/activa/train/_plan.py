@@ -43,7 +43,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         Epochs as a plain VAE; half of all by default.
     introspection
         ``"none"``: a plain VAE all the way; ``"soft"`` (Soft-IntroVAE); ``"hinge"`` (the paper). None is the default
-        because the game made no dataset's cells harder to tell from real ones (see the benchmarks), at twice the time.
+        because, where it was tried, the game made cells no harder to tell from real ones, at twice the time.
     introspection_weight
         w above; the paper's is 1.
     classifier_weight
