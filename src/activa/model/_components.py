@@ -55,6 +55,7 @@ def principal_components(
     rng = np.random.default_rng(seed)
     cells = choose_cells(y, rng, _MAX_CELLS)
     a = csr_matrix(x[cells], dtype=np.float64)
+    counts_of = np.asarray(a.sum(axis=0)).ravel() * len(y) / len(cells)
     if counts:
         a = csr_matrix(diags(1e4 / np.asarray(a.sum(axis=1)).ravel()) @ a).log1p()
     mean = np.asarray(a.mean(axis=0)).ravel()
@@ -67,7 +68,6 @@ def principal_components(
         projection[:n_found, genes] = pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-6))[:, None]
     scores = a @ projection.T - projection @ mean
     # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's loading_scale
-    counts_of = np.asarray(csr_matrix(x[cells]).sum(axis=0)).ravel() * len(y) / len(cells)
     loadings = _LOADING * (a.T @ scores) / len(cells) * (counts_of / (counts_of + 100.0))[:, None]
 
     offsets = np.zeros((n_labels, a.shape[1]))
@@ -145,10 +145,10 @@ def _recognise(z: np.ndarray, y: np.ndarray, n_labels: int) -> tuple[Tensor, Ten
         bias[present] = 0.0
         return weight, bias
     fit = LogisticRegression(max_iter=1_000).fit(z, y)
-    # of two labels it gives the logit of the second
-    coefficients = fit.coef_ if len(present) > 2 else np.concatenate([-fit.coef_, fit.coef_]) / 2
-    intercepts = fit.intercept_ if len(present) > 2 else np.concatenate([-fit.intercept_, fit.intercept_]) / 2
-    weight[present], bias[present] = (torch.as_tensor(a).float() for a in (coefficients, intercepts))
+    logits = np.column_stack([fit.coef_, fit.intercept_])
+    if len(present) == 2:  # it gives the logit of the second
+        logits = np.concatenate([-logits, logits]) / 2
+    weight[present], bias[present] = torch.as_tensor(logits[:, :-1]).float(), torch.as_tensor(logits[:, -1]).float()
     return weight, bias
 
 

@@ -344,8 +344,9 @@ class ACTIVAModule(BaseModuleClass):
     ) -> LossOutput:
         """Negative ELBO, and beside it what trains the library-size model and the classifier.
 
-        The last two are logged as ``library_nll`` and ``classification_loss``. They share no weight with the ELBO:
-        the library-size model reads the latent as a constant.
+        The last two are given, and logged, as ``library_nll`` and ``classification_loss``. They share no weight with the
+        ELBO: the library-size model reads the latent as a constant. With a linear generator the ELBO has its
+        ``weight_penalty``.
         """
         design, log_library = self.design(tensors), self._get_generative_input(tensors, inference_outputs)["library"]
         qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
@@ -355,12 +356,16 @@ class ACTIVAModule(BaseModuleClass):
         if z.dim() > 2:
             return LossOutput(loss=elbo, reconstruction_loss=reconstruction, kl_local=kl)
         library_nll = self.library_nll(z.detach(), log_library, design)
-        classification = self.classification_loss(tensors)
+        classification, penalty = self.classification_loss(tensors), self.generator.penalty()
         return LossOutput(
-            loss=elbo + library_nll + classification + self.generator.penalty(),
+            loss=elbo + library_nll + classification + penalty,
             reconstruction_loss=reconstruction,
             kl_local=kl,
-            extra_metrics={"library_nll": library_nll.detach(), "classification_loss": classification.detach()},
+            extra_metrics={
+                "library_nll": library_nll,
+                "classification_loss": classification,
+                "weight_penalty": penalty,
+            },
         )
 
     def design(self, tensors: dict[str, Tensor]) -> CellDesign:

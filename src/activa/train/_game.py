@@ -65,14 +65,15 @@ class Game:
         # L_G: the critic's score of cells that carry gradient into the generator
         reg_s, _ = self._score(x_s, design)
         introspective_g = losses.hinge_generator(reg_s.split(n_r))
-        library_nll = m.library_nll(z.detach(), log_library, design)
-        loss_g = self.alpha_1 * self.introspection_weight * introspective_g + shared + library_nll
+        loss_g = (
+            self.alpha_1 * self.introspection_weight * introspective_g + shared + output.extra_metrics["library_nll"]
+        )
         self._check_finite(loss_g)
         if generator:
             self.manual_backward(loss_g, inputs=generator, retain_graph=True)
 
         if classifier:
-            self.manual_backward(m.classification_loss(batch), inputs=classifier)
+            self.manual_backward(output.extra_metrics["classification_loss"], inputs=classifier)
 
         # L_E: the same cells as constants
         x_s = x_s.detach()

@@ -190,15 +190,14 @@ class IntrospectivePlan(Game, TrainingPlan):
         self._check_finite(output.loss)
         # L_REG and L_AE of the real cells
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
+        terms = output.extra_metrics
+        elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + terms["weight_penalty"])
         if self.playing:
-            elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + self.module.generator.penalty())
             loss = self._play(batch, inference, output, elbo)
         else:
             self._reg_sum += float(l_reg.detach()) * output.n_obs_minibatch
             self._reg_cells += output.n_obs_minibatch
-            # the module's loss, but for the ELBO's weights
-            loss = output.loss + (self.alpha_1 - 1) * kl_weight * l_reg
-            loss = loss + (self.alpha_2 - 1) * (l_ae + self.module.generator.penalty())
+            loss = elbo + terms["library_nll"] + terms["classification_loss"]
             self.manual_backward(loss)
 
         for params in self._trainable():
