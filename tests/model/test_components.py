@@ -72,6 +72,8 @@ def test_rare_types_are_looked_at_whole():
 
 def test_the_penalty_is_the_weights_negative_log_prior():
     model = make_model(epochs=1, loading_scale=0.2, offset_scale=0.5)
+    curve = model.module.generator.curve_loadings.weight.detach()
+    assert curve.abs().max() > 0
     module = model.module
     w, start = module.generator.mean.weight.detach(), module.generator.prior_mean
     loadings = torch.distributions.Normal(0, 0.2).log_prob(w[:, :5]) - torch.distributions.Normal(0, 0.2).log_prob(
@@ -80,7 +82,8 @@ def test_the_penalty_is_the_weights_negative_log_prior():
     offsets = torch.distributions.Normal(start[:, 5:], 0.5).log_prob(w[:, 5:]) - torch.distributions.Normal(
         0, 0.5
     ).log_prob(torch.zeros(()))
-    expected = -(loadings.sum() + offsets.sum()) / model.adata.n_obs
+    bends = (curve / 0.1).square().sum() / 2
+    expected = -(loadings.sum() + offsets.sum() - bends) / model.adata.n_obs
     torch.testing.assert_close(module.generator.penalty().detach(), expected, rtol=1e-4, atol=1e-6)
     assert float(make_model(epochs=1, generator="deep").module.generator.penalty()) == 0
 

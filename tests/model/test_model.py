@@ -157,7 +157,7 @@ def test_log_normalised_values(counts):
         ({"gene_likelihood": "gauss"}, "gene_likelihood"),
         ({"prior": "labeled"}, "prior"),
         ({"norm": "batchnorm"}, "norm"),
-        ({"dispersion": "gene-cell"}, "dispersion"),
+        ({"dispersion": "cell"}, "dispersion"),
         ({"n_hidden": ()}, "n_hidden"),
         ({"n_latent": 0}, "n_latent"),
     ],

@@ -87,7 +87,7 @@ def test_the_classifier_learns_beside(n_epochs_warmup):
         {"gradient_clip": None},
     ],
 )
-@pytest.mark.parametrize("generator", ["linear", "deep"])
+@pytest.mark.parametrize("generator", ["curved", "linear", "deep"])
 def test_every_form_of_the_game_trains(plan_kwargs, generator):
     model = make_model(epochs=4, plan_kwargs={"introspection": "soft", **plan_kwargs}, generator=generator)
     assert all(torch.isfinite(p).all() for p in model.module.parameters())
@@ -97,11 +97,22 @@ def test_every_form_of_the_game_trains(plan_kwargs, generator):
 
 
 def test_training_fits_and_is_recorded():
-    model = make_model(epochs=20)
+    model = make_model(epochs=20, train_size=0.9)
     elbo = model.history["elbo_train"].iloc[:, 0].astype(float)
     assert len(elbo) == 20 and elbo.iloc[-1] < elbo.iloc[0] - 1
     assert "elbo_validation" in model.history
     assert (model.predict() == model.adata.obs["cell_type"]).mean() > 0.8
+
+
+@pytest.mark.parametrize("sizes", [{}, {"train_size": 1.0}])
+def test_all_cells_are_trained_on(sizes):
+    adata = make_counts()
+    ACTIVA.setup_anndata(adata, labels_key="cell_type")
+    model = ACTIVA(adata, n_hidden=(32,), n_latent=5)
+    model.train(max_epochs=2, **sizes, **QUIET)
+    assert len(model.train_indices) == adata.n_obs and "elbo_validation" not in model.history
+    with pytest.raises(ValueError, match="early_stopping needs"):
+        model.train(max_epochs=2, train_size=1.0, early_stopping=True, **QUIET)
 
 
 def test_early_stopping_stops():

@@ -58,9 +58,11 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         counts; ``"normal"`` for non-negative values, log-normalised say.
     generator
         ``"linear"``: log expression is linear in the latent, with an offset for each type, and training starts from
-        principal components; ``"deep"``: hidden layers and a random start.
+        principal components; ``"curved"``: the same, bent by a small hidden layer as far as there are cells that show
+        it; ``"deep"``: hidden layers and a random start.
     dispersion
-        What the dispersion differs by: ``"gene"``, ``"gene-batch"`` or ``"gene-label"``.
+        What the dispersion differs by: ``"gene"``, ``"gene-batch"``, ``"gene-label"``, or ``"gene-cell"``, a value a
+        gene times a factor of the cell, since some cells are measured with more noise than others.
     prior
         ``"labelled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
     n_prior_components
@@ -107,15 +109,15 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         n_hidden: Sequence[int] | int = (128,),
         n_latent: int = 16,
         gene_likelihood: GeneLikelihood = "nb-outlier",
-        generator: GeneratorForm = "linear",
-        dispersion: Dispersion = "gene",
+        generator: GeneratorForm = "curved",
+        dispersion: Dispersion = "gene-cell",
         prior: Prior = "labelled",
         n_prior_components: int = 16,
         label_input: LabelInput = "inferred",
         norm: Norm = "layer",
         dropout_rate: float = 0.1,
-        input_dropout_rate: float = 0.5,
-        loading_scale: float = 0.1,
+        input_dropout_rate: float = 0.35,
+        loading_scale: float = 0.05,
         offset_scale: float = 0.3,
         seed: int | None = 0,
     ):
@@ -170,7 +172,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
             self.module.start_from(*gene_moments(x, totals, gene_likelihood), torch.as_tensor(np.log(totals)).float())
-            if generator == "linear":
+            if generator != "deep":
                 start = principal_components(
                     x,
                     np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel(),

@@ -26,17 +26,18 @@ _DRAWS = 5
 
 
 def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
-    """Epochs of a run when none are given: steps that grow with the square root of the cells, 400 for 2,500 cells.
+    """Epochs of a run when none are given: 21 for 2,500 to 20,000 cells, in minibatches of 128.
 
-    Few cells need many epochs to see as many steps as the networks need, and many cells few; the bounds are 10 and 400.
+    Fewer cells get more, steps falling with the square root of the cells; with more cells steps stay as they are. The
+    bounds are 5 and 400.
 
     Examples
     --------
-    >>> default_max_epochs(2_500), default_max_epochs(60_000)
-    (21, 10)
+    >>> default_max_epochs(600), default_max_epochs(2_500), default_max_epochs(60_000)
+    (42, 21, 7)
     """
-    steps = 400 * math.sqrt(n_cells / 2_500)
-    return min(max(math.ceil(steps * batch_size / n_cells), 10), 400)
+    steps = 400 * math.sqrt(min(n_cells, 2_500) / 2_500) * min(max(n_cells / 2_500, 1), 8)
+    return min(max(math.ceil(steps * batch_size / n_cells), 5), 400)
 
 
 class TrainingMixin(UnsupervisedTrainingMixin):
@@ -72,11 +73,12 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         Parameters
         ----------
         max_epochs
-            Epochs; by default 21 for 2,500 cells, fewer for more cells and more for fewer.
+            Epochs; by default 21 for 2,500 to 20,000 cells, fewer for more cells and more for fewer.
         accelerator, devices
             Where to train, as in Lightning's trainer.
         train_size, validation_size, shuffle_set_split
-            Split into training, validation and test cells, as in scvi-tools: by default 90% are trained on.
+            Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or
+            90% with early stopping.
         batch_size
             Cells a step.
         early_stopping
@@ -100,7 +102,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         Raises
         ------
         ValueError
-            If the model was loaded without data, or an argument is out of range.
+            If the model was loaded without data, an argument is out of range, or early stopping has no cells to go by.
         activa.train.NonFiniteLossError
             If a loss is not finite. The model keeps the last good weights.
 
@@ -114,12 +116,19 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
         if max_epochs is None:
             max_epochs = default_max_epochs(self.adata.n_obs, batch_size)
+        if train_size is None and validation_size is None and not early_stopping:
+            train_size = 1.0
+        all_cells = train_size == 1.0
+        if early_stopping and all_cells:
+            raise ValueError("early_stopping needs cells to validate on: give train_size below 1, got 1.0.")
         seed = check_seed(seed)
         if ckpt_path is not None and not os.path.exists(ckpt_path):
             raise ValueError(f"ckpt_path={str(ckpt_path)!r} does not exist.")
         callbacks = list(trainer_kwargs.pop("callbacks", []))
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
+        if all_cells:
+            trainer_kwargs["check_val_every_n_epoch"] = None
         # a held-out ELBO every epoch would cost as much as it tells; twenty make a curve
         trainer_kwargs.setdefault("check_val_every_n_epoch", 1 if early_stopping else max(max_epochs // 20, 1))
         # losses are logged by epoch; the default asks for ten steps in each, which few cells do not have

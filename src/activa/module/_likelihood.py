@@ -79,7 +79,7 @@ def sample_cells(px: CellDistribution) -> Tensor:
         counts = _sample_negative_binomial(px.mu, px.theta)
         if isinstance(px, OutlierNegativeBinomial):
             where = (torch.rand_like(px.mu) < px.outlier_share).nonzero(as_tuple=True)
-            mu = px.mu[where] * px.outlier_factor
+            mu = (px.mu * px.outlier_factor)[where]
             counts[where] = _sample_negative_binomial(mu, px.outlier_theta.expand_as(mu))
         if isinstance(px, ZeroInflatedNegativeBinomial):
             counts = counts * (1 - torch.bernoulli(px.zi_probs))

@@ -23,9 +23,9 @@ from activa.module._outliers import OutlierNegativeBinomial
 from activa.module._prior import LabelledPrior, StandardPrior
 
 GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal"]
-Dispersion = Literal["gene", "gene-batch", "gene-label"]
+Dispersion = Literal["gene", "gene-cell", "gene-batch", "gene-label"]
 Prior = Literal["labelled", "standard"]
-GeneratorForm = Literal["linear", "deep"]
+GeneratorForm = Literal["curved", "linear", "deep"]
 LabelInput = Literal["inferred", "given", "none"]
 
 # the share of outliers is below this: more is dispersion
@@ -60,9 +60,11 @@ class ACTIVAModule(BaseModuleClass):
         counts, ``"normal"`` for non-negative real values.
     generator
         ``"linear"``: log expression is linear in the latent, with an offset for each type, and the encoder has a linear
-        part beside its hidden layers; ``"deep"``: hidden layers, the paper's.
+        part beside its hidden layers; ``"curved"``: the same with a small hidden layer beside the linear part;
+        ``"deep"``: hidden layers, the paper's.
     dispersion
-        What the dispersion (nb, zinb) or the standard deviation (normal) differs by.
+        What the dispersion (nb, zinb) or the standard deviation (normal) differs by. ``"gene-cell"``: a value a gene,
+        times a factor of the cell, log-linear in its latent.
     prior
         ``"labelled"``: p(z | y), learnt; ``"standard"``: N(0, I), the paper's.
     n_prior_components
@@ -94,16 +96,16 @@ class ACTIVAModule(BaseModuleClass):
         n_latent: int = 16,
         n_hidden_classifier: Sequence[int] = (100, 50, 25),
         gene_likelihood: GeneLikelihood = "nb-outlier",
-        generator: GeneratorForm = "linear",
-        dispersion: Dispersion = "gene",
+        generator: GeneratorForm = "curved",
+        dispersion: Dispersion = "gene-cell",
         prior: Prior = "labelled",
         n_prior_components: int = 16,
         label_input: LabelInput = "inferred",
         norm: Norm = "layer",
         dropout_rate: float = 0.1,
-        input_dropout_rate: float = 0.5,
+        input_dropout_rate: float = 0.35,
         use_size_factor_key: bool = False,
-        loading_scale: float = 0.1,
+        loading_scale: float = 0.05,
         offset_scale: float = 0.3,
     ):
         super().__init__()
@@ -111,7 +113,7 @@ class ACTIVAModule(BaseModuleClass):
         self.n_batch, self.n_labels, self.n_types = n_batch, n_labels, n_types
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
-        self.is_linear = generator == "linear"
+        self.is_linear = generator != "deep"  # at the start, and but for a curve
         self.label_input: LabelInput = label_input if n_labels > 1 else "none"
         self.use_size_factor_key = use_size_factor_key
         self.use_observed_lib_size = True  # asked for by RNASeqMixin
@@ -142,6 +144,7 @@ class ACTIVAModule(BaseModuleClass):
             norm,
             activation,
             zero_inflated=gene_likelihood == "zinb",
+            curved=generator == "curved",
             loading_scale=loading_scale,
             offset_scale=offset_scale,
         )
@@ -154,10 +157,14 @@ class ACTIVAModule(BaseModuleClass):
         else:
             self.prior = StandardPrior(n_latent)
         self.library = LibrarySize(n_latent + n_covariates + n_labels)
-        n_dispersion = {"gene": (), "gene-batch": (n_batch,), "gene-label": (n_labels,)}[dispersion]
+        n_dispersion = {"gene": (), "gene-cell": (), "gene-batch": (n_batch,), "gene-label": (n_labels,)}[dispersion]
         self.px_r = nn.Parameter(torch.zeros(n_input, *n_dispersion))
-        # share (as a part of its bound), mean factor above one, and inverse dispersion of outliers, before their links
-        self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0])) if gene_likelihood == "nb-outlier" else None
+        self.cell_dispersion = nn.Linear(n_latent, 1, bias=False) if dispersion == "gene-cell" else None
+        if self.cell_dispersion is not None:
+            nn.init.zeros_(self.cell_dispersion.weight)
+        # before their links: share of outliers (as a part of its bound), how many times their mean exceeds a small
+        # rate, their inverse dispersion, and the rate at which the excess is half of that
+        self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0, 0.0])) if gene_likelihood == "nb-outlier" else None
         self.register_buffer("margin", torch.tensor(math.inf))  # until it is set
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
@@ -244,6 +251,8 @@ class ACTIVAModule(BaseModuleClass):
             r = r.T[design.batch_index.squeeze(-1).long()]
         elif self.dispersion == "gene-label":
             r = r.T[design.y.squeeze(-1).long()]
+        elif self.cell_dispersion is not None:
+            r = r + self.cell_dispersion(z)
         # the bounds keep lgamma, and the Gaussian's variance, in float32's range
         r = r.clamp(-10.0, 12.0).exp()
         if self.gene_likelihood == "normal":
@@ -255,11 +264,12 @@ class ACTIVAModule(BaseModuleClass):
         if self.gene_likelihood == "zinb":
             return ZeroInflatedNegativeBinomial(mu=rate, theta=r, zi_logits=dropout_logits, scale=scale)
         if self.outliers is not None:
-            share, factor, theta = self.outliers
-            share, factor = _MAX_OUTLIERS * share.sigmoid(), 1 + factor.exp()
+            share, excess, theta, half = self.outliers
+            share = _MAX_OUTLIERS * share.sigmoid()
+            excess = excess.exp() / (1 + rate / half.exp())
             # with the outliers the mean is the rate, so that a cell's counts are its library size
-            usual = rate / (1 + share * (factor - 1))
-            return OutlierNegativeBinomial(usual, r, share, factor, theta.exp(), scale=scale)
+            usual = rate / (1 + share * excess)
+            return OutlierNegativeBinomial(usual, r, share, 1 + excess, theta.exp(), scale=scale)
         return NegativeBinomial(mu=rate, theta=r, scale=scale)
 
     @auto_move_data

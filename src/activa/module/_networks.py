@@ -12,6 +12,9 @@ from torch.nn.functional import softplus
 
 Norm = Literal["batch", "layer", "none"]
 
+# of the layer beside a log-linear generator: its width, and the standard deviation of its output weights' prior
+_CURVE_WIDTH, _CURVE_SCALE = 64, 0.1
+
 
 def _mlp(n_input: int, widths: Sequence[int], norm: Norm = "none", dropout_rate: float = 0.0) -> nn.Sequential:
     """Linear, ReLU, normalisation and dropout for each width, in the order of the paper's supplement H."""
@@ -134,6 +137,9 @@ class Generator(nn.Module):
     loading_scale, offset_scale
         Standard deviations of the Gaussian priors of a log-linear generator's loadings, around 0, and of its offsets,
         around their start.
+    curved
+        Whether a log-linear generator has a hidden layer beside it, which adds nothing at the start. A Gaussian prior
+        around 0 holds its output weights too, so that few cells bend expression little and many as much as they show.
     """
 
     prior_mean: Tensor
@@ -148,8 +154,9 @@ class Generator(nn.Module):
         norm: Norm,
         activation: Literal["softmax", "softplus", "relu"],
         zero_inflated: bool,
-        loading_scale: float = 0.1,
+        loading_scale: float = 0.05,
         offset_scale: float = 0.3,
+        curved: bool = False,
     ):
         super().__init__()
         self.activation = activation
@@ -159,6 +166,10 @@ class Generator(nn.Module):
         width = n_hidden[-1] if n_hidden else n_latent + n_joined
         self.mean = nn.Linear(width, n_genes)
         self.dropout_logits = nn.Linear(width, n_genes) if zero_inflated else None
+        self.curve = _mlp(width, [_CURVE_WIDTH], "layer") if curved else None
+        self.curve_loadings = nn.Linear(_CURVE_WIDTH, n_genes, bias=False) if curved else None
+        if self.curve_loadings is not None:
+            nn.init.zeros_(self.curve_loadings.weight)
         self.register_buffer("prior_mean", None if n_hidden else torch.zeros_like(self.mean.weight))
         self.register_buffer("n_cells", torch.tensor(math.inf))  # until it is known, there is no prior
 
@@ -200,13 +211,18 @@ class Generator(nn.Module):
             return self.n_cells.new_zeros(())
         squares = (self.mean.weight - self.prior_mean).square().sum(0)
         loadings, offsets = squares[: self.n_latent].sum(), squares[self.n_latent :].sum()
-        return (loadings / self.loading_scale**2 + offsets / self.offset_scale**2) / (2 * self.n_cells)
+        penalty = loadings / self.loading_scale**2 + offsets / self.offset_scale**2
+        if self.curve_loadings is not None:
+            penalty = penalty + self.curve_loadings.weight.square().sum() / _CURVE_SCALE**2
+        return penalty / (2 * self.n_cells)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean expression and zero-inflation logits (or None), each ``(..., n_genes)``."""
         # the hidden layers take two dimensions (batch norm), posterior samples come with three
         h = self.hidden(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
         out = self.mean(h)
+        if self.curve is not None and self.curve_loadings is not None:
+            out = out + self.curve_loadings(self.curve(h))
         if self.activation == "softmax":
             mean = torch.softmax(out, dim=-1)
         elif self.activation == "softplus":

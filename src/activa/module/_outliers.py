@@ -24,7 +24,7 @@ class OutlierNegativeBinomial(NegativeBinomial):
     outlier_share
         Share of outliers :math:`\pi`, scalar.
     outlier_factor
-        How many times higher their mean is, :math:`\kappa`, scalar.
+        How many times higher their mean is, :math:`\kappa`, scalar or of mu's shape.
     outlier_theta
         Their inverse dispersion :math:`\phi`, scalar.
     scale

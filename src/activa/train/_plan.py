@@ -138,11 +138,9 @@ class IntrospectivePlan(Game, TrainingPlan):
     def _trainable(self) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
         m = self.module
-        generating = [*self._generating_networks(), m.px_r, *m.prior.parameters()]
-        if m.is_linear:
-            generating += m.generator.parameters()
-        if m.outliers is not None:
-            generating.append(m.outliers)
+        parts = [m.library, m.gate, m.generator, m.prior, m.cell_dispersion]
+        generating = [p for part in parts if part is not None for p in part.parameters()]
+        generating += [p for p in (m.px_r, m.outliers) if p is not None]
         groups = (m.encoder.parameters(), generating, m.classifier.parameters())
         encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
         return encoder, generator, classifier
@@ -150,7 +148,8 @@ class IntrospectivePlan(Game, TrainingPlan):
     def _generating_networks(self) -> list[Parameter]:
         """Parameters of the generating half that learn at the encoder's pace."""
         m = self.module
-        parts = [m.library, m.gate, None if m.is_linear else m.generator]
+        generator = [m.generator.curve, m.generator.curve_loadings] if m.is_linear else [m.generator]
+        parts = [m.library, m.gate, *generator]
         return [p for part in parts if part is not None for p in part.parameters()]
 
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:

@@ -1,0 +1,43 @@
+import pytest
+import torch
+
+from activa.module import ACTIVAModule
+from activa.module._design import CellDesign
+
+
+def _module(**kwargs) -> ACTIVAModule:
+    torch.manual_seed(0)
+    module = ACTIVAModule(12, n_labels=2, n_types=2, n_latent=3, n_hidden=(8,), **kwargs).eval()
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.3 * torch.randn_like(p))
+    return module
+
+
+DESIGN = CellDesign(torch.tensor([[0], [1], [1], [0]]), torch.zeros(4, 1))
+LOG_LIBRARY = torch.tensor([[3.0], [5.0], [7.0], [9.0]])
+
+
+def test_means_add_up_to_the_library_size_with_outliers_too():
+    px = _module(gene_likelihood="nb-outlier").decode(torch.randn(4, 3), LOG_LIBRARY, DESIGN)
+    torch.testing.assert_close(px.mean.sum(-1), LOG_LIBRARY.exp().squeeze(-1))
+    # high rates have outliers not as many times higher as low ones
+    order = px.mean.flatten().argsort()
+    assert (px.outlier_factor.flatten()[order].diff() <= 0).all() and (px.outlier_factor > 1).all()
+
+
+@pytest.mark.parametrize("gene_likelihood", ["nb", "nb-outlier", "zinb"])
+def test_a_cells_dispersions_differ_by_one_factor(gene_likelihood):
+    module = _module(gene_likelihood=gene_likelihood, dispersion="gene-cell")
+    z = torch.randn(5, 4, 3)
+    theta = module.decode(z, LOG_LIBRARY, DESIGN).theta
+    assert theta.shape == (5, 4, 12)
+    expected = module.px_r.exp() * torch.exp(z @ module.cell_dispersion.weight[0])[..., None]
+    torch.testing.assert_close(theta, expected)
+
+
+def test_the_curve_adds_nothing_at_the_start():
+    torch.manual_seed(0)
+    generator = ACTIVAModule(12, n_labels=2, n_types=2, n_latent=3, n_hidden=(8,), generator="curved").generator
+    x = torch.randn(4, 5)
+    torch.testing.assert_close(generator(x)[0], generator.mean(x).softmax(-1))
