@@ -62,12 +62,15 @@ CONFIGURATIONS = {
     "N(0, I) prior": Configuration({"prior": "standard", "label_input": "given"}),
     "type given to the generator": Configuration({"label_input": "given"}),
     "no type in the generator": Configuration({"label_input": "none"}),
+    "+ soft introspection, 0.1": _game("soft", 0.1),
     "+ soft introspection, 0.3": _game("soft", 0.3),
     "+ hinge introspection, 1": _game("hinge", 1.0),
     "+ soft, 0.3, and classifier term": _game("soft", 0.3, classifier_weight=1.0),
+    "linear generator": Configuration({"generator": "linear"}),
     "deep generator": Configuration({"generator": "deep", "n_hidden": 256}),
     "negative binomial": Configuration({"gene_likelihood": "nb"}),
     "Poisson": Configuration({"gene_likelihood": "poisson"}),
+    "dispersion per gene": Configuration({"dispersion": "gene"}),
     "dispersion per type": Configuration({"dispersion": "gene-label"}),
 }
 

@@ -32,7 +32,8 @@ def test_a_cells_dispersions_differ_by_one_factor(gene_likelihood):
     z = torch.randn(5, 4, 3)
     theta = module.decode(z, LOG_LIBRARY, DESIGN).theta
     assert theta.shape == (5, 4, 12)
-    expected = module.px_r.exp() * torch.exp(z @ module.cell_dispersion.weight[0])[..., None]
+    likelihood = module.likelihood
+    expected = likelihood.px_r.exp() * torch.exp(z @ likelihood.cell_dispersion.weight[0])[..., None]
     torch.testing.assert_close(theta, expected)
 
 

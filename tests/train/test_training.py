@@ -184,7 +184,7 @@ class Poison(Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.current_epoch == 2 and batch_idx == 1:
             with torch.no_grad():
-                pl_module.module.px_r.fill_(torch.nan)
+                pl_module.module.likelihood.px_r.fill_(torch.nan)
 
 
 def test_a_loss_gone_wrong_stops_and_keeps_the_last_good_weights():

@@ -31,7 +31,8 @@ from activa.model._plan_cells import BATCH, LABEL, N_CELLS
 from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
 from activa.module import ACTIVAModule
-from activa.module._module import Dispersion, GeneLikelihood, GeneratorForm, LabelInput, Prior
+from activa.module._cells import Dispersion, GeneLikelihood
+from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 

@@ -9,27 +9,21 @@ from typing import Literal
 import numpy as np
 import torch
 from scvi import REGISTRY_KEYS
-from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from activa._compat import MODULE_KEYS
+from activa.module._cells import CellLikelihood, Dispersion, GeneLikelihood
 from activa.module._design import CellDesign, ComponentsStart
 from activa.module._library import LibrarySize
 from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells
 from activa.module._networks import Classifier, Encoder, Generator, Norm
-from activa.module._outliers import OutlierNegativeBinomial
 from activa.module._prior import LabelledPrior, StandardPrior
 
-GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal"]
-Dispersion = Literal["gene", "gene-cell", "gene-batch", "gene-label"]
 Prior = Literal["labelled", "standard"]
 GeneratorForm = Literal["curved", "linear", "deep"]
 LabelInput = Literal["inferred", "given", "none"]
-
-# the share of outliers is below this: more is dispersion
-_MAX_OUTLIERS = 0.02
 
 
 class ACTIVAModule(BaseModuleClass):
@@ -113,7 +107,7 @@ class ACTIVAModule(BaseModuleClass):
         self.n_batch, self.n_labels, self.n_types = n_batch, n_labels, n_types
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
-        self.is_linear = generator != "deep"  # at the start, and but for a curve
+        self.is_linear = generator != "deep"  # but for the curve of "curved"
         self.label_input: LabelInput = label_input if n_labels > 1 else "none"
         self.use_size_factor_key = use_size_factor_key
         self.use_observed_lib_size = True  # asked for by RNASeqMixin
@@ -157,14 +151,7 @@ class ACTIVAModule(BaseModuleClass):
         else:
             self.prior = StandardPrior(n_latent)
         self.library = LibrarySize(n_latent + n_covariates + n_labels)
-        n_dispersion = {"gene": (), "gene-cell": (), "gene-batch": (n_batch,), "gene-label": (n_labels,)}[dispersion]
-        self.px_r = nn.Parameter(torch.zeros(n_input, *n_dispersion))
-        self.cell_dispersion = nn.Linear(n_latent, 1, bias=False) if dispersion == "gene-cell" else None
-        if self.cell_dispersion is not None:
-            nn.init.zeros_(self.cell_dispersion.weight)
-        # before their links: share of outliers (as a part of its bound), how many times their mean exceeds a small
-        # rate, their inverse dispersion, and the rate at which the excess is half of that
-        self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0, 0.0])) if gene_likelihood == "nb-outlier" else None
+        self.likelihood = CellLikelihood(n_input, n_latent, n_batch, n_labels, gene_likelihood, dispersion)
         self.register_buffer("margin", torch.tensor(math.inf))  # until it is set
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
@@ -180,9 +167,7 @@ class ACTIVAModule(BaseModuleClass):
             Log library size of each cell, ``(n_cells,)``.
         """
         self.generator.start_at(gene_share)
-        with torch.no_grad():
-            r = inverse_dispersion.log()
-            self.px_r.copy_(r if self.px_r.dim() == 1 else r[:, None].expand_as(self.px_r))
+        self.likelihood.start_from(inverse_dispersion)
         self.library.standardise(log_library)
 
     def start_from_components(self, start: ComponentsStart) -> None:
@@ -246,31 +231,7 @@ class ACTIVAModule(BaseModuleClass):
         elif self.label_input == "given":
             inputs.append(self._one_hot_labels(design).expand(*z.shape[:-1], -1))
         scale, dropout_logits = self.generator(torch.cat(inputs, dim=-1))
-        r: Tensor = self.px_r
-        if self.dispersion == "gene-batch":
-            r = r.T[design.batch_index.squeeze(-1).long()]
-        elif self.dispersion == "gene-label":
-            r = r.T[design.y.squeeze(-1).long()]
-        elif self.cell_dispersion is not None:
-            r = r + self.cell_dispersion(z)
-        # the bounds keep lgamma, and the Gaussian's variance, in float32's range
-        r = r.clamp(-10.0, 12.0).exp()
-        if self.gene_likelihood == "normal":
-            return Normal(scale, r, normal_mu=scale, validate_args=False)
-        rate = scale * log_library.exp()
-        if self.gene_likelihood == "poisson":
-            # a rate of zero (softmax underflow) has no log-likelihood
-            return Poisson(rate.clamp(min=1e-10), scale=scale, validate_args=False)
-        if self.gene_likelihood == "zinb":
-            return ZeroInflatedNegativeBinomial(mu=rate, theta=r, zi_logits=dropout_logits, scale=scale)
-        if self.outliers is not None:
-            share, excess, theta, half = self.outliers
-            share = _MAX_OUTLIERS * share.sigmoid()
-            excess = excess.exp() / (1 + rate / half.exp())
-            # with the outliers the mean is the rate, so that a cell's counts are its library size
-            usual = rate / (1 + share * excess)
-            return OutlierNegativeBinomial(usual, r, share, 1 + excess, theta.exp(), scale=scale)
-        return NegativeBinomial(mu=rate, theta=r, scale=scale)
+        return self.likelihood(scale, dropout_logits, log_library, z, design)
 
     @auto_move_data
     def classify(self, x: Tensor) -> Tensor:

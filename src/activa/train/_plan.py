@@ -138,9 +138,8 @@ class IntrospectivePlan(Game, TrainingPlan):
     def _trainable(self) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
         m = self.module
-        parts = [m.library, m.gate, m.generator, m.prior, m.cell_dispersion]
+        parts = [m.library, m.gate, m.generator, m.prior, m.likelihood]
         generating = [p for part in parts if part is not None for p in part.parameters()]
-        generating += [p for p in (m.px_r, m.outliers) if p is not None]
         groups = (m.encoder.parameters(), generating, m.classifier.parameters())
         encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
         return encoder, generator, classifier
