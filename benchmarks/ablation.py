@@ -54,6 +54,12 @@ def _game(introspection: str, weight: float, **plan: Any) -> Configuration:
     return Configuration(plan={"introspection": introspection, "introspection_weight": weight, **plan})
 
 
+def _plain_vae(**plan: Any) -> Configuration:
+    """The paper's form: hidden layers, N(0, I), and a random start, which takes more epochs."""
+    model = {"generator": "deep", "n_hidden": 256, "prior": "standard", "label_input": "given"}
+    return Configuration(model, plan, {"max_epochs": 80})
+
+
 CONFIGURATIONS = {
     "default": Configuration(),
     "full-covariance mixture after training": Configuration(sampling="mixture"),
@@ -72,6 +78,9 @@ CONFIGURATIONS = {
     "Poisson": Configuration({"gene_likelihood": "poisson"}),
     "dispersion per gene": Configuration({"dispersion": "gene"}),
     "dispersion per type": Configuration({"dispersion": "gene-label"}),
+    "plain VAE": _plain_vae(),
+    "plain VAE + soft introspection, 0.3": _plain_vae(introspection="soft", introspection_weight=0.3),
+    "plain VAE + soft introspection, 1": _plain_vae(introspection="soft", introspection_weight=1.0),
 }
 
 
@@ -112,13 +121,8 @@ def train(configuration: Configuration, parts: dict, labels_key: str, seed: int,
     ACTIVA.setup_anndata(parts["train"], labels_key=labels_key)
     start = time.perf_counter()
     model = ACTIVA(parts["train"], seed=seed, **configuration.model)
-    model.train(
-        max_epochs=max_epochs,
-        seed=seed,
-        plan_kwargs=configuration.plan,
-        enable_progress_bar=False,
-        **configuration.train,
-    )
+    settings = configuration.train if max_epochs is None else configuration.train | {"max_epochs": max_epochs}
+    model.train(seed=seed, plan_kwargs=configuration.plan, enable_progress_bar=False, **settings)
     seconds = time.perf_counter() - start
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

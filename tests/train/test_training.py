@@ -111,8 +111,9 @@ def test_all_cells_are_trained_on(sizes):
     model = ACTIVA(adata, n_hidden=(32,), n_latent=5)
     model.train(max_epochs=2, **sizes, **QUIET)
     assert len(model.train_indices) == adata.n_obs and "elbo_validation" not in model.history
-    with pytest.raises(ValueError, match="early_stopping needs"):
-        model.train(max_epochs=2, train_size=1.0, early_stopping=True, **QUIET)
+    for validation in ({"early_stopping": True}, {"check_val_every_n_epoch": 1}):
+        with pytest.raises(ValueError, match="need cells to validate on"):
+            model.train(max_epochs=2, train_size=1.0, **validation, **QUIET)
 
 
 def test_early_stopping_stops():

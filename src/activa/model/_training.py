@@ -78,7 +78,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             Where to train, as in Lightning's trainer.
         train_size, validation_size, shuffle_set_split
             Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or
-            90% with early stopping.
+            90% with early stopping or ``check_val_every_n_epoch``.
         batch_size
             Cells a step.
         early_stopping
@@ -102,7 +102,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         Raises
         ------
         ValueError
-            If the model was loaded without data, an argument is out of range, or early stopping has no cells to go by.
+            If the model was loaded without data, an argument is out of range, or validation is asked for without cells for it.
         activa.train.NonFiniteLossError
             If a loss is not finite. The model keeps the last good weights.
 
@@ -116,21 +116,22 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
         if max_epochs is None:
             max_epochs = default_max_epochs(self.adata.n_obs, batch_size)
-        if train_size is None and validation_size is None and not early_stopping:
+        validates = early_stopping or trainer_kwargs.get("check_val_every_n_epoch") is not None
+        if train_size is None and validation_size is None and not validates:
             train_size = 1.0
-        all_cells = train_size == 1.0
-        if early_stopping and all_cells:
-            raise ValueError("early_stopping needs cells to validate on: give train_size below 1, got 1.0.")
+        if train_size == 1.0 and validates:
+            raise ValueError(
+                "early_stopping and check_val_every_n_epoch need cells to validate on: give train_size below 1, got 1.0."
+            )
         seed = check_seed(seed)
         if ckpt_path is not None and not os.path.exists(ckpt_path):
             raise ValueError(f"ckpt_path={str(ckpt_path)!r} does not exist.")
         callbacks = list(trainer_kwargs.pop("callbacks", []))
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
-        if all_cells:
-            trainer_kwargs["check_val_every_n_epoch"] = None
         # a held-out ELBO every epoch would cost as much as it tells; twenty make a curve
-        trainer_kwargs.setdefault("check_val_every_n_epoch", 1 if early_stopping else max(max_epochs // 20, 1))
+        often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
+        trainer_kwargs.setdefault("check_val_every_n_epoch", often)
         # losses are logged by epoch; the default asks for ten steps in each, which few cells do not have
         trainer_kwargs.setdefault("log_every_n_steps", 1)
         with self._in_training_mode(), seeded(seed), split_seed(seed), warnings.catch_warnings():
