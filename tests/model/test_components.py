@@ -72,7 +72,7 @@ def test_rare_types_are_looked_at_whole():
 
 def test_the_penalty_is_the_weights_negative_log_prior():
     model = make_model(epochs=1, loading_scale=0.2, offset_scale=0.5)
-    curve = model.module.generator.curve_loadings.weight.detach()
+    curve = model.module.generator.curve[-1].weight.detach()
     assert curve.abs().max() > 0
     module = model.module
     w, start = module.generator.mean.weight.detach(), module.generator.prior_mean

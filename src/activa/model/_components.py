@@ -67,7 +67,7 @@ def principal_components(
         pca = PCA(n_found, random_state=seed).fit(a[:, genes].toarray())
         projection[:n_found, genes] = pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-6))[:, None]
     scores = a @ projection.T - projection @ mean
-    # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's loading_scale
+    # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's is taken to be 0.1
     loadings = _LOADING * (a.T @ scores) / len(cells) * (counts_of / (counts_of + 100.0))[:, None]
 
     offsets = np.zeros((n_labels, a.shape[1]))

@@ -166,10 +166,11 @@ class Generator(nn.Module):
         width = n_hidden[-1] if n_hidden else n_latent + n_joined
         self.mean = nn.Linear(width, n_genes)
         self.dropout_logits = nn.Linear(width, n_genes) if zero_inflated else None
-        self.curve = _mlp(width, [_CURVE_WIDTH], "layer") if curved else None
-        self.curve_loadings = nn.Linear(_CURVE_WIDTH, n_genes, bias=False) if curved else None
-        if self.curve_loadings is not None:
-            nn.init.zeros_(self.curve_loadings.weight)
+        self.curve: nn.Sequential | None = None
+        if curved:
+            hidden, added = _mlp(width, [_CURVE_WIDTH], "layer"), nn.Linear(_CURVE_WIDTH, n_genes, bias=False)
+            nn.init.zeros_(added.weight)
+            self.curve = nn.Sequential(hidden, added)
         self.register_buffer("prior_mean", None if n_hidden else torch.zeros_like(self.mean.weight))
         self.register_buffer("n_cells", torch.tensor(math.inf))  # until it is known, there is no prior
 
@@ -212,8 +213,9 @@ class Generator(nn.Module):
         squares = (self.mean.weight - self.prior_mean).square().sum(0)
         loadings, offsets = squares[: self.n_latent].sum(), squares[self.n_latent :].sum()
         penalty = loadings / self.loading_scale**2 + offsets / self.offset_scale**2
-        if self.curve_loadings is not None:
-            penalty = penalty + self.curve_loadings.weight.square().sum() / _CURVE_SCALE**2
+        if self.curve is not None:
+            (added,) = self.curve[-1].parameters()
+            penalty = penalty + added.square().sum() / _CURVE_SCALE**2
         return penalty / (2 * self.n_cells)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -221,8 +223,8 @@ class Generator(nn.Module):
         # the hidden layers take two dimensions (batch norm), posterior samples come with three
         h = self.hidden(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
         out = self.mean(h)
-        if self.curve is not None and self.curve_loadings is not None:
-            out = out + self.curve_loadings(self.curve(h))
+        if self.curve is not None:
+            out = out + self.curve(h)
         if self.activation == "softmax":
             mean = torch.softmax(out, dim=-1)
         elif self.activation == "softplus":

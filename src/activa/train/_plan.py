@@ -61,8 +61,9 @@ class IntrospectivePlan(Game, TrainingPlan):
     lr_schedule
         ``"one-cycle"`` rises to ``lr`` and falls to nothing; ``"constant"`` is the paper's.
     lr_fast_factor
-        How many times faster the dispersion, the prior and a linear generator learn: at the networks' rate they are far
-        from their optimum when the networks have reached theirs, and generated cells are easily told from real ones.
+        How many times faster the dispersion, the prior and a linear generator (but for its curve) learn: at the networks'
+        rate they are far from their optimum when the networks have reached theirs, and generated cells are easily told
+        from real ones.
     lr_classifier
         Learning rate of the classifier, multiplied by 0.95 every 1,000 steps (ACTINN).
     betas, eps, weight_decay
@@ -147,8 +148,7 @@ class IntrospectivePlan(Game, TrainingPlan):
     def _generating_networks(self) -> list[Parameter]:
         """Parameters of the generating half that learn at the encoder's pace."""
         m = self.module
-        generator = [m.generator.curve, m.generator.curve_loadings] if m.is_linear else [m.generator]
-        parts = [m.library, m.gate, *generator]
+        parts = [m.library, m.gate, m.generator.curve if m.is_linear else m.generator]
         return [p for part in parts if part is not None for p in part.parameters()]
 
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
