@@ -11,7 +11,14 @@ from activa.model._components import choose_cells, fit_mixtures, principal_compo
 
 def start_of(adata, n_latent=4, **kwargs):
     y = adata.obs["cell_type"].cat.codes.to_numpy()
-    settings = {"n_latent": n_latent, "n_labels": 3, "n_components": 2, "counts": True, "seed": 0} | kwargs
+    settings = {
+        "n_latent": n_latent,
+        "n_labels": 3,
+        "n_components": 2,
+        "with_offsets": True,
+        "counts": True,
+        "seed": 0,
+    } | kwargs
     return principal_components(adata.X, y, **settings), y
 
 
@@ -35,7 +42,8 @@ def test_types_start_at_their_own_expression():
     scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.centre) @ start.projection.T
     overall = torch.as_tensor(np.log(x.sum(0) / x.sum())).float()
     for label in range(3):
-        logits = overall + start.offsets[label] + start.loadings @ scores[y == label].mean(0)
+        torch.testing.assert_close(start.label_means[label], scores[y == label].mean(0), rtol=1e-3, atol=1e-3)
+        logits = overall + start.offsets[label]
         share = x[y == label].sum(0) / x[y == label].sum()
         np.testing.assert_allclose(logits.softmax(-1), share, rtol=0.02, atol=1e-4)
 
@@ -102,7 +110,9 @@ def test_the_gate_starts_as_a_logistic_regression(types):
     adata = make_counts()
     adata.obs["cell_type"] = np.random.default_rng(0).choice(types, size=adata.n_obs)
     y = adata.obs["cell_type"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
-    start = principal_components(adata.X, y, n_latent=4, n_labels=3, n_components=2, counts=True, seed=0)
+    start = principal_components(
+        adata.X, y, n_latent=4, n_labels=3, n_components=2, with_offsets=True, counts=True, seed=0
+    )
     x = adata.X.toarray()
     scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.centre) @ start.projection.T
     found = (scores @ start.gate_weight.T + start.gate_bias).softmax(-1).numpy()

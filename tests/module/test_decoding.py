@@ -26,15 +26,18 @@ def test_means_add_up_to_the_library_size_with_outliers_too():
     assert (px.outlier_factor.flatten()[order].diff() <= 0).all() and (px.outlier_factor > 1).all()
 
 
-@pytest.mark.parametrize("gene_likelihood", ["nb", "nb-outlier", "zinb"])
-def test_a_cells_dispersions_differ_by_one_factor(gene_likelihood):
-    module = _module(gene_likelihood=gene_likelihood, dispersion="gene-cell")
-    z = torch.randn(5, 4, 3)
-    theta = module.decode(z, LOG_LIBRARY, DESIGN).theta
-    assert theta.shape == (5, 4, 12)
-    likelihood = module.likelihood
-    expected = likelihood.px_r.exp() * torch.exp(z @ likelihood.cell_dispersion.weight[0])[..., None]
-    torch.testing.assert_close(theta, expected)
+@pytest.mark.parametrize("label_input", ["given", "inferred"])
+def test_the_mean_of_a_type_does_not_move_with_the_loadings(label_input):
+    module = _module(label_input=label_input, generator="linear")
+    module.label_means.copy_(torch.randn(2, 3))
+    if module.gate is not None:  # sure of the type of each mean
+        module.gate.weight.data.copy_(100 * (module.label_means - module.label_means.mean(0)))
+        module.gate.bias.data.copy_(-(module.gate.weight * module.label_means.mean(0)).sum(-1))
+    means = module.label_means[DESIGN.y.squeeze(-1)].expand(5, 4, 3)
+    before = module.decode(means, LOG_LIBRARY, DESIGN).mean
+    module.generator.mean.weight.data[:, :3] += 1.0 * torch.randn(12, 3)
+    torch.testing.assert_close(module.decode(means, LOG_LIBRARY, DESIGN).mean, before)
+    assert not torch.allclose(module.decode(means + 1, LOG_LIBRARY, DESIGN).mean, before, rtol=0.1)
 
 
 def test_the_curve_adds_nothing_at_the_start():

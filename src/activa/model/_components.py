@@ -20,6 +20,8 @@ _MAX_CELLS, _MIN_PER_TYPE, _N_GENES = 5_000, 30, 2_000
 _SHRINKAGE = 3.0
 # A part of a cell's score is noise, which the latent does not take up
 _LOADING = 0.5
+# of the regression on the scores, whose variance is 1 but for that between types
+_RIDGE = 0.1
 _CELLS_PER_COMPONENT = 10
 _ABSENT = -20.0  # the logit of a label without cells
 
@@ -31,13 +33,15 @@ def principal_components(
     n_latent: int,
     n_labels: int,
     n_components: int,
+    with_offsets: bool,
     counts: bool,
     seed: int,
 ) -> ComponentsStart:
     """Principal components of log-normalised cells, and mixtures of Gaussians fitted to each type's scores.
 
     They are of the 2,000 genes of largest variance in at most 5,000 cells (more with many types: 30 of each, where
-    there are as many); the loadings of the other genes follow by regression.
+    there are as many). Loadings of all genes follow by regression: within types, where offsets say what differs between
+    them. One line cannot say both: of loadings for both, mouse alpha cells had a quarter of their glucagon.
 
     Parameters
     ----------
@@ -47,6 +51,8 @@ def principal_components(
         Label codes, ``(n_cells,)``.
     n_latent, n_labels, n_components
         Latent dimensions, labels, and Gaussians a label in the prior.
+    with_offsets
+        Whether each type has an expression of its own beside the loadings.
     counts
         Whether values are counts, to be log-normalised.
     seed
@@ -67,20 +73,26 @@ def principal_components(
         pca = PCA(n_found, random_state=seed).fit(a[:, genes].toarray())
         projection[:n_found, genes] = pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-6))[:, None]
     scores = a @ projection.T - projection @ mean
-    # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's is taken to be 0.1
-    loadings = _LOADING * (a.T @ scores) / len(cells) * (counts_of / (counts_of + 100.0))[:, None]
-
-    offsets = np.zeros((n_labels, a.shape[1]))
-    if counts:
-        offsets = _log_share(x, y, n_labels)
+    offsets, label_means = np.zeros((n_labels, a.shape[1])), np.zeros((n_labels, n_latent))
+    if with_offsets:
+        if counts:
+            offsets = _log_share(x, y, n_labels)
         for label in np.unique(y):
-            offsets[label] -= loadings @ scores[y[cells] == label].mean(axis=0)
-    centre, projection_, loadings_, offsets_ = (
-        torch.as_tensor(array).float() for array in (mean, projection, loadings, offsets)
+            own = y[cells] == label
+            label_means[label] = scores[own].mean(axis=0)
+            if not counts:
+                offsets[label] = np.asarray(a[own].mean(axis=0)).ravel() - mean
+    within = scores - label_means[y[cells]]
+    loadings = np.linalg.solve(within.T @ within / len(cells) + _RIDGE * np.eye(n_latent), within.T @ a / len(cells)).T
+    # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's is taken to be 0.1
+    loadings *= _LOADING * (counts_of / (counts_of + 100.0))[:, None]
+
+    centre, projection_, loadings_, offsets_, means = (
+        torch.as_tensor(array).float() for array in (mean, projection, loadings, offsets, label_means)
     )
     mixtures = fit_mixtures(scores, y[cells], n_labels, n_components, rng)
     gate = _recognise(scores, y[cells], n_labels)
-    return ComponentsStart(centre, projection_, loadings_, offsets_, *mixtures, *gate, n_cells=len(y))
+    return ComponentsStart(centre, projection_, loadings_, offsets_, means, *mixtures, *gate, n_cells=len(y))
 
 
 def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.ndarray:

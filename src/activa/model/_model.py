@@ -62,8 +62,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         principal components; ``"curved"``: the same, bent by a small hidden layer as far as there are cells that show
         it; ``"deep"``: hidden layers and a random start.
     dispersion
-        What the dispersion differs by: ``"gene"``, ``"gene-batch"``, ``"gene-label"``, or ``"gene-cell"``, a value a
-        gene times a factor of the cell, since some cells are measured with more noise than others.
+        What the dispersion differs by: ``"gene"``, ``"gene-batch"`` or ``"gene-label"``.
     prior
         ``"labelled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
     n_prior_components
@@ -111,7 +110,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         n_latent: int = 16,
         gene_likelihood: GeneLikelihood = "nb-outlier",
         generator: GeneratorForm = "curved",
-        dispersion: Dispersion = "gene-cell",
+        dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
         n_prior_components: int = 16,
         label_input: LabelInput = "inferred",
@@ -180,6 +179,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
                     n_latent=n_latent,
                     n_labels=self.module.n_labels,
                     n_components=n_prior_components,
+                    with_offsets=self.module.label_input != "none",
                     counts=gene_likelihood != "normal",
                     seed=seed,
                 )

@@ -13,7 +13,7 @@ from activa.module._likelihood import CellDistribution
 from activa.module._outliers import OutlierNegativeBinomial
 
 GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal"]
-Dispersion = Literal["gene", "gene-cell", "gene-batch", "gene-label"]
+Dispersion = Literal["gene", "gene-batch", "gene-label"]
 
 # the share of outliers is below this: more is dispersion
 _MAX_OUTLIERS = 0.02
@@ -24,8 +24,8 @@ class CellLikelihood(nn.Module):
 
     Parameters
     ----------
-    n_genes, n_latent
-        Genes and latent dimensions.
+    n_genes
+        Genes.
     n_batch, n_labels
         Categories of batch and label.
     gene_likelihood, dispersion
@@ -35,7 +35,6 @@ class CellLikelihood(nn.Module):
     def __init__(
         self,
         n_genes: int,
-        n_latent: int,
         n_batch: int,
         n_labels: int,
         gene_likelihood: GeneLikelihood,
@@ -45,9 +44,6 @@ class CellLikelihood(nn.Module):
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
         categories = {"gene-batch": (n_batch,), "gene-label": (n_labels,)}.get(dispersion, ())
         self.px_r = nn.Parameter(torch.zeros(n_genes, *categories))
-        self.cell_dispersion = nn.Linear(n_latent, 1, bias=False) if dispersion == "gene-cell" else None
-        if self.cell_dispersion is not None:
-            nn.init.zeros_(self.cell_dispersion.weight)
         # before their links: share of outliers (as a part of its bound), how many times their mean exceeds a small
         # rate, their inverse dispersion, and the rate at which the excess is half of that
         self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0, 0.0])) if gene_likelihood == "nb-outlier" else None
@@ -59,7 +55,7 @@ class CellLikelihood(nn.Module):
             self.px_r.copy_(r if self.px_r.dim() == 1 else r[:, None].expand_as(self.px_r))
 
     def forward(
-        self, scale: Tensor, dropout_logits: Tensor | None, log_library: Tensor, z: Tensor, design: CellDesign
+        self, scale: Tensor, dropout_logits: Tensor | None, log_library: Tensor, design: CellDesign
     ) -> CellDistribution:
         """The distribution of cells.
 
@@ -71,12 +67,10 @@ class CellLikelihood(nn.Module):
             Of zero inflation, the same shape; None without.
         log_library
             Log library sizes, ``(..., n_cells, 1)``.
-        z
-            Latents, ``(..., n_cells, n_latent)``.
         design
             The cells' types and batches.
         """
-        r = self._dispersion(z, design)
+        r = self._dispersion(design)
         if self.gene_likelihood == "normal":
             return Normal(scale, r, normal_mu=scale, validate_args=False)
         rate = scale * log_library.exp()
@@ -94,13 +88,11 @@ class CellLikelihood(nn.Module):
             return OutlierNegativeBinomial(usual, r, share, 1 + excess, theta.exp(), scale=scale)
         return NegativeBinomial(mu=rate, theta=r, scale=scale)
 
-    def _dispersion(self, z: Tensor, design: CellDesign) -> Tensor:
+    def _dispersion(self, design: CellDesign) -> Tensor:
         r: Tensor = self.px_r
         if self.dispersion == "gene-batch":
             r = r.T[design.batch_index.squeeze(-1).long()]
         elif self.dispersion == "gene-label":
             r = r.T[design.y.squeeze(-1).long()]
-        elif self.cell_dispersion is not None:
-            r = r + self.cell_dispersion(z)
         # the bounds keep lgamma, and the Gaussian's variance, in float32's range
         return r.clamp(-10.0, 12.0).exp()

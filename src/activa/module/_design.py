@@ -30,7 +30,9 @@ class ComponentsStart(NamedTuple):
     loadings: Tensor
     """From latents to log expression, ``(n_genes, n_latent)``."""
     offsets: Tensor
-    """Log expression of each type, less that of all cells and what its latents explain, ``(n_labels, n_genes)``."""
+    """Log expression of each type less that of all cells, ``(n_labels, n_genes)``."""
+    label_means: Tensor
+    """The latents of each type's mean cell, ``(n_labels, n_latent)``."""
     prior_loc: Tensor
     """Means of each type's latents, ``(n_labels, n_components, n_latent)``."""
     prior_scale: Tensor

@@ -57,8 +57,7 @@ class ACTIVAModule(BaseModuleClass):
         part beside its hidden layers; ``"curved"``: the same with a small hidden layer beside the linear part;
         ``"deep"``: hidden layers, the paper's.
     dispersion
-        What the dispersion (nb, zinb) or the standard deviation (normal) differs by. ``"gene-cell"``: a value a gene,
-        times a factor of the cell, log-linear in its latent.
+        What the dispersion (nb, zinb) or the standard deviation (normal) differs by.
     prior
         ``"labelled"``: p(z | y), learnt; ``"standard"``: N(0, I), the paper's.
     n_prior_components
@@ -76,6 +75,7 @@ class ACTIVAModule(BaseModuleClass):
     """
 
     margin: Tensor
+    label_means: Tensor
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class ACTIVAModule(BaseModuleClass):
         n_hidden_classifier: Sequence[int] = (100, 50, 25),
         gene_likelihood: GeneLikelihood = "nb-outlier",
         generator: GeneratorForm = "curved",
-        dispersion: Dispersion = "gene-cell",
+        dispersion: Dispersion = "gene",
         prior: Prior = "labelled",
         n_prior_components: int = 16,
         label_input: LabelInput = "inferred",
@@ -151,7 +151,10 @@ class ACTIVAModule(BaseModuleClass):
         else:
             self.prior = StandardPrior(n_latent)
         self.library = LibrarySize(n_latent + n_covariates + n_labels)
-        self.likelihood = CellLikelihood(n_input, n_latent, n_batch, n_labels, gene_likelihood, dispersion)
+        self.likelihood = CellLikelihood(n_input, n_batch, n_labels, gene_likelihood, dispersion)
+        # A linear generator's loadings read latents less their type's mean: an offset is the type's own expression, and
+        # does not move as the loadings do.
+        self.register_buffer("label_means", torch.zeros(n_labels, n_latent))
         self.register_buffer("margin", torch.tensor(math.inf))  # until it is set
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
@@ -185,6 +188,7 @@ class ACTIVAModule(BaseModuleClass):
             with torch.no_grad():
                 self.gate.weight.copy_(start.gate_weight)
                 self.gate.bias.copy_(start.gate_bias)
+        self.label_means.copy_(start.label_means)
         offsets = None if self.label_input == "none" else start.offsets
         self.generator.start_from(start.loadings, offsets, start.n_cells)
 
@@ -225,13 +229,14 @@ class ACTIVAModule(BaseModuleClass):
 
     def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
-        inputs = [z, self._covariates(design).expand(*z.shape[:-1], -1)]
-        if self.gate is not None:
-            inputs.append(self.gate(z).softmax(-1))
-        elif self.label_input == "given":
-            inputs.append(self._one_hot_labels(design).expand(*z.shape[:-1], -1))
+        covariates = self._covariates(design).expand(*z.shape[:-1], -1)
+        if self.label_input == "none":
+            inputs = [z, covariates]
+        else:
+            types = self._one_hot_labels(design) if self.gate is None else self.gate(z).softmax(-1)
+            inputs = [z - types @ self.label_means, covariates, types.expand(*z.shape[:-1], -1)]
         scale, dropout_logits = self.generator(torch.cat(inputs, dim=-1))
-        return self.likelihood(scale, dropout_logits, log_library, z, design)
+        return self.likelihood(scale, dropout_logits, log_library, design)
 
     @auto_move_data
     def classify(self, x: Tensor) -> Tensor:
