@@ -76,7 +76,6 @@ CONFIGURATIONS = {
     "deep generator": Configuration({"generator": "deep", "n_hidden": 256}),
     "negative binomial": Configuration({"gene_likelihood": "nb"}),
     "Poisson": Configuration({"gene_likelihood": "poisson"}),
-    "dispersion per gene": Configuration({"dispersion": "gene"}),
     "dispersion per type": Configuration({"dispersion": "gene-label"}),
     "plain VAE": _plain_vae(),
     "plain VAE + soft introspection, 0.3": _plain_vae(introspection="soft", introspection_weight=0.3),
