@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
@@ -46,6 +46,26 @@ def test_types_start_at_their_own_expression():
         logits = overall + start.offsets[label]
         share = x[y == label].sum(0) / x[y == label].sum()
         np.testing.assert_allclose(logits.softmax(-1), share, rtol=0.02, atol=1e-4)
+
+
+@pytest.mark.parametrize("with_offsets", [True, False])
+def test_loadings_leave_to_offsets_what_differs_between_types(with_offsets):
+    adata = make_counts()
+    start, y = start_of(adata, with_offsets=with_offsets, counts=False)
+    x = adata.X.toarray()
+    scores = (torch.as_tensor(x).float() - start.centre).numpy() @ start.projection.numpy().T
+    if with_offsets:
+        means = np.stack([x[y == label].mean(0) for label in range(3)])
+        np.testing.assert_allclose(start.offsets, means - x.mean(0), rtol=1e-3, atol=1e-4)
+        scores = scores - np.stack([scores[y == label].mean(0) for label in range(3)])[y]
+        x = x - means[y]
+    else:
+        assert start.offsets is None and (start.label_means == 0).all()
+    counts = adata.X.toarray().sum(0)
+    fit = Ridge(0.1 * len(y), fit_intercept=False).fit(scores, x)
+    np.testing.assert_allclose(
+        start.loadings, 0.5 * fit.coef_ * (counts / (counts + 100))[:, None], rtol=1e-2, atol=1e-4
+    )
 
 
 def test_few_cells_and_more_latents_than_genes():

@@ -35,7 +35,7 @@ def test_the_mean_of_a_type_does_not_move_with_the_loadings(label_input):
         module.gate.bias.data.copy_(-(module.gate.weight * module.label_means.mean(0)).sum(-1))
     means = module.label_means[DESIGN.y.squeeze(-1)].expand(5, 4, 3)
     before = module.decode(means, LOG_LIBRARY, DESIGN).mean
-    module.generator.mean.weight.data[:, :3] += 1.0 * torch.randn(12, 3)
+    module.generator.mean.weight.data[:, :3] += torch.randn(12, 3)
     torch.testing.assert_close(module.decode(means, LOG_LIBRARY, DESIGN).mean, before)
     assert not torch.allclose(module.decode(means + 1, LOG_LIBRARY, DESIGN).mean, before, rtol=0.1)
 

@@ -20,7 +20,7 @@ _MAX_CELLS, _MIN_PER_TYPE, _N_GENES = 5_000, 30, 2_000
 _SHRINKAGE = 3.0
 # A part of a cell's score is noise, which the latent does not take up
 _LOADING = 0.5
-# of the regression on the scores, whose variance is 1 but for that between types
+# Of the regression on the scores, which have variance 1, and less within types
 _RIDGE = 0.1
 _CELLS_PER_COMPONENT = 10
 _ABSENT = -20.0  # the logit of a label without cells
@@ -40,8 +40,8 @@ def principal_components(
     """Principal components of log-normalised cells, and mixtures of Gaussians fitted to each type's scores.
 
     They are of the 2,000 genes of largest variance in at most 5,000 cells (more with many types: 30 of each, where
-    there are as many). Loadings of all genes follow by regression: within types, where offsets say what differs between
-    them. One line cannot say both: of loadings for both, mouse alpha cells had a quarter of their glucagon.
+    there are as many). Loadings of all genes follow by regression, within types where offsets say what differs between
+    them: were it said by both, offsets would not follow when training shrinks the loadings.
 
     Parameters
     ----------
@@ -73,10 +73,9 @@ def principal_components(
         pca = PCA(n_found, random_state=seed).fit(a[:, genes].toarray())
         projection[:n_found, genes] = pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-6))[:, None]
     scores = a @ projection.T - projection @ mean
-    offsets, label_means = np.zeros((n_labels, a.shape[1])), np.zeros((n_labels, n_latent))
+    offsets, label_means = None, np.zeros((n_labels, n_latent))
     if with_offsets:
-        if counts:
-            offsets = _log_share(x, y, n_labels)
+        offsets = _log_share(x, y, n_labels) if counts else np.zeros((n_labels, a.shape[1]))
         for label in np.unique(y):
             own = y[cells] == label
             label_means[label] = scores[own].mean(axis=0)
@@ -87,9 +86,10 @@ def principal_components(
     # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's is taken to be 0.1
     loadings *= _LOADING * (counts_of / (counts_of + 100.0))[:, None]
 
-    centre, projection_, loadings_, offsets_, means = (
-        torch.as_tensor(array).float() for array in (mean, projection, loadings, offsets, label_means)
+    centre, projection_, loadings_, means = (
+        torch.as_tensor(array).float() for array in (mean, projection, loadings, label_means)
     )
+    offsets_ = None if offsets is None else torch.as_tensor(offsets).float()
     mixtures = fit_mixtures(scores, y[cells], n_labels, n_components, rng)
     gate = _recognise(scores, y[cells], n_labels)
     return ComponentsStart(centre, projection_, loadings_, offsets_, means, *mixtures, *gate, n_cells=len(y))

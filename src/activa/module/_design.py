@@ -29,10 +29,10 @@ class ComponentsStart(NamedTuple):
     """From centred log-normalised expression to latents of unit variance, ``(n_latent, n_genes)``."""
     loadings: Tensor
     """From latents to log expression, ``(n_genes, n_latent)``."""
-    offsets: Tensor
-    """Log expression of each type less that of all cells, ``(n_labels, n_genes)``."""
+    offsets: Tensor | None
+    """Log expression of each type less that of all cells, ``(n_labels, n_genes)``; None where types are no input."""
     label_means: Tensor
-    """The latents of each type's mean cell, ``(n_labels, n_latent)``."""
+    """The latents of each type's mean cell, ``(n_labels, n_latent)``; zero where types are no input."""
     prior_loc: Tensor
     """Means of each type's latents, ``(n_labels, n_components, n_latent)``."""
     prior_scale: Tensor

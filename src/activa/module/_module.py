@@ -189,8 +189,7 @@ class ACTIVAModule(BaseModuleClass):
                 self.gate.weight.copy_(start.gate_weight)
                 self.gate.bias.copy_(start.gate_bias)
         self.label_means.copy_(start.label_means)
-        offsets = None if self.label_input == "none" else start.offsets
-        self.generator.start_from(start.loadings, offsets, start.n_cells)
+        self.generator.start_from(start.loadings, start.offsets, start.n_cells)
 
     # the parts, each a few lines
 
