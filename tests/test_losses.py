@@ -56,6 +56,13 @@ def test_soft_encoder_pushes_synthetic_cells_from_the_prior(terms):
     assert all((r.grad < 0).all() for r in reg)
 
 
+def test_sleep_encoder_is_the_latents_negative_log_density():
+    torch.manual_seed(0)
+    z, mu, log_var = torch.randn(3, 6, 4)
+    expected = -Normal(mu, (log_var / 2).exp()).log_prob(z).sum(-1).mean()
+    torch.testing.assert_close(losses.sleep_encoder(z, mu, log_var), expected)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_classifier_consistency_is_the_squared_distance(reduction):
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss, relu
+from torch.nn.functional import gaussian_nll_loss, mse_loss, relu
 
 
 def regularisation(mu: Tensor, log_var: Tensor) -> Tensor:
@@ -120,6 +120,28 @@ def soft_encoder(
         for rec, reg in zip(reconstruction_synthetic, reg_synthetic, strict=True)
     ]
     return torch.stack(terms).sum() / (4 * scale)
+
+
+def sleep_encoder(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
+    r"""How badly the encoder reads generated cells, whose latents are known (sleep phase; Hinton et al. 1995).
+
+    Parameters
+    ----------
+    z
+        Latents that the cells were generated from, shape ``(n_cells, n_latent)``.
+    mu, log_var
+        Mean and log-variance of what the encoder makes of the cells, same shape.
+
+    Returns
+    -------
+    Scalar: the mean over cells of :math:`-\log q(z_g \mid x_g)`, nats.
+
+    Examples
+    --------
+    >>> sleep_encoder(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 2))
+    tensor(1.8379)
+    """
+    return gaussian_nll_loss(mu, z, log_var.exp(), full=True, eps=1e-8, reduction="none").sum(-1).mean()
 
 
 def classifier_consistency(

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from tests_helpers import QUIET, make_counts, make_model
 
-from activa import ACTIVA
+from activa import ACTIVA, losses
 from activa.train import IntrospectivePlan, NonFiniteLossError
 
 
@@ -53,6 +53,41 @@ def test_the_generator_learns_to_please_the_critic():
     model.train(max_epochs=15, plan_kwargs=plan_kwargs, **QUIET)
     scores = model.trainer.logger.history["kl_generated"].iloc[:, 0].astype(float)
     assert scores.iloc[-3:].mean() < 0.9 * scores.iloc[:3].mean()
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_sleep_moves_the_encoder_alone(weight):
+    model = untrained()
+    parts = [model.module.encoder, model.module.generator, model.module.prior, model.module.likelihood]
+    before = [weights(part) for part in parts]
+    plan_kwargs = {"introspection_weight": weight, "alpha_1": 0.0, "alpha_2": 0.0, "n_epochs_warmup": 0}
+    model.train(max_epochs=2, plan_kwargs=plan_kwargs, fit_prior=False, **QUIET)
+    moves = [moved(part, old) for part, old in zip(parts, before, strict=True)]
+    assert moves == [weight > 0, False, False, False]
+
+
+def test_sleep_teaches_the_encoder_to_read_generated_cells():
+    """It errs less about the latents that cells were generated from than an encoder that has seen real cells alone."""
+    errors = []
+    for introspection in ("none", "sleep"):
+        model = make_model(epochs=30, plan_kwargs={"introspection": introspection})
+        tensors = next(iter(model._make_data_loader(model.adata)))
+        design = model.module.design(tensors)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            z = model.module.sample_latent(design)
+            x = model.module.draw(model.module.decode(z, model.module.sample_log_library(z, design), design))
+            errors.append(float(losses.sleep_encoder(z, *model.module.encode(x, design))))
+    assert errors[1] < errors[0]
+
+
+def test_a_frozen_encoder_is_left_alone():
+    model = untrained()
+    for p in model.module.encoder.parameters():
+        p.requires_grad = False
+    before = weights(model.module.encoder)
+    model.train(max_epochs=2, plan_kwargs={"n_epochs_warmup": 0}, **QUIET)
+    assert not moved(model.module.encoder, before)
 
 
 def test_the_margin_is_the_warm_ups_kl():

@@ -1,4 +1,4 @@
-"""One step of the game between encoder and generator (paper, Eq. 4-5)."""
+"""What the encoder makes of generated cells: the game with the generator (paper, Eq. 4-5), and the sleep phase."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import Parameter
 from activa import losses
 from activa.module import ACTIVAModule, CellDesign, log_likelihood, sample_cells_with_gradient
 
-Introspection = Literal["soft", "hinge", "none"]
+Introspection = Literal["sleep", "soft", "hinge", "none"]
 
 
 class NonFiniteLossError(RuntimeError):
@@ -22,7 +22,7 @@ class NonFiniteLossError(RuntimeError):
 
 
 class Game:
-    """The game's step, for :class:`~activa.train.IntrospectivePlan`, which holds the weights of its terms."""
+    """The introspective steps, for :class:`~activa.train.IntrospectivePlan`, which holds the weights of their terms."""
 
     module: ACTIVAModule
     introspection: Introspection
@@ -35,6 +35,7 @@ class Game:
     margin_per_cell: bool
     use_sync_dist: Any
     manual_backward: Callable[..., None]
+    log: Callable[..., None]
     log_dict: Callable[..., None]
     _trainable: Callable[[], tuple[list[Parameter], list[Parameter], list[Parameter]]]
     _check_finite: Callable[[Tensor], None]
@@ -96,6 +97,23 @@ class Game:
             on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
         )  # fmt: skip
         return loss_e
+
+    def _sleep(self, batch: dict[str, Tensor]) -> Tensor:
+        """The encoder's loss on generated cells, scalar; no other part has a gradient of it."""
+        m = self.module
+        # half of the minibatch's types: as good as all of them, in half the time; never one cell, for batch normalisation
+        n_g = batch[REGISTRY_KEYS.X_KEY].shape[0] // 2 + 1
+        design = m.design({key: None if values is None else values[:n_g] for key, values in batch.items()})
+        with torch.no_grad():
+            z_g = m.sample_latent(design)
+            x_g = m.draw(m.decode(z_g, m.sample_log_library(z_g, design), design))
+        introspective_e = losses.sleep_encoder(z_g, *m.encode(x_g, design))
+        self._check_finite(introspective_e)
+        self.log(
+            "introspective_encoder", introspective_e.detach(),
+            on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=n_g,
+        )  # fmt: skip
+        return introspective_e
 
     def _score(self, x_s: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
         """The critic's score L_REG of cells ``(n_cells,)``, and latents drawn from their encodings."""

@@ -1,9 +1,9 @@
-"""The introspective training plan: a VAE's warm-up, then the game between encoder and generator."""
+"""The introspective training plan: a VAE's warm-up, then generated cells for the encoder to read."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from scvi.train import TrainingPlan
@@ -19,9 +19,13 @@ from activa.train._optimizers import make_optimizers
 class IntrospectivePlan(Game, TrainingPlan):
     r"""Train :class:`~activa.module.ACTIVAModule`.
 
-    The module is trained as a variational autoencoder, with the classifier beside it. With ``introspection``, encoder
-    and generator play from ``n_epochs_warmup`` epochs on (paper, Eq. 4-5; w is ``introspection_weight`` and v
-    ``classifier_weight``):
+    The module is trained as a variational autoencoder, with the classifier beside it. From ``n_epochs_warmup`` epochs on
+    its encoder reads generated cells too. By default it learns to read them (the sleep phase of
+    Hinton et al. 1995): with z drawn from the prior and x from the generator, both constants, it minimises
+    :math:`-w \log q(z_g \mid x_g)` beside the ELBO of the real cells, w being ``introspection_weight``. Real cells are few
+    and an encoder learns them by heart; of generated cells there is no end.
+
+    Or encoder and generator play the paper's game (Eq. 4-5; v is ``classifier_weight``):
 
     .. math::
         L_E &= \alpha_1 \left\{ L_{REG}(z) + w \tfrac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+ \right\}
@@ -42,12 +46,13 @@ class IntrospectivePlan(Game, TrainingPlan):
     n_epochs_warmup
         Epochs as a plain VAE; half of all by default.
     introspection
-        ``"none"``: a plain VAE all the way; ``"soft"`` (Soft-IntroVAE); ``"hinge"`` (the paper). None is the default
-        because, where it was tried, the game made cells no harder to tell from real ones, at twice the time.
+        ``"sleep"``: the encoder learns to read generated cells; ``"soft"`` (Soft-IntroVAE) or ``"hinge"`` (the paper): the
+        game, which made cells no harder to tell from real ones where it was tried, at twice the time; ``"none"``: a
+        plain VAE all the way.
     introspection_weight
         w above; the paper's is 1.
     classifier_weight
-        v above; the paper's is 1.
+        v above, in the game; the paper's is 1.
     alpha_1, alpha_2
         Weights of the regularising and of the reconstructing terms; the paper's are 1 and 0.5.
     margin
@@ -89,7 +94,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         *,
         max_epochs: int,
         n_epochs_warmup: int | None = None,
-        introspection: Introspection = "none",
+        introspection: Introspection = "sleep",
         introspection_weight: float = 0.3,
         classifier_weight: float = 0.0,
         alpha_1: float = 1.0,
@@ -108,8 +113,8 @@ class IntrospectivePlan(Game, TrainingPlan):
         n_epochs_kl_warmup: int | None = None,
         gradient_clip: float | None = 100.0,
     ):
-        if introspection not in ("soft", "hinge", "none"):
-            raise ValueError(f"introspection must be 'soft', 'hinge' or 'none', got {introspection!r}.")
+        if introspection not in get_args(Introspection):
+            raise ValueError(f"introspection must be 'sleep', 'soft', 'hinge' or 'none', got {introspection!r}.")
         if lr_schedule not in ("one-cycle", "constant"):
             raise ValueError(f"lr_schedule must be 'one-cycle' or 'constant', got {lr_schedule!r}.")
         if isinstance(margin, str) and margin != "kl":
@@ -190,12 +195,14 @@ class IntrospectivePlan(Game, TrainingPlan):
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
         terms = output.extra_metrics
         elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + terms["weight_penalty"])
-        if self.playing:
+        if self.playing and self.introspection != "sleep":
             loss = self._play(batch, inference, output, elbo)
         else:
             self._reg_sum += float(l_reg.detach()) * output.n_obs_minibatch
             self._reg_cells += output.n_obs_minibatch
             loss = elbo + terms["library_nll"] + terms["classification_loss"]
+            if self.playing and self._trainable()[0]:
+                loss = loss + self.introspection_weight * self._sleep(batch)
             self.manual_backward(loss)
 
         for params in self._trainable():
