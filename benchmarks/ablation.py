@@ -54,10 +54,10 @@ def _introspective(introspection: str, weight: float, **plan: Any) -> Configurat
     return Configuration(plan={"introspection": introspection, "introspection_weight": weight, **plan})
 
 
-def _plain_vae(introspection: str, **plan: Any) -> Configuration:
+def _plain_vae(**plan: Any) -> Configuration:
     """The paper's form: hidden layers, N(0, I), and a random start, which takes more epochs."""
     model = {"generator": "deep", "n_hidden": 256, "prior": "standard", "label_input": "given"}
-    return Configuration(model, {"introspection": introspection, **plan}, {"max_epochs": 80})
+    return Configuration(model, plan, {"max_epochs": 80})
 
 
 CONFIGURATIONS = {
@@ -68,8 +68,8 @@ CONFIGURATIONS = {
     "N(0, I) prior": Configuration({"prior": "standard", "label_input": "given"}),
     "type given to the generator": Configuration({"label_input": "given"}),
     "no type in the generator": Configuration({"label_input": "none"}),
-    "no introspection": Configuration(plan={"introspection": "none"}),
-    "sleep, weight 1": _introspective("sleep", 1.0),
+    "sleep phase, weight 0.3": _introspective("sleep", 0.3),
+    "sleep phase, weight 1": _introspective("sleep", 1.0),
     "soft game, weight 0.1": _introspective("soft", 0.1),
     "soft game, weight 0.3": _introspective("soft", 0.3),
     "hinge game, weight 1": _introspective("hinge", 1.0),
@@ -79,9 +79,9 @@ CONFIGURATIONS = {
     "negative binomial": Configuration({"gene_likelihood": "nb"}),
     "Poisson": Configuration({"gene_likelihood": "poisson"}),
     "dispersion per type": Configuration({"dispersion": "gene-label"}),
-    "plain VAE": _plain_vae("none"),
-    "plain VAE, sleep": _plain_vae("sleep"),
-    "plain VAE, soft game, weight 1": _plain_vae("soft", introspection_weight=1.0),
+    "plain VAE": _plain_vae(),
+    "plain VAE, soft game, weight 0.3": _plain_vae(introspection="soft", introspection_weight=0.3),
+    "plain VAE, soft game, weight 1": _plain_vae(introspection="soft", introspection_weight=1.0),
 }
 
 

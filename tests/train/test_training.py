@@ -60,7 +60,9 @@ def test_sleep_moves_the_encoder_alone(weight):
     model = untrained()
     parts = [model.module.encoder, model.module.generator, model.module.prior, model.module.likelihood]
     before = [weights(part) for part in parts]
-    plan_kwargs = {"introspection_weight": weight, "alpha_1": 0.0, "alpha_2": 0.0, "n_epochs_warmup": 0}
+    plan_kwargs = {
+        "introspection": "sleep", "introspection_weight": weight, "alpha_1": 0.0, "alpha_2": 0.0, "n_epochs_warmup": 0,
+    }  # fmt: skip
     model.train(max_epochs=2, plan_kwargs=plan_kwargs, fit_prior=False, **QUIET)
     moves = [moved(part, old) for part, old in zip(parts, before, strict=True)]
     assert moves == [weight > 0, False, False, False]
@@ -86,7 +88,7 @@ def test_a_frozen_encoder_is_left_alone():
     for p in model.module.encoder.parameters():
         p.requires_grad = False
     before = weights(model.module.encoder)
-    model.train(max_epochs=2, plan_kwargs={"n_epochs_warmup": 0}, **QUIET)
+    model.train(max_epochs=2, plan_kwargs={"introspection": "sleep", "n_epochs_warmup": 0}, **QUIET)
     assert not moved(model.module.encoder, before)
 
 

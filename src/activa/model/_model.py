@@ -40,10 +40,9 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
-    is trained beside. Introspection: in the second half of training the encoder also reads cells that the model
-    generates, and learns to find the latents they come from. With ``plan_kwargs={"introspection": "soft"}`` or ``"hinge"``
-    in :meth:`train` it is its own critic instead, as in the paper: it learns to tell generated cells from real ones by how
-    far from the prior it puts them, and the generator learns to make cells that it cannot tell.
+    is trained beside. The encoder can be its own critic: with ``plan_kwargs={"introspection": "soft"}`` or ``"hinge"`` in
+    :meth:`train` it learns to tell generated cells from real ones by how far from the prior it puts them, and the
+    generator learns to make cells that it cannot tell. With ``"sleep"`` it learns to read generated cells instead.
 
     Parameters
     ----------
