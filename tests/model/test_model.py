@@ -8,17 +8,17 @@ from tests_helpers import QUIET, make_counts, make_model
 from activa import ACTIVA
 
 
-@pytest.mark.parametrize("gene_likelihood", ["nb", "nb-outlier", "zinb", "poisson", "normal"])
+@pytest.mark.parametrize("gene_likelihood", ["nb", "nb-outlier", "zinb", "poisson", "normal", "mse"])
 @pytest.mark.parametrize("dispersion", ["gene", "gene-batch", "gene-label"])
 def test_every_likelihood_trains_generates_and_answers(gene_likelihood, dispersion):
     adata = make_counts()
-    if gene_likelihood == "normal":
+    if gene_likelihood in ("normal", "mse"):
         adata.X = csr_matrix(np.log1p(adata.X.toarray()))
     setup = {"labels_key": "cell_type", "batch_key": "batch"}
     model = make_model(adata, epochs=4, setup=setup, gene_likelihood=gene_likelihood, dispersion=dispersion)
     cells = model.generate(60, seed=0).X.toarray()
     assert (cells >= 0).all() and np.isfinite(cells).all()
-    if gene_likelihood != "normal":
+    if gene_likelihood not in ("normal", "mse"):
         assert (cells == np.round(cells)).all()
     n, g = adata.shape
     assert model.get_latent_representation().shape == (n, 5)

@@ -122,6 +122,7 @@ def test_the_classifier_learns_beside(n_epochs_warmup):
         {"lr_schedule": "constant"},
         {"margin_per_cell": True, "introspection": "hinge"},
         {"gradient_clip": None},
+        {"synthetic_cells": "whole", "classifier_weight": 1.0},
     ],
 )
 @pytest.mark.parametrize("generator", ["curved", "linear", "deep"])
@@ -237,6 +238,7 @@ def test_a_loss_gone_wrong_stops_and_keeps_the_last_good_weights():
     "plan_kwargs, match",
     [
         ({"introspection": "hard"}, "introspection"),
+        ({"synthetic_cells": "all"}, "synthetic_cells"),
         ({"lr": -1.0}, "lr"),
         ({"lr_schedule": "none"}, "lr_schedule"),
         ({"margin": "big"}, "margin"),

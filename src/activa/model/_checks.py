@@ -10,6 +10,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import issparse
 
+from activa.module._cells import COUNT_LIKELIHOODS, GeneLikelihood
+
 ROWS = 10_000  # read at a time, so that backed data are never whole in memory
 
 
@@ -88,7 +90,7 @@ def _check_column(adata: AnnData, name: str, key: str, *, numerical: bool) -> No
         raise ValueError(f"{name}={key!r} must hold finite numbers, got dtype {column.dtype}.")
 
 
-def check_values(x: Any, *, layer: str | None, gene_likelihood: str) -> np.ndarray:
+def check_values(x: Any, *, layer: str | None, gene_likelihood: GeneLikelihood) -> np.ndarray:
     """Check that the values are what the likelihood describes; gives each cell's total, ``(n_cells,)``, float64.
 
     Raises
@@ -110,7 +112,7 @@ def check_values(x: Any, *, layer: str | None, gene_likelihood: str) -> np.ndarr
                 f"{where} has negative values (the smallest seen is {values.min():.4g}), so it is not counts. Give the "
                 "layer of raw counts as layer= in setup_anndata."
             )
-        if gene_likelihood != "normal":
+        if gene_likelihood in COUNT_LIKELIHOODS:
             fractional = values[values != np.round(values)]
             if fractional.size:
                 raise ValueError(

@@ -73,8 +73,10 @@ class DrawingMixin(RegisteredMixin):
                     f"covariates: {name!r} was not registered; registered are {[*categorical, *continuous]}."
                 )
         if library_size is not None:
-            if self.module.gene_likelihood == "normal":
-                raise ValueError("library_size has no part in gene_likelihood='normal': leave it out.")
+            if not self.module.is_count:
+                raise ValueError(
+                    f"library_size has no part in gene_likelihood={self.module.gene_likelihood!r}: leave it out."
+                )
             library_size = numbers("library_size", library_size, len(label))
             if (library_size <= 0).any():
                 raise ValueError(f"library_size must be positive, got {library_size.min()}.")

@@ -56,7 +56,8 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
         Latent dimensions.
     gene_likelihood
         ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`), ``"nb"``, ``"zinb"`` or ``"poisson"`` for
-        counts; ``"normal"`` for non-negative values, log-normalised say.
+        counts; for non-negative values, log-normalised say, ``"normal"`` or ``"mse"``, the paper's squared error: the
+        variance is 1/2, and a generated cell is its mean.
     generator
         ``"linear"``: log expression is linear in the latent, with an offset for each type, and training starts from
         principal components; ``"curved"``: the same, bent by a small hidden layer as far as there are cells that show
@@ -180,7 +181,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
                     n_labels=self.module.n_labels,
                     n_components=n_prior_components,
                     with_offsets=self.module.label_input != "none",
-                    counts=gene_likelihood != "normal",
+                    counts=self.module.is_count,
                     seed=seed,
                 )
                 self.module.start_from_components(start)

@@ -12,7 +12,8 @@ from activa.module._design import CellDesign
 from activa.module._likelihood import CellDistribution
 from activa.module._outliers import OutlierNegativeBinomial
 
-GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal"]
+GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal", "mse"]
+COUNT_LIKELIHOODS: tuple[GeneLikelihood, ...] = ("nb", "nb-outlier", "zinb", "poisson")
 Dispersion = Literal["gene", "gene-batch", "gene-label"]
 
 # the share of outliers is below this: more is dispersion
@@ -43,7 +44,7 @@ class CellLikelihood(nn.Module):
         super().__init__()
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
         categories = {"gene-batch": (n_batch,), "gene-label": (n_labels,)}.get(dispersion, ())
-        self.px_r = nn.Parameter(torch.zeros(n_genes, *categories))
+        self.px_r = nn.Parameter(torch.zeros(n_genes, *categories), requires_grad=gene_likelihood != "mse")
         # before their links: share of outliers (as a part of its bound), how many times their mean exceeds a small
         # rate, their inverse dispersion, and the rate at which the excess is half of that
         self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0, 0.0])) if gene_likelihood == "nb-outlier" else None
@@ -70,6 +71,9 @@ class CellLikelihood(nn.Module):
         design
             The cells' types and batches.
         """
+        if self.gene_likelihood == "mse":
+            # L_AE, the squared error, is its negative log-likelihood up to a constant (supplement A.3)
+            return Normal(scale, scale.new_tensor(0.5**0.5), normal_mu=scale, validate_args=False)
         r = self._dispersion(design)
         if self.gene_likelihood == "normal":
             return Normal(scale, r, normal_mu=scale, validate_args=False)

@@ -19,6 +19,11 @@ class CellDesign(NamedTuple):
     cont_covs: Tensor | None = None
     """Continuous covariates, ``(n_cells, n_covariates)``."""
 
+    def take(self, rows: Tensor | slice) -> CellDesign:
+        """The design of some cells, each as often as it is asked for."""
+        cat_covs, cont_covs = (None if part is None else part[rows] for part in (self.cat_covs, self.cont_covs))
+        return CellDesign(self.y[rows], self.batch_index[rows], cat_covs, cont_covs)
+
 
 class ComponentsStart(NamedTuple):
     """Principal components, which training starts from."""

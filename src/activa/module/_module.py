@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from activa._compat import MODULE_KEYS
-from activa.module._cells import CellLikelihood, Dispersion, GeneLikelihood
+from activa.module._cells import COUNT_LIKELIHOODS, CellLikelihood, Dispersion, GeneLikelihood
 from activa.module._design import CellDesign, ComponentsStart
 from activa.module._library import LibrarySize
-from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells
+from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells, sample_cells_with_gradient
 from activa.module._networks import Classifier, Encoder, Generator, Norm
 from activa.module._prior import LabelledPrior, StandardPrior
 
@@ -51,7 +51,7 @@ class ACTIVAModule(BaseModuleClass):
         Widths of the classifier's hidden layers.
     gene_likelihood
         ``"nb"``, ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`), ``"zinb"`` or ``"poisson"`` for
-        counts, ``"normal"`` for non-negative real values.
+        counts, ``"normal"`` for non-negative real values, ``"mse"`` for such with the paper's squared error.
     generator
         ``"linear"``: log expression is linear in the latent, with an offset for each type, and the encoder has a linear
         part beside its hidden layers; ``"curved"``: the same with a small hidden layer beside the linear part;
@@ -107,6 +107,7 @@ class ACTIVAModule(BaseModuleClass):
         self.n_batch, self.n_labels, self.n_types = n_batch, n_labels, n_types
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
+        self.is_count = gene_likelihood in COUNT_LIKELIHOODS
         self.is_linear = generator != "deep"  # but for the curve of "curved"
         self.label_input: LabelInput = label_input if n_labels > 1 else "none"
         self.use_size_factor_key = use_size_factor_key
@@ -126,7 +127,7 @@ class ACTIVAModule(BaseModuleClass):
             self.is_linear,
         )
         activation: Literal["softmax", "softplus", "relu"] = "softmax"
-        if gene_likelihood == "normal":
+        if not self.is_count:
             activation = "relu"
         elif use_size_factor_key:
             activation = "softplus"
@@ -217,14 +218,14 @@ class ACTIVAModule(BaseModuleClass):
         """Mean and log-variance of q(z | x, b), each ``(n_cells, n_latent)``."""
         covariates = self._covariates(design)
         if not self.is_linear:
-            return self.encoder(x if self.gene_likelihood == "normal" else torch.log1p(x), covariates)
+            return self.encoder(torch.log1p(x) if self.is_count else x, covariates)
         # log-normalised cells do not tell their depth, which how certain a latent is depends on
         depth = self.library.scaled(x.sum(-1, keepdim=True).clamp(min=1e-8).log())
         return self.encoder(self._log_normalise(x), torch.cat([covariates, depth], dim=-1))
 
     def _log_normalise(self, x: Tensor) -> Tensor:
-        """log1p of counts scaled to 10,000 a cell; values of the normal likelihood as they are."""
-        return x if self.gene_likelihood == "normal" else torch.log1p(x / x.sum(-1, keepdim=True).clamp(min=1e-8) * 1e4)
+        """log1p of counts scaled to 10,000 a cell; real values as they are."""
+        return torch.log1p(x / x.sum(-1, keepdim=True).clamp(min=1e-8) * 1e4) if self.is_count else x
 
     def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
@@ -405,9 +406,15 @@ class ACTIVAModule(BaseModuleClass):
     # generation
 
     def draw(self, px: CellDistribution) -> Tensor:
-        """Sample cells; a Gaussian's values are cut at zero, as the values it is trained on are."""
+        """Sample cells; a Gaussian's values are cut at zero, as the values it is trained on are, or its mean is taken."""
+        if self.gene_likelihood == "mse":
+            return px.mean
         x = sample_cells(px)
-        return x.clamp(min=0.0) if self.gene_likelihood == "normal" else x
+        return x if self.is_count else x.clamp(min=0.0)
+
+    def draw_with_gradient(self, px: CellDistribution) -> Tensor:
+        """Cells for the critic to read, with a gradient to the distribution's means."""
+        return px.mean if self.gene_likelihood == "mse" else sample_cells_with_gradient(px)
 
     def sample_latent(self, design: CellDesign) -> Tensor:
         """z ~ p(z | y), ``(n_cells, n_latent)``."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from activa import losses
-from activa.module import ACTIVAModule, CellDesign, log_likelihood, sample_cells_with_gradient
+from activa.module import ACTIVAModule, CellDesign, log_likelihood
 
 Introspection = Literal["sleep", "soft", "hinge", "none"]
 
@@ -33,6 +33,7 @@ class Game:
     beta_rec: float
     beta_neg: float
     margin_per_cell: bool
+    synthetic_cells: Literal["half", "whole"]
     use_sync_dist: Any
     manual_backward: Callable[..., None]
     log: Callable[..., None]
@@ -50,13 +51,17 @@ class Game:
             z_g = m.sample_latent(design)
             log_library_g = m.sample_log_library(z_g, design)
 
-        # Half of the cells are reconstructed and the other half's types generated, in one pass. Of z_r only the
-        # consistency term's gradient may reach the encoder.
+        # The first n_r cells are reconstructed, and the types of those from first_g on generated, in one pass. Of z_r only
+        # the consistency term's gradient may reach the encoder.
         consistent = self.classifier_weight > 0 and m.n_types > 1
-        n_r = (z.shape[0] + 1) // 2
+        whole = self.synthetic_cells == "whole"
+        n_r = z.shape[0] if whole else (z.shape[0] + 1) // 2
+        first_g = 0 if whole else n_r
         z_r = z[:n_r] if consistent else z[:n_r].detach()
-        log_library_s = torch.cat([log_library[:n_r], log_library_g[n_r:]])
-        x_s = sample_cells_with_gradient(m.decode(torch.cat([z_r, z_g[n_r:]]), log_library_s, design))
+        log_library_s = torch.cat([log_library[:n_r], log_library_g[first_g:]])
+        if whole:
+            design = design.take(torch.arange(n_r, device=z.device).repeat(2))
+        x_s = m.draw_with_gradient(m.decode(torch.cat([z_r, z_g[first_g:]]), log_library_s, design))
         l_ct = torch.zeros((), device=x_s.device)
         if consistent:
             logits = m.classify(torch.cat([batch[REGISTRY_KEYS.X_KEY][:n_r], x_s[:n_r]]))
@@ -103,7 +108,7 @@ class Game:
         m = self.module
         # half of the minibatch's types: as good as all of them, in half the time; never one cell, for batch normalisation
         n_g = batch[REGISTRY_KEYS.X_KEY].shape[0] // 2 + 1
-        design = m.design({key: None if values is None else values[:n_g] for key, values in batch.items()})
+        design = m.design(batch).take(slice(n_g))
         with torch.no_grad():
             z_g = m.sample_latent(design)
             x_g = m.draw(m.decode(z_g, m.sample_log_library(z_g, design), design))

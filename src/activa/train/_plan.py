@@ -60,6 +60,9 @@ class IntrospectivePlan(Game, TrainingPlan):
         m above in nats, or ``"kl"``: the mean ``L_REG`` of the last warm-up epoch (supplement G, strategy 1).
     margin_per_cell
         Whether the hinge is taken per cell (IntroVAE) or of the batch's mean (released code).
+    synthetic_cells
+        Whether in the game half of a minibatch is reconstructed and cells of the other half's types are generated, for
+        time, or both are done for all of it, as the paper does.
     beta_rec, beta_neg
         Weights within the soft form's exponential.
     lr
@@ -102,6 +105,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         alpha_2: float = 1.0,
         margin: float | Literal["kl"] = "kl",
         margin_per_cell: bool = False,
+        synthetic_cells: Literal["half", "whole"] = "half",
         beta_rec: float = 1.0,
         beta_neg: float = 1.0,
         lr: float = 2e-3,
@@ -118,6 +122,8 @@ class IntrospectivePlan(Game, TrainingPlan):
             raise ValueError(f"introspection must be 'sleep', 'soft', 'hinge' or 'none', got {introspection!r}.")
         if lr_schedule not in ("one-cycle", "constant"):
             raise ValueError(f"lr_schedule must be 'one-cycle' or 'constant', got {lr_schedule!r}.")
+        if synthetic_cells not in ("half", "whole"):
+            raise ValueError(f"synthetic_cells must be 'half' or 'whole', got {synthetic_cells!r}.")
         if isinstance(margin, str) and margin != "kl":
             raise ValueError(f"margin must be a number of nats or 'kl', got {margin!r}.")
         for name, value in {"lr": lr, "lr_classifier": lr_classifier, "lr_fast_factor": lr_fast_factor}.items():
@@ -134,7 +140,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         self.introspection = introspection
         self.introspection_weight, self.classifier_weight = introspection_weight, classifier_weight
         self.alpha_1, self.alpha_2 = alpha_1, alpha_2
-        self.margin, self.margin_per_cell = margin, margin_per_cell
+        self.margin, self.margin_per_cell, self.synthetic_cells = margin, margin_per_cell, synthetic_cells
         self.beta_rec, self.beta_neg = beta_rec, beta_neg
         self.lr_schedule, self.lr_fast_factor, self.lr_classifier = lr_schedule, lr_fast_factor, lr_classifier
         self.betas, self.gradient_clip = betas, gradient_clip
