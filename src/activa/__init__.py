@@ -2,9 +2,9 @@
 
 from importlib.metadata import version
 
-from . import datasets, losses, metrics, model, module, pl, train
+from . import datasets, losses, metrics, model, module, pl, pp, train
 from .model import ACTIVA
 
 __version__ = version("activa-sc")
 
-__all__ = ["ACTIVA", "__version__", "datasets", "losses", "metrics", "model", "module", "pl", "train"]
+__all__ = ["ACTIVA", "__version__", "datasets", "losses", "metrics", "model", "module", "pl", "pp", "train"]

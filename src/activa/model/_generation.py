@@ -59,8 +59,9 @@ class GenerationMixin(DrawingMixin):
             Whether to give rates (expected counts, dense float32) instead of sampled counts.
         min_confidence
             Keep only cells that the classifier assigns to the type asked for with at least this probability, and draw
-            others in place of the rest. 0 is the paper's filter (the most probable type is the one asked for), None no
-            filter.
+            others in place of the rest. 0 is the paper's filter (the most probable type is the one asked for). None is no
+            filter where the prior or the generator is given the type; where neither is, as in the paper's model, it is
+            0, but for ``expected`` or given latents.
         batch_size
             Cells held dense at a time, rounded up to whole blocks of 256. The cells do not depend on it.
         seed
@@ -133,6 +134,8 @@ class GenerationMixin(DrawingMixin):
             raise ValueError(f"min_confidence must be at least 0 and below 1, got {min_confidence!r}.")
         if expected and min_confidence is not None:
             raise ValueError("expected=True gives rates, which min_confidence cannot filter: choose one of them.")
+        if min_confidence is None and not (self.module.knows_types or expected or z is not None):
+            min_confidence = 0.0
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}.")
         if labels_key is not None and not isinstance(labels_key, str):

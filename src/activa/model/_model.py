@@ -27,6 +27,7 @@ from activa.model._classification import ClassificationMixin
 from activa.model._components import principal_components
 from activa.model._generation import GenerationMixin
 from activa.model._moments import gene_moments
+from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, N_CELLS
 from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
@@ -36,7 +37,7 @@ from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
+class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
@@ -193,6 +194,7 @@ class ACTIVA(GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, V
             f"ACTIVA with {gene_likelihood} likelihood, {prior} prior, n_latent: {n_latent}, n_hidden: {n_hidden}, "
             f"{len(self.types)} types."
         )
+        self.training_defaults_ = {}
         self.init_params_ = self._get_init_params(locals())
 
     @classmethod

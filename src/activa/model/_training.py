@@ -14,6 +14,7 @@ import torch
 from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
+from torch.nn import BatchNorm1d
 
 from activa._compat import split_seed
 from activa._random import check_seed, seeded
@@ -46,6 +47,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
     _training_plan_cls = IntrospectivePlan
     _data_splitter_cls = DataSplitter
     _train_runner_cls = InterruptibleTrainRunner
+    training_defaults_: dict[str, Any]
 
     def train(
         self,
@@ -114,11 +116,18 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             raise ValueError("The model was loaded without data: load it with adata= to train it on.")
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
+        plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
+        if max_epochs is None:
+            max_epochs = self.training_defaults_.get("max_epochs")
         if max_epochs is None:
             max_epochs = default_max_epochs(self.adata.n_obs, batch_size)
         validates = early_stopping or trainer_kwargs.get("check_val_every_n_epoch") is not None
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
+        n_train = math.ceil((0.9 if train_size is None else train_size) * self.adata.n_obs)
+        if n_train > 1 and n_train % batch_size == 1 and any(isinstance(m, BatchNorm1d) for m in self.module.modules()):
+            # one cell has no variance to be normalised by: the one left over is another in every epoch
+            datasplitter_kwargs = {"drop_last": True} | (datasplitter_kwargs or {})
         if train_size == 1.0 and validates:
             raise ValueError(
                 "early_stopping and check_val_every_n_epoch need cells to validate on: give train_size below 1, got 1.0."
@@ -147,7 +156,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 batch_size=batch_size,
                 early_stopping=early_stopping,
                 datasplitter_kwargs=datasplitter_kwargs,
-                plan_kwargs={"max_epochs": max_epochs, **(plan_kwargs or {})},
+                plan_kwargs={"max_epochs": max_epochs, **plan_kwargs},
                 ckpt_path=None if ckpt_path is None else os.fspath(ckpt_path),
                 callbacks=callbacks,
                 **trainer_kwargs,

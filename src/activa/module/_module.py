@@ -110,6 +110,8 @@ class ACTIVAModule(BaseModuleClass):
         self.is_count = gene_likelihood in COUNT_LIKELIHOODS
         self.is_linear = generator != "deep"  # but for the curve of "curved"
         self.label_input: LabelInput = label_input if n_labels > 1 else "none"
+        # whether latents or generator know the type; else the classifier's filter has to give it
+        self.knows_types = n_labels == 1 or prior == "labelled" or label_input == "given"
         self.use_size_factor_key = use_size_factor_key
         self.use_observed_lib_size = True  # asked for by RNASeqMixin
 
