@@ -73,6 +73,9 @@ CONFIGURATIONS = {
     "soft game, weight 0.1": _introspective("soft", 0.1),
     "soft game, weight 0.3": _introspective("soft", 0.3),
     "hinge game, weight 1": _introspective("hinge", 1.0),
+    "soft game, weight 0.3, prior as learnt": Configuration(
+        plan={"introspection": "soft", "introspection_weight": 0.3}, train={"fit_prior": False}
+    ),
     "soft game, weight 0.3, and classifier term": _introspective("soft", 0.3, classifier_weight=1.0),
     "linear generator": Configuration({"generator": "linear"}),
     "deep generator": Configuration({"generator": "deep", "n_hidden": 256}),
@@ -80,7 +83,6 @@ CONFIGURATIONS = {
     "Poisson": Configuration({"gene_likelihood": "poisson"}),
     "dispersion per type": Configuration({"dispersion": "gene-label"}),
     "plain VAE": _plain_vae(),
-    "plain VAE, soft game, weight 0.3": _plain_vae(introspection="soft", introspection_weight=0.3),
     "plain VAE, soft game, weight 1": _plain_vae(introspection="soft", introspection_weight=1.0),
 }
 

@@ -239,6 +239,7 @@ def test_a_loss_gone_wrong_stops_and_keeps_the_last_good_weights():
     [
         ({"introspection": "hard"}, "introspection"),
         ({"synthetic_cells": "all"}, "synthetic_cells"),
+        ({"softadapt": "yes"}, "softadapt"),
         ({"lr": -1.0}, "lr"),
         ({"lr_schedule": "none"}, "lr_schedule"),
         ({"margin": "big"}, "margin"),

@@ -3,5 +3,14 @@
 from ._game import Introspection, NonFiniteLossError
 from ._plan import IntrospectivePlan
 from ._runner import InterruptibleTrainRunner, KeepResumePoint
+from ._softadapt import SoftAdapt, softadapt_weights
 
-__all__ = ["InterruptibleTrainRunner", "Introspection", "IntrospectivePlan", "KeepResumePoint", "NonFiniteLossError"]
+__all__ = [
+    "InterruptibleTrainRunner",
+    "Introspection",
+    "IntrospectivePlan",
+    "KeepResumePoint",
+    "NonFiniteLossError",
+    "SoftAdapt",
+    "softadapt_weights",
+]

@@ -14,6 +14,9 @@ from torch.nn.utils import clip_grad_norm_
 from activa.module import ACTIVAModule
 from activa.train._game import Game, Introspection, NonFiniteLossError
 from activa.train._optimizers import make_optimizers
+from activa.train._softadapt import SoftAdapt, softadapt_weights
+
+_SOFTADAPT_EPOCHS = 5
 
 
 class IntrospectivePlan(Game, TrainingPlan):
@@ -63,6 +66,9 @@ class IntrospectivePlan(Game, TrainingPlan):
     synthetic_cells
         Whether in the game half of a minibatch is reconstructed and cells of the other half's types are generated, for
         time, or both are done for all of it, as the paper does.
+    softadapt
+        Whether alpha_1 and alpha_2 are multiplied by weights that follow, epoch by epoch, how fast ``L_REG`` and ``L_AE``
+        have fallen in the last five (:func:`activa.train.softadapt_weights`), and by which variant.
     beta_rec, beta_neg
         Weights within the soft form's exponential.
     lr
@@ -106,6 +112,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         margin: float | Literal["kl"] = "kl",
         margin_per_cell: bool = False,
         synthetic_cells: Literal["half", "whole"] = "half",
+        softadapt: SoftAdapt = "none",
         beta_rec: float = 1.0,
         beta_neg: float = 1.0,
         lr: float = 2e-3,
@@ -122,6 +129,8 @@ class IntrospectivePlan(Game, TrainingPlan):
             raise ValueError(f"introspection must be 'sleep', 'soft', 'hinge' or 'none', got {introspection!r}.")
         if lr_schedule not in ("one-cycle", "constant"):
             raise ValueError(f"lr_schedule must be 'one-cycle' or 'constant', got {lr_schedule!r}.")
+        if softadapt not in get_args(SoftAdapt):
+            raise ValueError(f"softadapt must be one of {list(get_args(SoftAdapt))}, got {softadapt!r}.")
         if synthetic_cells not in ("half", "whole"):
             raise ValueError(f"synthetic_cells must be 'half' or 'whole', got {synthetic_cells!r}.")
         if isinstance(margin, str) and margin != "kl":
@@ -144,7 +153,10 @@ class IntrospectivePlan(Game, TrainingPlan):
         self.beta_rec, self.beta_neg = beta_rec, beta_neg
         self.lr_schedule, self.lr_fast_factor, self.lr_classifier = lr_schedule, lr_fast_factor, lr_classifier
         self.betas, self.gradient_clip = betas, gradient_clip
-        self._reg_sum, self._reg_cells = 0.0, 0
+        self.softadapt: SoftAdapt = softadapt
+        self._given_alphas = alpha_1, alpha_2
+        self._sums = torch.zeros(3)  # of L_REG, of L_AE, and cells, of this epoch
+        self._recent: list[list[float]] = []  # means of L_REG and L_AE of the epochs before
 
     # parameters and optimizers
 
@@ -201,12 +213,11 @@ class IntrospectivePlan(Game, TrainingPlan):
         # L_REG and L_AE of the real cells
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
         terms = output.extra_metrics
+        self._sums += torch.stack([l_reg, l_ae, torch.ones_like(l_ae)]).detach() * output.n_obs_minibatch
         elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + terms["weight_penalty"])
         if self.playing and self.introspection != "sleep":
             loss = self._play(batch, inference, output, elbo)
         else:
-            self._reg_sum += float(l_reg.detach()) * output.n_obs_minibatch
-            self._reg_cells += output.n_obs_minibatch
             loss = elbo + terms["library_nll"] + terms["classification_loss"]
             if self.playing and self._trainable()[0]:
                 loss = loss + self.introspection_weight * self._sleep(batch)
@@ -234,24 +245,32 @@ class IntrospectivePlan(Game, TrainingPlan):
     # what holds between epochs
 
     def on_train_epoch_start(self) -> None:
-        """Keep the weights to fall back on, and set the margin when the game begins."""
+        """Keep the weights to fall back on, balance the losses, and set the margin when the game begins."""
         self._good_weights = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
+        # the same on every device
+        *sums, n_cells = self.trainer.strategy.reduce(self._sums.to(self.device), reduce_op="sum").tolist()
+        if n_cells:
+            self._recent = [*self._recent, [part / n_cells for part in sums]][-_SOFTADAPT_EPOCHS:]
+        self._sums = torch.zeros(3, device=self.device)
+        if self.softadapt != "none" and len(self._recent) > 1:
+            weights = softadapt_weights(torch.tensor(self._recent), variant=self.softadapt).tolist()
+            # equal weights leave the alphas as they were given
+            self.alpha_1, self.alpha_2 = (2 * w * alpha for w, alpha in zip(weights, self._given_alphas, strict=True))
         if self.introspection == "hinge" and self.current_epoch == self.n_epochs_warmup:
-            if isinstance(self.margin, str) and not self._reg_cells:
+            if isinstance(self.margin, str) and not self._recent:
                 raise ValueError(
                     "margin='kl' takes the warm-up's L_REG: give n_epochs_warmup >= 1, or margin a number."
                 )
-            margin = self._reg_sum / self._reg_cells if isinstance(self.margin, str) else self.margin
+            margin = self._recent[-1][0] if isinstance(self.margin, str) else self.margin
             self.module.margin.fill_(margin)
-        self._reg_sum, self._reg_cells = 0.0, 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the warm-up's L_REG, which the margin is set by."""
-        checkpoint["warm_up_reg"] = (self._reg_sum, self._reg_cells)
+        """Keep the epochs' losses, which the margin and SoftAdapt go by."""
+        checkpoint["losses_of_epochs"] = (self._sums, self._recent)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
-        self._reg_sum, self._reg_cells = checkpoint["warm_up_reg"]
+        self._sums, self._recent = checkpoint["losses_of_epochs"]
 
     def _check_finite(self, loss: Tensor) -> None:
         if torch.isfinite(loss):
