@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any, Self
 
 from anndata import AnnData
@@ -89,5 +90,5 @@ class PaperMixin:
         with seeded(seed):
             # ours starts from the genes' means
             model.module.generator.mean.reset_parameters()
-        model.training_defaults_ = _TRAINING
+        model.training_defaults_ = deepcopy(_TRAINING)
         return model
