@@ -28,7 +28,10 @@ def test_layers_are_supplement_hs():
     adata = scaled()
     m, n_types = adata.n_vars, adata.obs["cell_type"].nunique()
     module = ACTIVA.paper(adata).module
-    hidden = lambda *pairs: [part for pair in pairs for part in (pair, ReLU, BatchNorm1d)]
+
+    def hidden(*pairs):
+        return [part for pair in pairs for part in (pair, ReLU, BatchNorm1d)]
+
     assert layers(module.encoder.hidden) == hidden((m, 1024), (1024, 512), (512, 256))
     assert layers([module.encoder.mean, module.encoder.log_var]) == [(256, 128), (256, 128)]
     assert layers(module.generator.hidden) == hidden((128, 256), (256, 512), (512, 1024))

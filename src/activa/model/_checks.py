@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,13 +128,6 @@ def check_values(x: Any, *, layer: str | None, gene_likelihood: GeneLikelihood) 
             "scanpy.pp.filter_cells(adata, min_counts=1) before setup_anndata."
         )
     return total
-
-
-def check_choices(**arguments: tuple[str, Any]) -> None:
-    """Check that arguments, each with its ``Literal``, are among its choices; a ValueError names the one that is not."""
-    for name, (value, choices) in arguments.items():
-        if value not in get_args(choices):
-            raise ValueError(f"{name} must be one of {list(get_args(choices))}, got {value!r}.")
 
 
 def check_genes(adata: AnnData, trained: np.ndarray) -> None:

@@ -21,8 +21,9 @@ from scvi.data.fields import (
 )
 from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 
+from activa._choices import check_choices
 from activa._random import check_seed, seeded
-from activa.model._checks import check_choices, check_genes, check_setup, check_values
+from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
 from activa.model._components import principal_components
 from activa.model._generation import GenerationMixin

@@ -15,6 +15,7 @@ from activa import losses
 from activa.module import ACTIVAModule, CellDesign, log_likelihood
 
 Introspection = Literal["sleep", "soft", "hinge", "none"]
+SyntheticCells = Literal["half", "whole"]
 
 
 class NonFiniteLossError(RuntimeError):
@@ -33,7 +34,7 @@ class Game:
     beta_rec: float
     beta_neg: float
     margin_per_cell: bool
-    synthetic_cells: Literal["half", "whole"]
+    synthetic_cells: SyntheticCells
     use_sync_dist: Any
     manual_backward: Callable[..., None]
     log: Callable[..., None]

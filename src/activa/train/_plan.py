@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from scvi.train import TrainingPlan
@@ -11,10 +11,13 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
+from activa._choices import check_choices
 from activa.module import ACTIVAModule
-from activa.train._game import Game, Introspection, NonFiniteLossError
+from activa.train._game import Game, Introspection, NonFiniteLossError, SyntheticCells
 from activa.train._optimizers import make_optimizers
 from activa.train._softadapt import SoftAdapt, softadapt_weights
+
+LRSchedule = Literal["one-cycle", "constant"]
 
 _SOFTADAPT_EPOCHS = 5
 
@@ -111,12 +114,12 @@ class IntrospectivePlan(Game, TrainingPlan):
         alpha_2: float = 1.0,
         margin: float | Literal["kl"] = "kl",
         margin_per_cell: bool = False,
-        synthetic_cells: Literal["half", "whole"] = "half",
+        synthetic_cells: SyntheticCells = "half",
         softadapt: SoftAdapt = "none",
         beta_rec: float = 1.0,
         beta_neg: float = 1.0,
         lr: float = 2e-3,
-        lr_schedule: Literal["one-cycle", "constant"] = "one-cycle",
+        lr_schedule: LRSchedule = "one-cycle",
         lr_fast_factor: float = 10.0,
         lr_classifier: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -125,14 +128,12 @@ class IntrospectivePlan(Game, TrainingPlan):
         n_epochs_kl_warmup: int | None = None,
         gradient_clip: float | None = 100.0,
     ):
-        if introspection not in get_args(Introspection):
-            raise ValueError(f"introspection must be 'sleep', 'soft', 'hinge' or 'none', got {introspection!r}.")
-        if lr_schedule not in ("one-cycle", "constant"):
-            raise ValueError(f"lr_schedule must be 'one-cycle' or 'constant', got {lr_schedule!r}.")
-        if softadapt not in get_args(SoftAdapt):
-            raise ValueError(f"softadapt must be one of {list(get_args(SoftAdapt))}, got {softadapt!r}.")
-        if synthetic_cells not in ("half", "whole"):
-            raise ValueError(f"synthetic_cells must be 'half' or 'whole', got {synthetic_cells!r}.")
+        check_choices(
+            introspection=(introspection, Introspection),
+            softadapt=(softadapt, SoftAdapt),
+            synthetic_cells=(synthetic_cells, SyntheticCells),
+            lr_schedule=(lr_schedule, LRSchedule),
+        )
         if isinstance(margin, str) and margin != "kl":
             raise ValueError(f"margin must be a number of nats or 'kl', got {margin!r}.")
         for name, value in {"lr": lr, "lr_classifier": lr_classifier, "lr_fast_factor": lr_fast_factor}.items():
@@ -252,7 +253,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         if n_cells:
             self._recent = [*self._recent, [part / n_cells for part in sums]][-_SOFTADAPT_EPOCHS:]
         self._sums = torch.zeros(3, device=self.device)
-        if self.softadapt != "none" and len(self._recent) > 1:
+        if len(self._recent) > 1:
             weights = softadapt_weights(torch.tensor(self._recent), variant=self.softadapt).tolist()
             # equal weights leave the alphas as they were given
             self.alpha_1, self.alpha_2 = (2 * w * alpha for w, alpha in zip(weights, self._given_alphas, strict=True))
