@@ -2,9 +2,21 @@
 
 from importlib.metadata import version
 
-from . import datasets, losses, metrics, model, module, pl, pp, train
+from . import datasets, experiments, losses, metrics, model, module, pl, pp, train
 from .model import ACTIVA
 
 __version__ = version("activa-sc")
 
-__all__ = ["ACTIVA", "__version__", "datasets", "losses", "metrics", "model", "module", "pl", "pp", "train"]
+__all__ = [
+    "ACTIVA",
+    "__version__",
+    "datasets",
+    "experiments",
+    "losses",
+    "metrics",
+    "model",
+    "module",
+    "pl",
+    "pp",
+    "train",
+]

@@ -3,7 +3,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
-from activa.metrics import _optional, mixing
+from activa import _optional
+from activa.metrics import mixing
 
 
 def lisi_by_hand(real, synthetic, n_neighbors):

@@ -40,6 +40,14 @@ def top_markers(log_expression: np.ndarray | csr_matrix, labels: ArrayLike, *, n
     >>> top_markers(expression, np.repeat(["B", "T"], 20), n_markers=1).tolist()
     [2, 4]
     """
+    markers = markers_of_types(log_expression, labels, n_markers)
+    return np.unique([gene for genes in markers.values() for gene in genes]).astype(int)
+
+
+def markers_of_types(
+    log_expression: np.ndarray | csr_matrix, labels: ArrayLike, n_markers: int
+) -> dict[str, list[int]]:
+    """The markers that :func:`top_markers` gives, best first, of each type with two cells."""
     labels = as_labels("labels", labels, log_expression.shape[0])
     counts = pd.Series(labels.astype(str)).value_counts()
     if len(counts) < 2:
@@ -47,7 +55,7 @@ def top_markers(log_expression: np.ndarray | csr_matrix, labels: ArrayLike, *, n
         raise ValueError(msg)
     groups = sorted(counts.index[counts >= 2])
     if not groups:
-        return np.array([], dtype=int)
+        return {}
     obs = pd.DataFrame({"type": pd.Categorical(labels.astype(str))}, index=np.arange(len(labels)).astype(str))
     adata = AnnData(log_expression, obs=obs)
     with warnings.catch_warnings():
@@ -55,10 +63,10 @@ def top_markers(log_expression: np.ndarray | csr_matrix, labels: ArrayLike, *, n
         warnings.simplefilter("ignore", RuntimeWarning)
         sc.tl.rank_genes_groups(adata, "type", groups=groups, method="t-test", n_genes=n_markers, use_raw=False)
     names = adata.uns["rank_genes_groups"]["names"]
-    return np.unique([int(gene) for group in groups for gene in names[group]])
+    return {group: [int(gene) for gene in names[group]] for group in groups}
 
 
-def _pearson(x: np.ndarray) -> np.ndarray:
+def pearson(x: np.ndarray) -> np.ndarray:
     """Pearson matrix of the columns; a constant column correlates with nothing (0)."""
     centred = x - x.mean(axis=0)
     norm = np.sqrt((centred**2).sum(axis=0))
@@ -110,7 +118,7 @@ def correlation_discrepancy(
     real, synthetic = as_pair(real, synthetic)
     if real.shape[1] < 2:
         return float("nan")
-    difference = _pearson(real) - _pearson(synthetic)
+    difference = pearson(real) - pearson(synthetic)
     # A gene that is constant in one set only is no difference of that gene's correlation with itself.
     np.fill_diagonal(difference, 0)
     if norm == "one":

@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import numpy as np
 import statsmodels.api as sm
@@ -7,22 +8,22 @@ from scipy.special import expit
 from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
 
-def _gene_summary(counts: np.ndarray | csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """log10 mean count and number of zeros of each gene that is expressed at all."""
+def gene_summary(counts: np.ndarray | csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which genes are expressed at all, and the log10 mean count and number of zeros of each of those."""
     total = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel()
     zeros = counts.shape[0] - np.asarray((counts > 0).sum(axis=0)).ravel()
     expressed = total > 0
-    return np.log10(total[expressed] / counts.shape[0]), zeros[expressed]
+    return expressed, np.log10(total[expressed] / counts.shape[0]), zeros[expressed]
 
 
-def _fit(log_mean: np.ndarray, zeros: np.ndarray, n_cells: int) -> np.ndarray:
-    """Intercept and slope of the binomial regression (logit link) of zeros on log10 mean."""
+def fit_dropout(log_mean: np.ndarray, zeros: np.ndarray, n_cells: int) -> tuple[Any, np.ndarray]:
+    """Binomial regression (logit link) of zeros on log10 mean, and its design: intercept and log10 mean."""
     with warnings.catch_warnings():
         # A few genes can lie on a step rather than a curve; the step is then the fit.
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         outcome = np.column_stack([zeros, n_cells - zeros])
         features = sm.add_constant(log_mean, has_constant="add")
-        return sm.GLM(outcome, features, family=sm.families.Binomial()).fit().params
+        return sm.GLM(outcome, features, family=sm.families.Binomial()).fit(), features
 
 
 def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_matrix) -> float:
@@ -62,10 +63,10 @@ def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_
     if real.shape[1] != synthetic.shape[1]:
         msg = f"real has {real.shape[1]} genes and synthetic {synthetic.shape[1]}; give the same ones, in one order."
         raise ValueError(msg)
-    (log_mean, zeros), (synthetic_log_mean, synthetic_zeros) = _gene_summary(real), _gene_summary(synthetic)
+    (_, log_mean, zeros), (_, synthetic_log_mean, synthetic_zeros) = gene_summary(real), gene_summary(synthetic)
     if min(len(log_mean), len(synthetic_log_mean)) < 2:
         return float("nan")
-    real_curve = _fit(log_mean, zeros, real.shape[0])
-    synthetic_curve = _fit(synthetic_log_mean, synthetic_zeros, synthetic.shape[0])
+    real_curve = fit_dropout(log_mean, zeros, real.shape[0])[0].params
+    synthetic_curve = fit_dropout(synthetic_log_mean, synthetic_zeros, synthetic.shape[0])[0].params
     grid = sm.add_constant(np.linspace(log_mean.min(), log_mean.max(), 200), has_constant="add")
     return float(np.abs(expit(grid @ real_curve) - expit(grid @ synthetic_curve)).mean())

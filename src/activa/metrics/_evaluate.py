@@ -6,8 +6,9 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
+from activa._optional import is_installed
+
 from ._cells import Cells, check_sets, read_cells
-from ._optional import is_installed
 from ._registry import METRICS, Comparison, Need
 from ._space import Space
 from ._subsample import halves, subsample

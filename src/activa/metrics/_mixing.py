@@ -2,8 +2,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.neighbors import NearestNeighbors
 
+from activa._optional import import_optional
+
 from ._checks import as_pair
-from ._optional import import_optional
 
 
 def mixing(real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90) -> float:

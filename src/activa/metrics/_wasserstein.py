@@ -6,8 +6,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from activa._optional import import_optional
+
 from ._checks import as_pair
-from ._optional import import_optional
 from ._subsample import subsample
 
 

@@ -1,5 +1,10 @@
 """Plots: each returns a Matplotlib figure, shows nothing by itself and leaves global settings alone."""
 
+from ._correlation_discrepancy import correlation_discrepancy
+from ._dropout_curve import dropout_curve
+from ._manifold import manifold
+from ._marker_expression import marker_expression
+from ._rf_detection import rf_detection
 from ._umap import umap
 
-__all__ = ["umap"]
+__all__ = ["correlation_discrepancy", "dropout_curve", "manifold", "marker_expression", "rf_detection", "umap"]

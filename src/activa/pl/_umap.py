@@ -1,5 +1,4 @@
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from activa._embedding import umap_coordinates
 from activa.metrics._cells import check_sets, read_cells
 from activa.metrics._space import Space
 
 _BACKGROUND = "#dddddd"
 _ORIGINS = {"real": "#0072b2", "synthetic": "#e69f00"}
 _MAX_LEGEND_ROWS = 18
-
-
-def _coordinates(components: np.ndarray, n_neighbors: int, min_dist: float, seed: int) -> np.ndarray:
-    adata = AnnData(components)
-    with warnings.catch_warnings():
-        # umap-learn's notes on a package that it can do without, and on the seed that makes the plot repeatable.
-        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
-        warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
-        sc.pp.neighbors(adata, n_neighbors=min(n_neighbors, len(components) - 1), use_rep="X", random_state=seed)
-        sc.tl.umap(adata, min_dist=min_dist, random_state=seed)
-    return np.asarray(adata.obsm["X_umap"])
 
 
 def _palette(types: list[str]) -> dict[str, str]:
@@ -106,7 +95,7 @@ def umap(
         raise ValueError(msg)
     cells = read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised)
     components = Space(cells["real"], seed).project_together(cells["real"], cells["synthetic"])
-    coordinates = _coordinates(np.vstack(components), n_neighbors, min_dist, seed)
+    coordinates = umap_coordinates(np.vstack(components), n_neighbors, min_dist, seed)
     of = dict(zip(sets, np.split(coordinates, [real.n_obs]), strict=True))
     size = float(np.clip(12_000 / len(coordinates), 1, 12)) if point_size is None else point_size
 

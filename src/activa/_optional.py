@@ -9,10 +9,10 @@ def is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def import_optional(module: str, needed_for: str) -> ModuleType:
-    """Import a package of the ``eval`` extra, or say how to install it."""
+def import_optional(module: str, needed_for: str, extra: str = "eval") -> ModuleType:
+    """Import a package of an extra, or say how to install it."""
     if not is_installed(module.partition(".")[0]):
-        msg = f"{needed_for} needs {module.partition('.')[0]}: pip install 'activa-sc[eval]'"
+        msg = f"{needed_for} needs {module.partition('.')[0]}: pip install 'activa-sc[{extra}]'"
         raise ImportError(msg)
     with warnings.catch_warnings():
         # Both are about packages that these ones import, which a user can do nothing about.

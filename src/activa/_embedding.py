@@ -1,0 +1,17 @@
+import warnings
+
+import numpy as np
+import scanpy as sc
+from anndata import AnnData
+
+
+def umap_coordinates(components: np.ndarray, n_neighbors: int, min_dist: float, seed: int) -> np.ndarray:
+    """UMAP of cells x components by scanpy, cells x 2."""
+    adata = AnnData(components)
+    with warnings.catch_warnings():
+        # umap-learn's notes on a package that it can do without, and on the seed that makes the plot repeatable.
+        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
+        warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
+        sc.pp.neighbors(adata, n_neighbors=min(n_neighbors, len(components) - 1), use_rep="X", random_state=seed)
+        sc.tl.umap(adata, min_dist=min_dist, random_state=seed)
+    return np.asarray(adata.obsm["X_umap"])

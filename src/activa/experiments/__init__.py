@@ -1,0 +1,9 @@
+"""The paper's experiments: each gives a tidy table, which a function of :mod:`activa.pl` with the same name plots."""
+
+from ._correlation_discrepancy import correlation_discrepancy
+from ._dropout_curve import dropout_curve
+from ._manifold import manifold
+from ._marker_expression import marker_expression
+from ._rf_detection import rf_detection
+
+__all__ = ["correlation_discrepancy", "dropout_curve", "manifold", "marker_expression", "rf_detection"]

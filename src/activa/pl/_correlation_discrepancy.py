@@ -1,0 +1,54 @@
+"""Correlation matrices side by side."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from activa.pl._tables import check_table
+
+_MAX_NAMED_GENES = 50
+
+
+def correlation_discrepancy(table: pd.DataFrame) -> Figure:
+    """Correlations of marker genes, a heat map a set.
+
+    Parameters
+    ----------
+    table
+        What :func:`activa.experiments.correlation_discrepancy` gave.
+
+    Returns
+    -------
+    The figure. Genes stand in the order of the types that they mark, with their names where there are up to 50.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such table.
+
+    References
+    ----------
+    Figure 5 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+
+    Examples
+    --------
+    >>> figure = correlation_discrepancy(table)
+    """
+    check_table(table, "correlation_discrepancy", ("set", "gene", "other_gene", "correlation", "discrepancy"))
+    sets, genes = table["set"].unique(), table["gene"].unique()
+    figure = Figure(figsize=(4.2 * len(sets) + 1, 4.6), layout="constrained")
+    axes = figure.subplots(1, len(sets), squeeze=False)[0]
+    image = None
+    for ax, name in zip(axes, sets, strict=True):
+        of_set = table[table["set"] == name]
+        matrix = of_set.pivot(index="gene", columns="other_gene", values="correlation").loc[genes, genes]
+        image = ax.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
+        distance = of_set["discrepancy"].iloc[0]
+        ax.set_title("real" if name == "real" else f"{name}: {distance:.2f} from real", fontsize="medium")
+        named = range(len(genes)) if len(genes) <= _MAX_NAMED_GENES else []
+        ax.set_xticks(named, genes[named], rotation=90, fontsize=5)
+        ax.set_yticks(named, genes[named] if ax is axes[0] else [], fontsize=5)
+        ax.tick_params(length=0)
+    figure.colorbar(image, ax=axes, shrink=0.7, label="Pearson correlation")
+    return figure
