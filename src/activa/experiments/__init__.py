@@ -3,7 +3,8 @@
 from ._correlation_discrepancy import correlation_discrepancy
 from ._dropout_curve import dropout_curve
 from ._manifold import manifold
+from ._margin_search import margin_search
 from ._marker_expression import marker_expression
 from ._rf_detection import rf_detection
 
-__all__ = ["correlation_discrepancy", "dropout_curve", "manifold", "marker_expression", "rf_detection"]
+__all__ = ["correlation_discrepancy", "dropout_curve", "manifold", "margin_search", "marker_expression", "rf_detection"]

@@ -39,16 +39,15 @@ def correlation_discrepancy(table: pd.DataFrame) -> Figure:
     sets, genes = table["set"].unique(), table["gene"].unique()
     figure = Figure(figsize=(4.2 * len(sets) + 1, 4.6), layout="constrained")
     axes = figure.subplots(1, len(sets), squeeze=False)[0]
-    image = None
     for ax, name in zip(axes, sets, strict=True):
         of_set = table[table["set"] == name]
         matrix = of_set.pivot(index="gene", columns="other_gene", values="correlation").loc[genes, genes]
-        image = ax.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
+        ax.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
         distance = of_set["discrepancy"].iloc[0]
         ax.set_title("real" if name == "real" else f"{name}: {distance:.2f} from real", fontsize="medium")
         named = range(len(genes)) if len(genes) <= _MAX_NAMED_GENES else []
         ax.set_xticks(named, genes[named], rotation=90, fontsize=5)
         ax.set_yticks(named, genes[named] if ax is axes[0] else [], fontsize=5)
         ax.tick_params(length=0)
-    figure.colorbar(image, ax=axes, shrink=0.7, label="Pearson correlation")
+    figure.colorbar(axes[0].images[0], ax=axes, shrink=0.7, label="Pearson correlation")
     return figure

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
@@ -91,7 +92,7 @@ def manifold(
     return figure
 
 
-def _scatter(ax: Axes, cells: pd.DataFrame, basis: str, size: float, **colours: object):
+def _scatter(ax: Axes, cells: pd.DataFrame, basis: str, size: float, **colours: Any) -> PathCollection:
     ax.set(xticks=[], yticks=[], xlabel=f"{basis}1", ylabel=f"{basis}2", box_aspect=1)
     return ax.scatter(cells[f"{basis}1"], cells[f"{basis}2"], s=size, linewidths=0, rasterized=True, **colours)
 
@@ -108,7 +109,7 @@ def _beside_real(table: pd.DataFrame, basis: str, size: float) -> Figure:
         shown = pd.concat(both.values()).sample(frac=1, random_state=0)  # neither covers the other
         _scatter(axes[1, 0], shown, basis, size, c=shown["set"].map(colours))
         for key, cells in both.items():
-            style = {"color": colours[key], "histtype": "stepfilled", "alpha": 0.5, "density": True}
+            style: dict[str, Any] = {"color": colours[key], "histtype": "stepfilled", "alpha": 0.5, "density": True}
             for ax, axis, lie in ((axes[0, 0], 1, "vertical"), (axes[1, 1], 2, "horizontal")):
                 edges = np.histogram_bin_edges(table[f"{basis}{axis}"], 50)
                 ax.hist(cells[f"{basis}{axis}"], edges, orientation=lie, label=f"{key} ({len(cells):,} cells)", **style)
