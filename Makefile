@@ -41,7 +41,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { python=$$(scripts/find_python.sh) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV); }
 	@echo "installing activa (a few minutes the first time: PyTorch is large)"
 	@$(PIP_INSTALL) 'pip>=25.1'
-	@$(PIP_INSTALL) --editable '.[eval]' --group test
+	@$(PIP_INSTALL) --editable '.[data,eval,experiments]' --group test
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed
