@@ -236,6 +236,8 @@ def test_metrics_that_cannot_be_computed_are_refused_by_name(real, synthetic):
 def test_bad_input_is_refused(real, synthetic, train):
     with pytest.raises(TypeError, match="synthetic must be an AnnData, found DataFrame"):
         evaluate(real, synthetic.to_df())
+    with pytest.raises(TypeError, match="real must be an AnnData, found DataFrame"):
+        evaluate(real.to_df(), synthetic)
     with pytest.raises(KeyError, match=r"labels_key 'type' is not in real\.obs"):
         evaluate(real, synthetic, labels_key="type")
     with pytest.raises(KeyError, match=r"layer 'counts' is not in real\.layers"):

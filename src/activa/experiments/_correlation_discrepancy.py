@@ -44,7 +44,7 @@ def correlation_discrepancy(
 
     References
     ----------
-    Figure 5 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
 
     Examples
     --------

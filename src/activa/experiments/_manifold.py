@@ -63,7 +63,7 @@ def manifold(
 
     References
     ----------
-    Figures 4, S12, S13 and S14 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    Figures S12 to S14 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
 
     Examples
     --------

@@ -61,7 +61,7 @@ def rf_detection(
 
     References
     ----------
-    Figure 3 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095; Marouf et al. 2020, doi:10.1038/s41467-019-14018-z.
+    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095; Marouf et al. 2020, doi:10.1038/s41467-019-14018-z.
 
     Examples
     --------

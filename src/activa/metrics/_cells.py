@@ -98,11 +98,12 @@ def _check_genes(name: str, var_names: pd.Index, expected: pd.Index) -> None:
 
 def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | None) -> None:
     """Raise the error that :func:`~activa.metrics.evaluate` documents if a set lacks the types, layer or genes."""
-    expected = next(iter(sets.values())).var_names
     for name, adata in sets.items():
         if not isinstance(adata, AnnData):
             msg = f"{name} must be an AnnData, found {type(adata).__name__}."
             raise TypeError(msg)
+    expected = next(iter(sets.values())).var_names
+    for name, adata in sets.items():
         if layer is not None and layer not in adata.layers:
             msg = f"layer {layer!r} is not in {name}.layers, which has {list(adata.layers)}."
             raise KeyError(msg)

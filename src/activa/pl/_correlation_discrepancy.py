@@ -29,7 +29,7 @@ def correlation_discrepancy(table: pd.DataFrame) -> Figure:
 
     References
     ----------
-    Figure 5 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
 
     Examples
     --------

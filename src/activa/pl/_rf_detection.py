@@ -32,7 +32,7 @@ def rf_detection(table: pd.DataFrame) -> Figure:
 
     References
     ----------
-    Figure 3 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
 
     Examples
     --------

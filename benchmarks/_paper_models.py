@@ -1,0 +1,118 @@
+"""Our configuration and the paper's, trained on the same cells and kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from lightning.pytorch.callbacks import Callback
+
+from activa import ACTIVA
+from activa.experiments._configurations import TYPE, Configuration, draw_cells, train_configuration
+from activa.experiments._sets import read
+from activa.metrics._cells import Cells
+from activa.pp import scale_library
+
+NAMES: dict[Configuration, str] = {"default": "ACTIVA", "paper": "as published"}
+
+
+class Clock(Callback):
+    """Epochs and seconds of training, also of a run that was cut off and gone on with: checkpoints keep them."""
+
+    def __init__(self):
+        self.epochs, self.seconds = 0, 0.0
+
+    def on_train_epoch_start(self, *_) -> None:
+        """Start."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, *_) -> None:
+        """Stop."""
+        self.epochs += 1
+        self.seconds += time.perf_counter() - self._start
+
+    def state_dict(self) -> dict[str, float]:
+        """What a checkpoint keeps."""
+        return {"epochs": self.epochs, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on from there."""
+        self.__dict__.update(state_dict)
+
+
+class Models:
+    """Both configurations. Each is trained once; a run that was cut off goes on from its last epoch."""
+
+    def __init__(self, parts: dict[str, ad.AnnData], labels_key: str, folder: Path, epochs: dict[str, int | None]):
+        self.folder, self.epochs = folder, epochs
+        self.genes = parts["train"].var_names
+        others = {name: parts[name] for name in ("test", "floor")}
+        self.real: dict[str, Cells] = read(parts["train"], others, labels_key=labels_key, layer=None, normalised=False)
+        self.real["train"] = self.real.pop("real")
+
+    def log_normalised(self, cells: Cells) -> ad.AnnData:
+        """What all sets are compared as: the paper's configuration makes no counts."""
+        return self._adata(cells, cells.log_expression)
+
+    def _adata(self, cells: Cells, x) -> ad.AnnData:
+        obs = pd.DataFrame({TYPE: pd.Categorical(cells.types)}, index=np.arange(len(cells)).astype(str))
+        return ad.AnnData(x, obs=obs, var=pd.DataFrame(index=self.genes))
+
+    def input(self, part: str, configuration: Configuration) -> ad.AnnData:
+        """Real cells as the configuration takes them."""
+        adata = self._adata(self.real[part], self.real[part].counts.astype(np.float32))
+        if configuration == "paper":
+            scale_library(adata, 20_000)
+        return adata
+
+    def model(self, configuration: Configuration) -> ACTIVA:
+        """The trained model."""
+        folder, last = self.folder / f"model-{configuration}", self.folder / f"checkpoint-{configuration}" / "last.ckpt"
+        if not (folder / "cost.json").exists():
+            clock = Clock()
+            model = train_configuration(
+                self.real["train"],
+                self.genes,
+                configuration,
+                max_epochs=self.epochs[configuration],
+                callbacks=[clock],
+                checkpoint_dir=last.parent,
+                ckpt_path=last if last.exists() else None,
+            )
+            if clock.epochs < model.trainer.max_epochs:
+                raise SystemExit("Training was interrupted; call again to go on with it.")
+            model.save(folder, overwrite=True)
+            (folder / "cost.json").write_text(json.dumps(clock.state_dict()))
+        return ACTIVA.load(folder, adata=self.input("train", configuration))
+
+    def training(self) -> pd.DataFrame:
+        """Seconds and epochs of both."""
+        rows = []
+        for configuration, name in NAMES.items():
+            parameters = sum(p.numel() for p in self.model(configuration).module.parameters())
+            cost = json.loads((self.folder / f"model-{configuration}" / "cost.json").read_text())
+            rows.append({"set": name, "parameters": parameters} | cost)
+        return pd.DataFrame(rows)
+
+    def generated(self) -> dict[str, ad.AnnData]:
+        """As many cells of each as there are test cells, and the floor's real ones."""
+        sets = {
+            name: self.log_normalised(draw_cells(self.model(configuration), self.real["test"].types))
+            for configuration, name in NAMES.items()
+        }
+        return sets | {"held out": self.log_normalised(self.real["floor"])}
+
+    def generation(self, n: int) -> pd.DataFrame:
+        """Seconds to generate n cells with each, without keeping them."""
+        rows = []
+        for configuration, name in NAMES.items():
+            model = self.model(configuration)
+            z = None if model.module.knows_types else np.random.default_rng(0).normal(size=(n, model.module.n_latent))
+            start = time.perf_counter()
+            made = sum(chunk.n_obs for chunk in model.generate_batches(n, z=z, seed=0))
+            rows.append({"set": name, "cells": made, "seconds": time.perf_counter() - start})
+        return pd.DataFrame(rows)

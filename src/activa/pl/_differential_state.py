@@ -1,0 +1,66 @@
+"""Genes without differential state, type by type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from activa.pl._tables import check_table, set_colours
+
+_MARKERS = "osD^vP"
+
+
+def differential_state(table: pd.DataFrame) -> Figure:
+    """Share of genes whose expression does not differ from real cells', a dot a type and set.
+
+    Parameters
+    ----------
+    table
+        What :func:`activa.experiments.differential_state` gave.
+
+    Returns
+    -------
+    The figure: 100%, a dashed line, is best. A set with too few cells of a type has no dot there; the legend has each set's
+    mean over its types.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such table.
+
+    References
+    ----------
+    Figure S10 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+
+    Examples
+    --------
+    >>> figure = differential_state(table)
+    """
+    check_table(table, "differential_state", ("set", "type", "differential"))
+    shares = 1 - table.groupby(["set", "type"], observed=True)["differential"].mean()
+    colours, types = set_colours(table), list(np.unique(table["type"].astype(str)))
+    figure = Figure(figsize=(6.4, 1.5 + max(len(types), 3) * (0.16 + 0.12 * len(colours))), layout="constrained")
+    ax = figure.subplots()
+    for i, (name, colour) in enumerate(colours.items()):
+        of_set = shares.xs(name, level="set")
+        at = [types.index(str(label)) + (i - (len(colours) - 1) / 2) * 0.6 / len(colours) for label in of_set.index]
+        style: dict[str, Any] = {"color": colour, "marker": _MARKERS[i % len(_MARKERS)], "s": 28, "zorder": 3}
+        ax.scatter(of_set, at, label=f"{name} (mean {of_set.mean():.1%})", **style)
+    ax.axvline(1, color="#000000", lw=1, ls="--", zorder=1)
+    # every second type on grey, so that dots are found to belong to a name
+    for row in range(0, len(types), 2):
+        ax.axhspan(row - 0.5, row + 0.5, color="#f2f2f2", zorder=0, linewidth=0)
+    ax.set_yticks(range(len(types)), types)
+    ax.tick_params(axis="y", length=0)
+    span = 1 - min(shares.min(), 0.95)
+    ax.set(ylim=(len(types) - 0.5, -0.5), xlim=(1 - 1.05 * span, 1 + 0.03 * span), ylabel="Type")
+    ax.set_xlabel("Genes without differential state")
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_title("Real against generated cells, pseudobulk DESeq2", fontsize="medium")
+    figure.legend(loc="outside upper center", ncols=min(len(colours), 3), frameon=False, fontsize="small")
+    return figure
