@@ -8,9 +8,10 @@ from __future__ import annotations
 import anndata as ad
 import numpy as np
 from _rare import rare_types
+from scipy.sparse import csr_matrix
 
 from activa.metrics import METRICS, Comparison, label_fidelity
-from activa.metrics._cells import Cells, read_cells
+from activa.metrics._cells import Cells, log_normalise, read_cells
 from activa.metrics._evaluate import _same_size
 from activa.metrics._space import Space
 
@@ -30,20 +31,25 @@ class Judge:
         self._rare = rare_types(parts["train"].obs[labels_key])
 
     def read(self, adata: ad.AnnData) -> Cells:
-        """Generated cells, with types if they have any."""
+        """Generated cells, with types if they have any: counts, or other values of any scale."""
         labels_key = self.labels_key if self.labels_key in adata.obs else None
-        sets = {"synthetic": adata[:, self._genes]}
-        return read_cells(sets, labels_key=labels_key, layer=None, normalised=False)["synthetic"]
+        adata = adata[:, self._genes]
+        x = csr_matrix(adata.X)
+        if (x.data != np.rint(x.data)).any():
+            labels = None if labels_key is None else adata.obs[labels_key].to_numpy(dtype=str)
+            return Cells(log_normalise(x), None, labels)
+        return read_cells({"synthetic": adata}, labels_key=labels_key, layer=None, normalised=False)["synthetic"]
 
     def score(self, cells: Cells, names: list[str]) -> dict[str, float]:
-        """These metrics of the cells, in the place of the synthetic ones; NaN for those that need types they lack."""
+        """These metrics of the cells, in the place of the synthetic ones; NaN for those that need what they lack."""
         rng = np.random.default_rng(self.seed)
         test, made, _ = _same_size([self.test, cells, self.floor], rng)
         comparison = Comparison(test, made, self.space, True, self.seed)
         scores = {}
         for name in names:
-            lacks_types = made.labels is None and {"labels", "two types"} & {*METRICS[name].needs}
-            scores[name] = float("nan") if lacks_types else METRICS[name].compute(comparison)
+            lacking = {"labels", "two types"} if made.labels is None else set()
+            lacking |= {"counts"} if made.counts is None else set()
+            scores[name] = float("nan") if lacking & {*METRICS[name].needs} else METRICS[name].compute(comparison)
         return scores
 
     def rare_recall(self, *sets: Cells) -> float:

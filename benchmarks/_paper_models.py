@@ -12,10 +12,9 @@ import pandas as pd
 from lightning.pytorch.callbacks import Callback
 
 from activa import ACTIVA
-from activa.experiments._configurations import TYPE, Configuration, draw_cells, train_configuration
+from activa.experiments._configurations import TYPE, Configuration, draw_cells, model_input, train_configuration
 from activa.experiments._sets import read
 from activa.metrics._cells import Cells
-from activa.pp import scale_library
 
 NAMES: dict[Configuration, str] = {"default": "ACTIVA", "paper": "as published"}
 
@@ -44,8 +43,33 @@ class Clock(Callback):
         self.__dict__.update(state_dict)
 
 
+def trained(
+    cells: Cells, genes: pd.Index, configuration: Configuration, folder: Path, max_epochs: int | None, seed: int = 0
+) -> tuple[ACTIVA, dict[str, float]]:
+    """A model and what it took, kept in the folder; a run that was cut off goes on from its last epoch."""
+    kept, last = folder / f"model-{configuration}", folder / f"checkpoint-{configuration}" / "last.ckpt"
+    cost = kept / "cost.json"
+    if not cost.exists():
+        clock = Clock()
+        model = train_configuration(
+            cells,
+            genes,
+            configuration,
+            max_epochs=max_epochs,
+            seed=seed,
+            callbacks=[clock],
+            checkpoint_dir=last.parent,
+            ckpt_path=last if last.exists() else None,
+        )
+        if clock.epochs < model.trainer.max_epochs:
+            raise SystemExit("Training was interrupted; call again to go on with it.")
+        model.save(kept, overwrite=True)
+        cost.write_text(json.dumps(clock.state_dict()))
+    return ACTIVA.load(kept, adata=model_input(cells, genes, configuration)), json.loads(cost.read_text())
+
+
 class Models:
-    """Both configurations. Each is trained once; a run that was cut off goes on from its last epoch."""
+    """Both configurations, trained on the same cells."""
 
     def __init__(self, parts: dict[str, ad.AnnData], labels_key: str, folder: Path, epochs: dict[str, int | None]):
         self.folder, self.epochs = folder, epochs
@@ -56,52 +80,30 @@ class Models:
 
     def log_normalised(self, cells: Cells) -> ad.AnnData:
         """What all sets are compared as: the paper's configuration makes no counts."""
-        return self._adata(cells, cells.log_expression)
-
-    def _adata(self, cells: Cells, x) -> ad.AnnData:
         obs = pd.DataFrame({TYPE: pd.Categorical(cells.types)}, index=np.arange(len(cells)).astype(str))
-        return ad.AnnData(x, obs=obs, var=pd.DataFrame(index=self.genes))
+        return ad.AnnData(cells.log_expression, obs=obs, var=pd.DataFrame(index=self.genes))
 
     def input(self, part: str, configuration: Configuration) -> ad.AnnData:
         """Real cells as the configuration takes them."""
-        adata = self._adata(self.real[part], self.real[part].counts.astype(np.float32))
-        if configuration == "paper":
-            scale_library(adata, 20_000)
-        return adata
+        return model_input(self.real[part], self.genes, configuration)
 
-    def model(self, configuration: Configuration) -> ACTIVA:
-        """The trained model."""
-        folder, last = self.folder / f"model-{configuration}", self.folder / f"checkpoint-{configuration}" / "last.ckpt"
-        if not (folder / "cost.json").exists():
-            clock = Clock()
-            model = train_configuration(
-                self.real["train"],
-                self.genes,
-                configuration,
-                max_epochs=self.epochs[configuration],
-                callbacks=[clock],
-                checkpoint_dir=last.parent,
-                ckpt_path=last if last.exists() else None,
-            )
-            if clock.epochs < model.trainer.max_epochs:
-                raise SystemExit("Training was interrupted; call again to go on with it.")
-            model.save(folder, overwrite=True)
-            (folder / "cost.json").write_text(json.dumps(clock.state_dict()))
-        return ACTIVA.load(folder, adata=self.input("train", configuration))
+    def trained(self, configuration: Configuration) -> tuple[ACTIVA, dict[str, float]]:
+        """A model and what it took."""
+        return trained(self.real["train"], self.genes, configuration, self.folder, self.epochs[configuration])
 
     def training(self) -> pd.DataFrame:
         """Seconds and epochs of both."""
         rows = []
         for configuration, name in NAMES.items():
-            parameters = sum(p.numel() for p in self.model(configuration).module.parameters())
-            cost = json.loads((self.folder / f"model-{configuration}" / "cost.json").read_text())
+            model, cost = self.trained(configuration)
+            parameters = sum(p.numel() for p in model.module.parameters())
             rows.append({"set": name, "parameters": parameters} | cost)
         return pd.DataFrame(rows)
 
     def generated(self) -> dict[str, ad.AnnData]:
         """As many cells of each as there are test cells, and the floor's real ones."""
         sets = {
-            name: self.log_normalised(draw_cells(self.model(configuration), self.real["test"].types))
+            name: self.log_normalised(draw_cells(self.trained(configuration)[0], self.real["test"].types))
             for configuration, name in NAMES.items()
         }
         return sets | {"held out": self.log_normalised(self.real["floor"])}
@@ -110,7 +112,7 @@ class Models:
         """Seconds to generate n cells with each, without keeping them."""
         rows = []
         for configuration, name in NAMES.items():
-            model = self.model(configuration)
+            model, _ = self.trained(configuration)
             z = None if model.module.knows_types else np.random.default_rng(0).normal(size=(n, model.module.n_latent))
             start = time.perf_counter()
             made = sum(chunk.n_obs for chunk in model.generate_batches(n, z=z, seed=0))

@@ -27,6 +27,7 @@ from scipy.sparse import csr_matrix, vstack
 from torch import Tensor, nn
 
 from activa._random import seeded
+from activa.module._rows import rows
 
 LIBRARY = 20_000
 N_LATENT = 128
@@ -49,7 +50,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, types: Tensor) -> Tensor:
         """Normalised features of cells of these types."""
-        return self.scale[types] * self.norm(x) + self.offset[types]
+        return rows(self.scale, types) * self.norm(x) + rows(self.offset, types)
 
 
 class Generator(nn.Module):

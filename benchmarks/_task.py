@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -22,6 +23,8 @@ class Task:
     labels_key: str
     seed: int
     max_epochs: int | None
+    folder: Path
+    """For what a long run goes on from."""
 
     def labelled(self, counts: csr_matrix, labels: np.ndarray) -> ad.AnnData:
         """Counts of the training cells' genes as cells of these types."""

@@ -71,7 +71,7 @@ class Paper:
     def classifier_report(self) -> pd.DataFrame:
         """The classifier as published, trained beside the model on values scaled to 20,000."""
         train, test = (self.models.input(part, "paper") for part in ("train", "test"))
-        return experiments.classifier_report(self.models.model("paper"), train, test, labels_key=TYPE)
+        return experiments.classifier_report(self.models.trained("paper")[0], train, test, labels_key=TYPE)
 
     def training(self) -> pd.DataFrame:
         """Seconds to train."""

@@ -22,7 +22,7 @@ import _report
 import anndata as ad
 from _data import split
 from _judge import NAMES, RARE_RECALL, Judge
-from _methods import EVERY_SEED, METHODS
+from _methods import EVERY_SEED, METHODS, USUAL
 from _rare import rare_labels
 from _results import REAL, Results
 from _task import Task
@@ -32,8 +32,9 @@ def fit(args: argparse.Namespace, path: Path, method: str, seed: int) -> None:
     """Train one method and write its cells and what it took. Runs in a process of its own, for the peak memory."""
     parts = split(path, args.labels_key, seed)
     labels, rare = parts["test"].obs[args.labels_key].to_numpy(dtype=str), rare_labels(parts, args.labels_key)
-    run = METHODS[method](Task(parts["train"], labels, rare, args.labels_key, seed, args.max_epochs))
     results = Results(args.out, path.stem)
+    task = Task(parts["train"], labels, rare, args.labels_key, seed, args.max_epochs, results.folder)
+    run = METHODS[method](task)
     for name, cells in run.cells.items():
         for stale in (results.scores_file(name, seed), results.rare_file(name, seed)):
             stale.unlink(missing_ok=True)
@@ -114,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="h5ad files of counts")
     parser.add_argument("--labels-key", default="cell_type", help="column of obs with the types")
-    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS), help="which to run")
+    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=USUAL, help="which to run")
     parser.add_argument(
         "--redo", nargs="+", choices=list(METHODS), default=[], help="which to run again (see --methods)"
     )

@@ -25,10 +25,8 @@ from _data import split
 from _judge import Judge
 from _report import show
 from _scgan import ScGAN
-from scipy.sparse import csr_matrix
 
 from activa import ACTIVA
-from activa.metrics._cells import Cells, log_normalise
 
 METRICS = ["rf_auc", "wasserstein"]
 OURS, FLOOR = "ACTIVA", "real cells (floor)"
@@ -40,8 +38,7 @@ RUN = ["dataset", "seed", "cap", "max_epochs"]
 
 def score(judge: Judge, made: ad.AnnData) -> dict[str, float]:
     """Scores of counts, or of values of any scale."""
-    labels = made.obs[judge.labels_key].to_numpy(dtype=str) if judge.labels_key in made.obs else None
-    return judge.score(Cells(log_normalise(csr_matrix(made.X)), None, labels), METRICS)
+    return judge.score(judge.read(made), METRICS)
 
 
 def checkpoints(cap: float) -> list[float]:

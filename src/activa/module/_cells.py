@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from activa.module._design import CellDesign
 from activa.module._likelihood import CellDistribution
 from activa.module._outliers import OutlierNegativeBinomial
+from activa.module._rows import rows
 
 GeneLikelihood = Literal["nb", "nb-outlier", "zinb", "poisson", "normal", "mse"]
 COUNT_LIKELIHOODS: tuple[GeneLikelihood, ...] = ("nb", "nb-outlier", "zinb", "poisson")
@@ -95,8 +96,8 @@ class CellLikelihood(nn.Module):
     def _dispersion(self, design: CellDesign) -> Tensor:
         r: Tensor = self.px_r
         if self.dispersion == "gene-batch":
-            r = r.T[design.batch_index.squeeze(-1).long()]
+            r = rows(r.T, design.batch_index.squeeze(-1).long())
         elif self.dispersion == "gene-label":
-            r = r.T[design.y.squeeze(-1).long()]
+            r = rows(r.T, design.y.squeeze(-1).long())
         # the bounds keep lgamma, and the Gaussian's variance, in float32's range
         return r.clamp(-10.0, 12.0).exp()

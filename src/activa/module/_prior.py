@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from activa.losses import regularisation
+from activa.module._rows import rows
 
 
 class StandardPrior(nn.Module):
@@ -63,7 +64,8 @@ class LabelledPrior(nn.Module):
 
     def distribution(self, y: Tensor, *, frozen: bool = False) -> Distribution:
         """p(z | y) for each of the cells of types ``y``, shape ``(n_cells,)``; frozen, without a gradient to it."""
-        loc, log_scale, logits = (p.detach()[y] if frozen else p[y] for p in (self.loc, self.log_scale, self.logits))
+        parameters = (self.loc, self.log_scale, self.logits)
+        loc, log_scale, logits = (rows(p.detach() if frozen else p, y) for p in parameters)
         components = Independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
         return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
 
@@ -74,7 +76,7 @@ class LabelledPrior(nn.Module):
         has no gradient to the prior.
         """
         if self.n_components == 1:
-            loc, log_scale = (p.detach()[y, 0] if frozen else p[y, 0] for p in (self.loc, self.log_scale))
+            loc, log_scale = (rows(p.detach() if frozen else p, y)[:, 0] for p in (self.loc, self.log_scale))
             # in units of the prior's scale the prior is N(0, I)
             return regularisation((mu - loc) * (-log_scale).exp(), log_var - 2 * log_scale)
         log_q = -0.5 * ((z - mu).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
