@@ -87,3 +87,21 @@ def test_library_sizes_follow_the_state():
     assert drawn.mean().item() == pytest.approx(7, abs=0.05)
     assert torch.corrcoef(torch.stack([drawn, z.squeeze(-1)]))[0, 1] > 0.95
     assert (drawn - 7 - 0.5 * z.squeeze(-1)).std().item() == pytest.approx(0.1, abs=0.05)
+
+
+def test_threads_do_not_change_the_gradient():
+    """Of 512 cells x 16 components x 16 latents, which several threads share."""
+    n_threads = torch.get_num_threads()
+    mu, log_var, z = torch.randn(3, 512, 16, generator=torch.Generator().manual_seed(0)).unbind()
+    y = torch.arange(512) % 3
+    prior = LabelledPrior(3, 16, 16)
+    try:
+        torch.set_num_threads(2)
+        gradients = set()
+        for _ in range(20):
+            prior.zero_grad()
+            prior.kl(mu, log_var, z, y).sum().backward()
+            gradients.add(prior.loc.grad.numpy().tobytes())
+    finally:
+        torch.set_num_threads(n_threads)
+    assert len(gradients) == 1
