@@ -123,20 +123,19 @@ EXPERIMENTS: dict[str, Section] = {
 
 
 def write(folder: Path, names: list[str], table: Callable[[str], pd.DataFrame]) -> None:
-    """Write the figures, and report.md with all experiments of these names."""
-    lines = [f"# The paper's experiments on {folder.name}", ""]
+    """Write the figures, report.md with all experiments of these names, and tables.md, the same without figures."""
+    report, tables = [f"# The paper's experiments on {folder.name}", ""], []
     for name in names:
         section, rows = EXPERIMENTS[name], table(name)
-        lines += [f"## {section.title}", "", f"In the paper: {section.paper}", ""]
+        lines = [f"## {section.title}", "", f"In the paper: {section.paper}", ""]
         lines += [section.summary(rows).round(3).to_markdown(index=False), ""]
         if name == "augmentation":
-            lines += [
-                "Gain in F1, with 95% intervals:",
-                "",
-                augmentation_gain(rows).round(3).to_markdown(index=False),
-                "",
-            ]
+            gains = augmentation_gain(rows).round(3).to_markdown(index=False)
+            lines += ["Gain in F1, with 95% intervals:", "", gains, ""]
+        tables += lines
+        report += lines
         for figure_name, figure in section.figures(rows).items():
             figure.savefig(folder / f"{figure_name}.png", dpi=110)
-            lines += [f"![{section.title}]({figure_name}.png)", ""]
-    (folder / "report.md").write_text("\n".join(lines))
+            report += [f"![{section.title}]({figure_name}.png)", ""]
+    (folder / "report.md").write_text("\n".join(report))
+    (folder / "tables.md").write_text("\n".join(tables))

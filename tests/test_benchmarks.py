@@ -54,7 +54,9 @@ def test_rare_types_weigh_as_much_among_generated_cells_as_among_held_out_ones(b
 
 
 def task(benchmark_module, train, labels):
-    return benchmark_module("_task").Task(train, np.array(labels), np.array([]), "cell_type", seed=0, max_epochs=None, folder=Path("nowhere"))
+    return benchmark_module("_task").Task(
+        train, np.array(labels), np.array([]), "cell_type", seed=0, max_epochs=None, folder=Path("nowhere")
+    )
 
 
 def test_independent_genes_have_the_mean_and_variance_of_their_type_and_no_correlation(benchmark_module):

@@ -42,6 +42,8 @@ def test_the_report_has_what_was_run_and_nothing_is_run_twice(run, monkeypatch):
     for name in EXPERIMENTS:
         assert f"## {import_module('_paper_report').EXPERIMENTS[name].title}" in report
     assert report.count("![") == 5
+    tables = (folder / "tables.md").read_text()
+    assert "![" not in tables and set(tables.splitlines()) < set(report.splitlines())
     for line in report.splitlines():
         if line.startswith("!["):
             assert (folder / line.partition("(")[2].rstrip(")")).stat().st_size > 1_000
