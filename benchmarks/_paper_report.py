@@ -130,8 +130,9 @@ def write(folder: Path, names: list[str], table: Callable[[str], pd.DataFrame]) 
         lines = [f"## {section.title}", "", f"In the paper: {section.paper}", ""]
         lines += [section.summary(rows).round(3).to_markdown(index=False), ""]
         if name == "augmentation":
-            gains = augmentation_gain(rows).round(3).to_markdown(index=False)
-            lines += ["Gain in F1, with 95% intervals:", "", gains, ""]
+            gains = augmentation_gain(rows).round(3)
+            gains["kept"] = gains["kept"].astype("string").fillna("all")
+            lines += ["Gain in F1, with 95% intervals:", "", gains.to_markdown(index=False), ""]
         tables += lines
         report += lines
         for figure_name, figure in section.figures(rows).items():

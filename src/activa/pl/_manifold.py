@@ -72,7 +72,8 @@ def manifold(
         return _beside_real(table, basis, size)
 
     colours = set_colours(table)
-    figure = Figure(figsize=(3.6 * len(colours) + 0.8, 3.8), layout="constrained")
+    # square panels: room for their titles and labels, and for a colour bar
+    figure = Figure(figsize=(3.6 * len(colours) + 0.8 * (color is not None), 4.2), layout="constrained")
     axes = figure.subplots(1, len(colours), squeeze=False, sharex=True, sharey=True)[0]
     for ax, (name, colour) in zip(axes, colours.items(), strict=True):
         cells = table[table["set"] == name]

@@ -48,7 +48,7 @@ def rf_detection(table: pd.DataFrame) -> Figure:
             ax.plot(x, y, color=colour, lw=0.6, alpha=0.35)
             rates.append(np.interp(_FALSE_POSITIVE_RATES, x, y))
             areas.append(curve["auc"].iloc[0])
-        label = f"{name}: {np.mean(areas):.3f} ± {np.std(areas):.3f}"
+        label = f"{name}: {np.mean(areas):.3f} ± {np.std(areas, ddof=1):.3f}"
         ax.plot(_FALSE_POSITIVE_RATES, np.mean(rates, axis=0), color=colour, lw=2, label=label)
     ax.plot([0, 1], [0, 1], color="#888888", lw=1, ls="--", label="chance: 0.5")
     ax.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1)
