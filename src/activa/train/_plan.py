@@ -259,14 +259,17 @@ class IntrospectivePlan(Game, TrainingPlan):
     # what holds between epochs
 
     def on_train_start(self) -> None:
-        """Take up a stopped run's noise, and give each device noise of its own; they begin with one seed."""
-        if self._random_state is not None:
-            set_torch_state(self._random_state)
+        """Give each device noise of its own; they begin with one seed."""
         if self.trainer.world_size > 1:
             torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
 
     def on_train_epoch_start(self) -> None:
         """Keep the weights to fall back on, balance the losses, and set the margin when the game begins."""
+        if self._random_state is not None:
+            set_torch_state(self._random_state)
+            self._random_state = None
+            # in any other epoch the loader's iterator is made now, which draws its seed
+            torch.empty((), dtype=torch.int64).random_()
         self._good_weights = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         # the same on every device
         *sums, n_cells = self.trainer.strategy.reduce(self._sums.to(self.device), reduce_op="sum").tolist()
