@@ -53,5 +53,17 @@ class StartMixin(RegisteredMixin):
         )
         if not hasattr(self, "design_"):
             self._start_from_cells(sample.x, sample.y, sample.totals, sample.n_cells)
-            self.design_, self.var_ = sample.design, pd.DataFrame(index=self.trained_genes)
+            self.design_, self.var_ = sample.design, _genes(datamodule, self.trained_genes)
+            self.registry_["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"] = (
+                self.var_.index.to_numpy()
+            )
         return matched, sample
+
+
+def _genes(datamodule: Any, names: np.ndarray) -> pd.DataFrame:
+    """The genes' table: annbatch's, unless the data module was given other names than it has."""
+    var = getattr(getattr(datamodule, "dataset", None), "var", None)
+    stand_ins = [f"gene_{i}" for i in range(len(names))]  # a data module's where it was given none
+    if var is not None and list(names) in (stand_ins, list(var.index.astype(str))):
+        return var.copy()
+    return pd.DataFrame(index=names)
