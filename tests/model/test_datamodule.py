@@ -20,8 +20,7 @@ def make_datamodule(adata: ad.AnnData, folder, **kwargs):
     cells = ad.AnnData(ad.io.sparse_dataset(store["X"]), obs=ad.io.read_elem(store["obs"]), var=adata.var)
     loader = Loader(batch_size=64, chunk_size=16, preload_nchunks=4, preload_to_gpu=False, to="torch").add_adata(cells)
     return AnnbatchDataModule(
-        loader, label_key="cell_type", chunk_size=16, preload_nchunks=4,
-        preload_to_gpu=False, **kwargs,
+        loader, chunk_size=16, preload_nchunks=4, preload_to_gpu=False, **{"label_key": "cell_type", **kwargs},
     )  # fmt: skip
 
 
@@ -87,6 +86,11 @@ def test_covariates_unlabelled_cells_and_early_stopping(tmp_path):
     assert set(cells.obs["sex"]) == {"f"} and cells.obs["age"].between(20, 80).all()
     means = [cells.X.toarray()[cells.obs["cell_type"] == name].mean(0) for name in ("B", "T")]
     assert means[0][:5].sum() > 3 * means[1][:5].sum() and means[1][10:15].sum() > 3 * means[0][10:15].sum()
+
+
+def test_without_labels_one_type_stands_for_all(tmp_path):
+    model = trained(make_datamodule(make_counts(), tmp_path, label_key=None), max_epochs=1)
+    assert list(model.types) == ["all"] and list(model.generate(3, seed=0).obs.columns) == []
 
 
 def test_what_does_not_fit_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from scvi import settings
 from scvi.train import SaveCheckpoint
 from tests_helpers import QUIET, make_counts
 
@@ -72,6 +73,22 @@ def test_tensorboard_records_the_losses(tmp_path):
     model.train(max_epochs=2, train_size=0.8, logger=TensorBoardLogger(tmp_path), **QUIET)
     events = accumulator.EventAccumulator(model.trainer.logger.log_dir)
     events.Reload()
-    assert {"train_loss_epoch", "elbo_train", "elbo_validation"} & set(events.Tags()["scalars"]) >= {"elbo_train"}
+    assert {"elbo_train", "elbo_validation", "kl_local_train"} <= set(events.Tags()["scalars"])
     assert len(events.Scalars("elbo_train")) == 2
+    assert model.generate(5, seed=0).n_obs == 5
+
+
+# its own imports and its SQLite store warn
+@pytest.mark.filterwarnings("ignore::Warning")
+def test_mlflow_records_the_losses_as_scvi_tools_does(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/runs.db"
+    monkeypatch.setattr(settings, "mlflow_set_tracking_uri", uri)
+    monkeypatch.setattr(settings, "mlflow_set_experiment", "activa")
+    model = untrained()
+    model.train(max_epochs=2, **QUIET)
+    run = mlflow.MlflowClient(uri).get_run(model.run_id)
+    assert run.data.metrics["elbo_train"] == pytest.approx(float(model.history["elbo_train"].iloc[-1, 0]))
+    assert run.data.params["gene_likelihood"] == "nb-outlier" and run.data.params["max_epochs"] == "2"
     assert model.generate(5, seed=0).n_obs == 5
