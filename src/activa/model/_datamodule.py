@@ -111,7 +111,7 @@ class MatchedDataModule(LightningDataModule):
     def train_dataloader(self) -> Any:
         """The user's, shuffled by the seed."""
         loader = self.datamodule.train_dataloader()
-        sampler = getattr(loader, "batch_sampler", None)
+        sampler: Any = getattr(loader, "batch_sampler", None)
         if hasattr(sampler, "rng"):
             sampler.rng = np.random.default_rng(self.seed)
         return loader

@@ -130,7 +130,8 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             raise ValueError("The model has an AnnData to train on: make it with registry=datamodule.registry instead.")
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
-        n_cells = self.adata.n_obs if datamodule is None else datamodule.n_obs
+        cells: Any = self.adata if datamodule is None else datamodule
+        n_cells = cells.n_obs
         if datamodule is not None and batch_size == 128:
             batch_size = getattr(datamodule, "batch_size", batch_size)
         plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
@@ -200,11 +201,12 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             y = sample.y
             mean, variance = self.get_latent_representation(dataloader=sample.minibatches(), return_dist=True)
         z = [mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)]
-        _, n_components, _ = self.module.prior.loc.shape
+        prior: Any = self.module.prior
+        _, n_components, _ = prior.loc.shape
         mixtures = fit_mixtures(
             np.concatenate(z), np.tile(y, _DRAWS), self.module.n_labels, n_components, rng, draws=_DRAWS
         )
-        self.module.prior.start_from(*mixtures)
+        prior.start_from(*mixtures)
 
     @contextmanager
     def _in_training_mode(self) -> Iterator[None]:

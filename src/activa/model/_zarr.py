@@ -87,9 +87,10 @@ def _write_chunks(store: zarr.Group, chunks: Iterator[AnnData], *, layer: str | 
     """Write chunks of cells below each other."""
     tables: list[pd.DataFrame] = []
     for chunk in chunks:
-        obs: Any = chunk.obs
+        obs, var = chunk.obs, chunk.var
+        assert isinstance(obs, pd.DataFrame) and isinstance(var, pd.DataFrame)  # no lazy tables, which AnnData can hold
         if not tables:
-            write_elem(store, "/", AnnData(obs=obs, var=chunk.var, uns=chunk.uns))
+            write_elem(store, "/", AnnData(obs=obs, var=var, uns=chunk.uns))
         _append(store, "X", chunk.X, is_first=not tables)
         if layer is not None:
             _append(store.require_group("layers"), layer, chunk.X, is_first=not tables)
@@ -107,8 +108,9 @@ def _append(store: zarr.Group, key: str, x: Any, *, is_first: bool) -> None:
         array: Any = store[key]
         array.append(x, axis=0)
     else:
-        matrix: Any = store[key]
-        sparse_dataset(matrix).append(x)
+        group: Any = store[key]
+        matrix: Any = sparse_dataset(group)
+        matrix.append(x)
 
 
 @contextmanager
