@@ -32,6 +32,20 @@ def seeded(*seed: int) -> Iterator[None]:
             np.random.set_state(numpy_state)
 
 
+def torch_state() -> list[torch.Tensor]:
+    """States of PyTorch's global generators, on the CPU and then on each CUDA device that is in use."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return [torch.get_rng_state(), *cuda]
+
+
+def set_torch_state(states: list[torch.Tensor]) -> None:
+    """Put back what :func:`torch_state` gave, as far as there are such devices."""
+    cpu, *cuda = (state.cpu() for state in states)
+    torch.set_rng_state(cpu)
+    for device, state in zip(range(torch.cuda.device_count()), cuda, strict=False):
+        torch.cuda.set_rng_state(state, device)
+
+
 def check_seed(seed: int | None) -> int:
     """The seed, or a fresh one for None.
 

@@ -36,6 +36,7 @@ def principal_components(
     with_offsets: bool,
     counts: bool,
     seed: int,
+    n_cells: int | None = None,
 ) -> ComponentsStart:
     """Principal components of log-normalised cells, and mixtures of Gaussians fitted to each type's scores.
 
@@ -57,11 +58,14 @@ def principal_components(
         Whether values are counts, to be log-normalised.
     seed
         Of the cells chosen, the components and the mixtures.
+    n_cells
+        Cells that are trained on, where these are a sample of them.
     """
+    n_cells = len(y) if n_cells is None else n_cells
     rng = np.random.default_rng(seed)
     cells = choose_cells(y, rng, _MAX_CELLS)
     a = csr_matrix(x[cells], dtype=np.float64)
-    counts_of = np.asarray(a.sum(axis=0)).ravel() * len(y) / len(cells)
+    counts_of = np.asarray(a.sum(axis=0)).ravel() * n_cells / len(cells)
     if counts:
         a = csr_matrix(diags(1e4 / np.asarray(a.sum(axis=1)).ravel()) @ a).log1p()
     mean = np.asarray(a.mean(axis=0)).ravel()
@@ -92,7 +96,7 @@ def principal_components(
     offsets_ = None if offsets is None else torch.as_tensor(offsets).float()
     mixtures = fit_mixtures(scores, y[cells], n_labels, n_components, rng)
     gate = _recognise(scores, y[cells], n_labels)
-    return ComponentsStart(centre, projection_, loadings_, offsets_, means, *mixtures, *gate, n_cells=len(y))
+    return ComponentsStart(centre, projection_, loadings_, offsets_, means, *mixtures, *gate, n_cells=n_cells)
 
 
 def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.ndarray:

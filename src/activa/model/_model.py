@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
@@ -25,20 +24,19 @@ from activa._choices import check_choices
 from activa._random import check_seed, seeded
 from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
-from activa.model._components import principal_components
-from activa.model._generation import GenerationMixin
-from activa.model._moments import gene_moments
+from activa.model._datamodule import as_setup_anndata
 from activa.model._paper import PaperMixin
-from activa.model._plan_cells import BATCH, LABEL, N_CELLS
+from activa.model._plan_cells import BATCH, LABEL, design_table
 from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
+from activa.model._zarr import ZarrMixin
 from activa.module import ACTIVAModule
 from activa.module._cells import Dispersion, GeneLikelihood
 from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
+class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
@@ -49,9 +47,9 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
     Parameters
     ----------
     adata
-        Cells registered by :meth:`setup_anndata`. None to load a model without data.
+        Cells registered by :meth:`setup_anndata`. None to load a model without data, or to train from a data module.
     registry
-        Registry of a saved model; used by :meth:`load`.
+        Registry of a data module, to :meth:`train` from it without an AnnData; or of a saved model, by :meth:`load`.
     n_hidden
         Width of each hidden layer of the encoder, or of its one layer; a deep generator has them in reverse.
     n_latent
@@ -124,6 +122,8 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
         offset_scale: float = 0.3,
         seed: int | None = 0,
     ):
+        if registry is not None:
+            registry = as_setup_anndata(registry, type(self).__name__)
         super().__init__(adata, registry)
         check_choices(
             gene_likelihood=(gene_likelihood, GeneLikelihood),
@@ -171,22 +171,12 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
                 offset_scale=offset_scale,
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
             )
+        self.init_params_ = self._get_init_params(locals())
         if adata is not None:
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
-            self.module.start_from(*gene_moments(x, totals, gene_likelihood), torch.as_tensor(np.log(totals)).float())
-            if generator != "deep":
-                start = principal_components(
-                    x,
-                    np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel(),
-                    n_latent=n_latent,
-                    n_labels=self.module.n_labels,
-                    n_components=n_prior_components,
-                    with_offsets=self.module.label_input != "none",
-                    counts=self.module.is_count,
-                    seed=seed,
-                )
-                self.module.start_from_components(start)
+            y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
+            self._start_from_cells(x, y, totals)
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
             genes: Any = adata.var
@@ -196,7 +186,6 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
             f"{len(self.types)} types."
         )
         self.training_defaults_ = {}
-        self.init_params_ = self._get_init_params(locals())
 
     @classmethod
     def setup_anndata(
@@ -288,8 +277,7 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
         for key in (REGISTRY_KEYS.CAT_COVS_KEY, REGISTRY_KEYS.CONT_COVS_KEY):
             if key in self.adata_manager.data_registry:
                 columns |= dict(self.adata_manager.get_from_registry(key).items())
-        table = pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
-        return table.groupby(list(table.columns), as_index=False, sort=True).size().rename(columns={"size": N_CELLS})
+        return design_table(pd.DataFrame({name: np.asarray(column) for name, column in columns.items()}))
 
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
         if adata is None and self.adata is None:

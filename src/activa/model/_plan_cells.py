@@ -128,6 +128,11 @@ def plan_design(
     return design
 
 
+def design_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Every combination of type, batch and covariates (codes and values) that cells have, and its number of cells."""
+    return cells.groupby(list(cells.columns), as_index=False, sort=True).size().rename(columns={"size": N_CELLS})
+
+
 def per_cell(name: str, values: Any, n: int) -> np.ndarray:
     """One value for all cells, or one a cell, as an array of shape ``(n,)``."""
     array = np.asarray(values)

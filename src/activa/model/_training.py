@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
@@ -19,6 +20,8 @@ from torch.nn import BatchNorm1d
 from activa._compat import split_seed
 from activa._random import check_seed, seeded
 from activa.model._components import choose_cells, fit_mixtures
+from activa.model._datamodule import CellSample
+from activa.model._start import StartMixin
 from activa.module import LabelledPrior
 from activa.train import InterruptibleTrainRunner, IntrospectivePlan, KeepResumePoint
 
@@ -41,7 +44,7 @@ def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
     return min(max(math.ceil(steps * batch_size / n_cells), 5), 400)
 
 
-class TrainingMixin(UnsupervisedTrainingMixin):
+class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
     """The ``train`` method."""
 
     _training_plan_cls = IntrospectivePlan
@@ -66,6 +69,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         datasplitter_kwargs: dict[str, Any] | None = None,
         plan_kwargs: dict[str, Any] | None = None,
         fit_prior: bool = True,
+        datamodule: LightningDataModule | None = None,
         **trainer_kwargs: Any,
     ) -> None:
         """Train the model, with the classifier beside it, and fit its prior.
@@ -77,14 +81,16 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         max_epochs
             Epochs; by default 21 for 2,500 to 20,000 cells, fewer for more cells and more for fewer.
         accelerator, devices
-            Where to train, as in Lightning's trainer.
+            Where to train, as in Lightning's trainer. Several devices take ``strategy="ddp_find_unused_parameters_true"``;
+            each has minibatches and noise of its own, and all end with one model.
         train_size, validation_size, shuffle_set_split
             Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or
             90% with early stopping or ``check_val_every_n_epoch``.
         batch_size
             Cells a step.
         early_stopping
-            Stop when the validation ELBO no longer falls.
+            Stop when the validation ELBO no longer falls. scvi-tools switches it off, with a warning, on several devices;
+            there, and beside a game, which the ELBO does not measure, choose ``max_epochs``.
         seed
             Of the draws in training; the same seed gives the same weights on one device. None for a new one each time.
         checkpoint_dir
@@ -98,6 +104,10 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         fit_prior
             Whether a labelled prior is fitted to the cells' latents when training ends, a mixture of Gaussians for each
             type; else it is left as training learnt it.
+        datamodule
+            Cells that are read from disk in minibatches, such as :class:`scvi.dataloaders.AnnbatchDataModule`, for a model
+            made with ``registry=datamodule.registry``. They are read once more before training, for where it starts. Its
+            own batch size counts where ``batch_size`` is left at 128. Each of several devices would read all cells.
         **trainer_kwargs
             Further arguments of :class:`scvi.train.Trainer` (``check_val_every_n_epoch``, ``logger``, ``callbacks``).
 
@@ -112,19 +122,27 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         --------
         >>> model.train(plan_kwargs={"introspection": "hinge"})
         """
-        if self.adata is None:
-            raise ValueError("The model was loaded without data: load it with adata= to train it on.")
+        if self.adata is None and datamodule is None:
+            raise ValueError(
+                "The model was made without data: give datamodule=, or load it with adata=, to train it on."
+            )
+        if self.adata is not None and datamodule is not None:
+            raise ValueError("The model has an AnnData to train on: make it with registry=datamodule.registry instead.")
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
+        cells: Any = self.adata if datamodule is None else datamodule
+        n_cells = cells.n_obs
+        if datamodule is not None and batch_size == 128:
+            batch_size = getattr(datamodule, "batch_size", batch_size)
         plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
         if max_epochs is None:
             max_epochs = self.training_defaults_.get("max_epochs")
         if max_epochs is None:
-            max_epochs = default_max_epochs(self.adata.n_obs, batch_size)
+            max_epochs = default_max_epochs(n_cells, batch_size)
         validates = early_stopping or trainer_kwargs.get("check_val_every_n_epoch") is not None
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
-        n_train = math.ceil((0.9 if train_size is None else train_size) * self.adata.n_obs)
+        n_train = math.ceil((0.9 if train_size is None else train_size) * n_cells)
         if n_train > 1 and n_train % batch_size == 1 and any(isinstance(m, BatchNorm1d) for m in self.module.modules()):
             # one cell has no variance to be normalised by: the one left over is another in every epoch
             datasplitter_kwargs = {"drop_last": True} | (datasplitter_kwargs or {})
@@ -146,6 +164,9 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         with self._in_training_mode(), seeded(seed), split_seed(seed), warnings.catch_warnings():
             # Lightning 2.6 with PyTorch 2.15, of no concern to the user
             warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+            sample = None
+            if datamodule is not None:
+                datamodule, sample = self._read_datamodule(datamodule, seed)
             super().train(
                 max_epochs=max_epochs,
                 accelerator=accelerator,
@@ -157,25 +178,35 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                 early_stopping=early_stopping,
                 datasplitter_kwargs=datasplitter_kwargs,
                 plan_kwargs={"max_epochs": max_epochs, **plan_kwargs},
+                datamodule=datamodule,
                 ckpt_path=None if ckpt_path is None else os.fspath(ckpt_path),
                 callbacks=callbacks,
                 **trainer_kwargs,
             )
             if fit_prior and isinstance(self.module.prior, LabelledPrior):
-                self._fit_prior()
+                if self.trainer.world_size > 1:
+                    # each device has had noise of its own, and all are to end with one prior
+                    torch.manual_seed(seed)
+                self._fit_prior(sample)
 
-    def _fit_prior(self) -> None:
-        """Fit the prior of each type to latents of its cells."""
-        y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
+    def _fit_prior(self, sample: CellSample | None) -> None:
+        """Fit the prior of each type to latents of its cells, of a data module's those that were sampled."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
-        cells = choose_cells(y, rng, _MAX_CELLS_FOR_PRIOR)
-        mean, variance = self.get_latent_representation(indices=cells, return_dist=True)
+        if sample is None:
+            y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
+            cells = choose_cells(y, rng, _MAX_CELLS_FOR_PRIOR)
+            y = y[cells]
+            mean, variance = self.get_latent_representation(indices=cells, return_dist=True)
+        else:
+            y = sample.y
+            mean, variance = self.get_latent_representation(dataloader=sample.minibatches(), return_dist=True)
         z = [mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)]
-        _, n_components, _ = self.module.prior.loc.shape
+        prior: Any = self.module.prior
+        _, n_components, _ = prior.loc.shape
         mixtures = fit_mixtures(
-            np.concatenate(z), np.tile(y[cells], _DRAWS), self.module.n_labels, n_components, rng, draws=_DRAWS
+            np.concatenate(z), np.tile(y, _DRAWS), self.module.n_labels, n_components, rng, draws=_DRAWS
         )
-        self.module.prior.start_from(*mixtures)
+        prior.start_from(*mixtures)
 
     @contextmanager
     def _in_training_mode(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from scvi import REGISTRY_KEYS
 from scvi.module.base import LossOutput
 from torch import Tensor
 from torch.nn import Parameter
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from activa import losses
 from activa.module import ACTIVAModule, CellDesign, log_likelihood
@@ -36,6 +37,7 @@ class Game:
     margin_per_cell: bool
     synthetic_cells: SyntheticCells
     use_sync_dist: Any
+    trainer: Any
     manual_backward: Callable[..., None]
     log: Callable[..., None]
     log_dict: Callable[..., None]
@@ -77,10 +79,10 @@ class Game:
         )
         self._check_finite(loss_g)
         if generator:
-            self.manual_backward(loss_g, inputs=generator, retain_graph=True)
+            self._backward(loss_g, generator, retain_graph=True)
 
         if classifier:
-            self.manual_backward(output.extra_metrics["classification_loss"], inputs=classifier)
+            self._backward(output.extra_metrics["classification_loss"], classifier)
 
         # L_E: the same cells as constants
         x_s = x_s.detach()
@@ -95,7 +97,7 @@ class Game:
         loss_e = self.alpha_1 * self.introspection_weight * introspective_e + shared
         self._check_finite(loss_e)
         if encoder:
-            self.manual_backward(loss_e, inputs=encoder)
+            self._backward(loss_e, encoder)
 
         self.log_dict(
             {"kl_reconstructed": reg_s[:n_r].mean().detach(), "kl_generated": reg_s.split(n_r)[-1].mean().detach(),
@@ -103,6 +105,18 @@ class Game:
             on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
         )  # fmt: skip
         return loss_e
+
+    def _backward(self, loss: Tensor, part: list[Parameter], *, retain_graph: bool = False) -> None:
+        """Gradients of one part of the module, the mean of all devices'."""
+        if self.trainer.world_size == 1:
+            self.manual_backward(loss, inputs=part, retain_graph=retain_graph)
+            return
+        # DDP would wait for the gradients of all parts
+        with self.trainer.strategy.block_backward_sync():
+            self.manual_backward(loss, inputs=part, retain_graph=retain_graph)
+        gradients = [p.grad for p in part if p.grad is not None]
+        mean = self.trainer.strategy.reduce(parameters_to_vector(gradients), reduce_op="mean")
+        vector_to_parameters(mean, gradients)
 
     def _sleep(self, batch: dict[str, Tensor]) -> Tensor:
         """The encoder's loss on generated cells, scalar; no other part has a gradient of it."""

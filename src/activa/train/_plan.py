@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
+from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
 from activa._choices import check_choices
+from activa._random import set_torch_state, torch_state
 from activa.module import ACTIVAModule
 from activa.train._game import Game, Introspection, NonFiniteLossError, SyntheticCells
 from activa.train._optimizers import make_optimizers
@@ -158,6 +161,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         self._given_alphas = alpha_1, alpha_2
         self._sums = torch.zeros(3)  # of L_REG, of L_AE, and cells, of this epoch
         self._recent: list[list[float]] = []  # means of L_REG and L_AE of the epochs before
+        self._random_state: list[Tensor] | None = None  # of the checkpoint that training goes on from
 
     # parameters and optimizers
 
@@ -243,10 +247,29 @@ class IntrospectivePlan(Game, TrainingPlan):
         self.log("validation_loss", output.loss, on_step=False, on_epoch=True, sync_dist=self.use_sync_dist)
         self.compute_and_log_metrics(output, self.val_metrics, "validation")
 
+    def compute_and_log_metrics(self, loss_output: LossOutput, metrics: dict[str, Any], mode: str) -> None:
+        """Log the ELBO, and outside of scvi-tools' inference mode, where gloo cannot average them, its other terms."""
+        super().compute_and_log_metrics(replace(loss_output, extra_metrics={}), metrics, mode)
+        terms = {f"{name}_{mode}": term.detach() for name, term in loss_output.extra_metrics.items()}
+        self.log_dict(
+            terms, on_step=self.on_step, on_epoch=self.on_epoch, sync_dist=self.use_sync_dist,
+            batch_size=loss_output.n_obs_minibatch,
+        )  # fmt: skip
+
     # what holds between epochs
+
+    def on_train_start(self) -> None:
+        """Give each device noise of its own; they begin with one seed."""
+        if self.trainer.world_size > 1:
+            torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
 
     def on_train_epoch_start(self) -> None:
         """Keep the weights to fall back on, balance the losses, and set the margin when the game begins."""
+        if self._random_state is not None:
+            set_torch_state(self._random_state)
+            self._random_state = None
+            # in any other epoch the loader's iterator is made now, which draws its seed
+            torch.empty((), dtype=torch.int64).random_()
         self._good_weights = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
         # the same on every device
         *sums, n_cells = self.trainer.strategy.reduce(self._sums.to(self.device), reduce_op="sum").tolist()
@@ -266,14 +289,19 @@ class IntrospectivePlan(Game, TrainingPlan):
             self.module.margin.fill_(margin)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the epochs' losses, which the margin and SoftAdapt go by."""
+        """Keep the epochs' losses, which the margin and SoftAdapt go by, and the random state."""
         checkpoint["losses_of_epochs"] = (self._sums, self._recent)
+        checkpoint["random_state"] = torch_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Take them up again."""
         self._sums, self._recent = checkpoint["losses_of_epochs"]
+        self._random_state = checkpoint["random_state"]
 
     def _check_finite(self, loss: Tensor) -> None:
+        if self.trainer.world_size > 1:
+            # one device that stops leaves the others waiting for it
+            loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="sum")
         if torch.isfinite(loss):
             return
         self.module.load_state_dict(self._good_weights)

@@ -1,0 +1,94 @@
+"""Checkpoints: a run that was stopped goes on as if it had not been."""
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from scvi import settings
+from scvi.train import SaveCheckpoint
+from tests_helpers import QUIET, make_counts
+
+from activa import ACTIVA
+
+
+def untrained() -> ACTIVA:
+    adata = make_counts(150, 20)
+    ACTIVA.setup_anndata(adata, labels_key="cell_type")
+    return ACTIVA(adata, n_hidden=(16,), n_latent=4, n_prior_components=2)
+
+
+class FailAt(Callback):
+    def __init__(self, epoch: int):
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == self.epoch:
+            raise RuntimeError("the power went")
+
+
+@pytest.mark.parametrize("introspection", ["none", "sleep", "soft", "hinge"])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, introspection):
+    """To the same losses, rates, weights of the terms and cells: each depends on the random state where it stopped."""
+    plan_kwargs = {"introspection": introspection, "softadapt": "original", "n_epochs_warmup": 2}
+    kwargs = {"max_epochs": 6, "batch_size": 64, "train_size": 0.9, "plan_kwargs": plan_kwargs, **QUIET}
+    straight, resumed = untrained(), untrained()
+    straight.train(**kwargs)
+    with pytest.raises(RuntimeError, match="the power went"):
+        untrained().train(**kwargs, checkpoint_dir=tmp_path, callbacks=[FailAt(3)])
+    resumed.train(**kwargs, ckpt_path=tmp_path / "last.ckpt")
+
+    assert set(resumed.history) == set(straight.history)
+    for name, losses in straight.history.items():
+        expected, found = (
+            table.iloc[:, 0].to_numpy(dtype=float) for table in (losses.iloc[-3:], resumed.history[name])
+        )
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+    assert resumed.trainer.optimizers[0].param_groups[0]["lr"] == straight.trainer.optimizers[0].param_groups[0]["lr"]
+    plans = [model.trainer.lightning_module for model in (resumed, straight)]
+    assert (plans[0].alpha_1, plans[0].alpha_2) == (plans[1].alpha_1, plans[1].alpha_2) != (1.0, 1.0)
+    for name, value in straight.module.state_dict().items():
+        assert torch.equal(resumed.module.state_dict()[name], value), name
+
+
+def test_scvis_checkpoints_are_models(tmp_path):
+    """The best by the held-out ELBO is kept, with the game's terms beside it, and is a model that generates."""
+    model = untrained()
+    checkpoint = SaveCheckpoint(dirpath=str(tmp_path), monitor="elbo_validation", load_best_on_end=True)
+    model.train(
+        max_epochs=4, train_size=0.8, check_val_every_n_epoch=1, enable_checkpointing=True, callbacks=[checkpoint],
+        fit_prior=False, **QUIET,
+    )  # fmt: skip
+    best = float(model.history["elbo_validation"].iloc[:, 0].astype(float).min())
+    assert float(checkpoint.best_model_score) == pytest.approx(best)
+    loaded = ACTIVA.load(checkpoint.best_model_path, adata=False, accelerator="cpu")
+    cells, expected = (m.generate(30, seed=0).X.toarray() for m in (loaded, model))
+    np.testing.assert_array_equal(cells, expected)
+
+
+def test_tensorboard_records_the_losses(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    model = untrained()
+    model.train(max_epochs=2, train_size=0.8, logger=TensorBoardLogger(tmp_path), **QUIET)
+    events = accumulator.EventAccumulator(model.trainer.logger.log_dir)
+    events.Reload()
+    assert {"elbo_train", "elbo_validation", "kl_local_train"} <= set(events.Tags()["scalars"])
+    assert len(events.Scalars("elbo_train")) == 2
+    assert model.generate(5, seed=0).n_obs == 5
+
+
+# its own imports and its SQLite store warn
+@pytest.mark.filterwarnings("ignore::Warning")
+def test_mlflow_records_the_losses_as_scvi_tools_does(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path}/runs.db"
+    monkeypatch.setattr(settings, "mlflow_set_tracking_uri", uri)
+    monkeypatch.setattr(settings, "mlflow_set_experiment", "activa")
+    model = untrained()
+    model.train(max_epochs=2, **QUIET)
+    run = mlflow.MlflowClient(uri).get_run(model.run_id)
+    assert run.data.metrics["elbo_train"] == pytest.approx(float(model.history["elbo_train"].iloc[-1, 0]))
+    assert run.data.params["gene_likelihood"] == "nb-outlier" and run.data.params["max_epochs"] == "2"
+    assert model.generate(5, seed=0).n_obs == 5
