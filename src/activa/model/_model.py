@@ -31,14 +31,14 @@ from activa.model._moments import gene_moments
 from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, N_CELLS
 from activa.model._registered import trained_genes
-from activa.model._training import TrainingMixin
+from activa.model._surgery import SurgeryMixin
 from activa.module import ACTIVAModule
 from activa.module._cells import Dispersion, GeneLikelihood
 from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
+class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, SurgeryMixin, RNASeqMixin, VAEMixin, BaseModelClass):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
@@ -196,6 +196,7 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
             f"{len(self.types)} types."
         )
         self.training_defaults_ = {}
+        self.reference_categories_ = None
         self.init_params_ = self._get_init_params(locals())
 
     @classmethod
@@ -259,6 +260,7 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
             continuous_covariate_keys=continuous_covariate_keys,
             unlabeled_category=unlabeled_category,
             is_new=kwargs.get("source_registry") is None,
+            allow_missing_labels=kwargs.get("allow_missing_labels", False),
         )
         if kwargs.get("source_registry") is not None:
             check_genes(adata, trained_genes(kwargs["source_registry"]))

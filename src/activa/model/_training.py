@@ -112,11 +112,10 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         --------
         >>> model.train(plan_kwargs={"introspection": "hinge"})
         """
-        if self.adata is None:
-            raise ValueError("The model was loaded without data: load it with adata= to train it on.")
+        plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
+        self._check_trainable(plan_kwargs)
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
-        plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
         if max_epochs is None:
             max_epochs = self.training_defaults_.get("max_epochs")
         if max_epochs is None:
@@ -164,6 +163,11 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             if fit_prior and isinstance(self.module.prior, LabelledPrior):
                 self._fit_prior()
 
+    def _check_trainable(self, plan_kwargs: dict[str, Any]) -> None:
+        """Raise a ValueError if the model cannot be trained as it is."""
+        if self.adata is None:
+            raise ValueError("The model was loaded without data: load it with adata= to train it on.")
+
     def _fit_prior(self) -> None:
         """Fit the prior of each type to latents of its cells."""
         y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
@@ -175,7 +179,9 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         mixtures = fit_mixtures(
             np.concatenate(z), np.tile(y[cells], _DRAWS), self.module.n_labels, n_components, rng, draws=_DRAWS
         )
-        self.module.prior.start_from(*mixtures)
+        # a type without cells here, as after load_query_data, keeps what it has
+        present = torch.as_tensor(np.isin(np.arange(self.module.n_labels), y))
+        self.module.prior.start_from(*mixtures, labels=present)
 
     @contextmanager
     def _in_training_mode(self) -> Iterator[None]:
