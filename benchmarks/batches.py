@@ -63,9 +63,7 @@ def recognised(sets: dict[str, ad.AnnData], labels_key: str, batch_key: str, see
         forest.fit(components["train"][of["train"]], batches["train"][of["train"]])
         found = {name: forest.predict(components[name][of[name]]) for name in sets if name != "train"}
         for b in chosen:
-            shares = {
-                name: float(np.mean(guess[batches[name][of[name]] == b] == b)) for name, guess in found.items()
-            }
+            shares = {name: float(np.mean(guess[batches[name][of[name]] == b] == b)) for name, guess in found.items()}
             rows.append(
                 {"type": label, "batch": b, "n_test": int(counts["test"][b]), "chance": 1 / len(chosen), **shares}
             )

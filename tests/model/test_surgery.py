@@ -11,9 +11,13 @@ SETUP = {"labels_key": "cell_type", "batch_key": "batch"}
 COVARIATES = {"categorical_covariate_keys": ["sex"], "continuous_covariate_keys": ["age"]}
 
 
-def make_query(seed=1, n_cells=120, new="three"):
-    """Cells of a known and a new batch, which has genes of its own."""
-    adata = make_counts(n_cells, seed=seed)
+def make_reference():
+    return make_counts(360)[:240].copy()
+
+
+def make_query(new="three"):
+    """Further cells, of a known batch and of a new one, which has genes of its own."""
+    adata = make_counts(360)[240:].copy()
     adata.obs["batch"] = adata.obs["batch"].cat.rename_categories({"two": new})
     x = adata.X.toarray()
     x[adata.obs["batch"] == new, 30:33] *= 8
@@ -36,7 +40,16 @@ def all_that_is_made_of(model, adata):
     px = module.decode(mu, batch["X"].sum(-1, keepdim=True).log(), design)
     library = module.library.distribution(module._library_input(mu, design))
     score = module.prior.kl(mu, log_var, mu, design.y.squeeze(-1))
-    return [mu, log_var, px.mean, px.variance, px.log_prob(batch["X"]), library.mean, score, module.classify(batch["X"])]
+    return [
+        mu,
+        log_var,
+        px.mean,
+        px.variance,
+        px.log_prob(batch["X"]),
+        library.mean,
+        score,
+        module.classify(batch["X"]),
+    ]
 
 
 def state(model):
@@ -58,13 +71,13 @@ def with_random_weights(adata, **kwargs):
 @pytest.mark.parametrize("label_input", ["inferred", "given", "none"])
 @pytest.mark.parametrize("other", [{}, {"dispersion": "gene-batch", "gene_likelihood": "zinb", "norm": "batch"}])
 def test_reference_cells_are_read_and_decoded_as_before(generator, label_input, other):
-    reference = with_random_weights(make_counts(), generator=generator, label_input=label_input, **other)
+    reference = with_random_weights(make_reference(), generator=generator, label_input=label_input, **other)
     query = make_query()
     query.obs["sex"] = query.obs["sex"].cat.rename_categories({"m": "x"})
     expected, before = all_that_is_made_of(reference, reference.adata), state(reference)
     model = ACTIVA.load_query_data(query, reference, accelerator="cpu")
     assert (model.module.n_batch, model.module.n_cats_per_cov) == (3, (3,))
-    for found, value in zip(all_that_is_made_of(model, make_counts()), expected, strict=True):
+    for found, value in zip(all_that_is_made_of(model, make_reference()), expected, strict=True):
         torch.testing.assert_close(found, value, rtol=0, atol=1e-6 * float(value.abs().max()))
     assert all(torch.equal(value, before[name]) for name, value in state(reference).items())
 
@@ -73,12 +86,12 @@ def test_reference_cells_are_read_and_decoded_as_before(generator, label_input, 
     "kwargs", [{"generator": "deep", "norm": "batch"}, {"dispersion": "gene-batch", "gene_likelihood": "zinb"}]
 )
 def test_training_leaves_reference_cells_where_they_are(kwargs):
-    reference = with_random_weights(make_counts(), **kwargs)
+    reference = with_random_weights(make_reference(), **kwargs)
     model = ACTIVA.load_query_data(make_query(), reference, accelerator="cpu")
     of_query = all_that_is_made_of(model, model.adata)
-    expected = all_that_is_made_of(model, make_counts())
+    expected = all_that_is_made_of(model, make_reference())
     model.train(max_epochs=2, **QUIET)
-    for found, value in zip(all_that_is_made_of(model, make_counts()), expected, strict=True):
+    for found, value in zip(all_that_is_made_of(model, make_reference()), expected, strict=True):
         torch.testing.assert_close(found, value, rtol=0, atol=0)
     # types are recognised by the counts alone; all else of the query's cells has moved
     assert [torch.equal(a, b) for a, b in zip(all_that_is_made_of(model, model.adata), of_query, strict=True)] == [
@@ -87,7 +100,7 @@ def test_training_leaves_reference_cells_where_they_are(kwargs):
 
 
 def test_one_batch_becomes_two():
-    reference = make_model(make_counts()[make_counts().obs["batch"] == "one"].copy(), epochs=3, setup=SETUP)
+    reference = make_model(make_reference()[make_reference().obs["batch"] == "one"].copy(), epochs=3, setup=SETUP)
     expected = all_that_is_made_of(reference, reference.adata)
     model = ACTIVA.load_query_data(make_query(), reference, accelerator="cpu")
     assert model.module.n_batch == 2
@@ -97,7 +110,7 @@ def test_one_batch_becomes_two():
 
 @pytest.fixture(scope="module")
 def reference():
-    return make_model(epochs=80, setup=SETUP)
+    return make_model(make_reference(), epochs=80, setup=SETUP)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +128,12 @@ def test_training_moves_only_the_new_batch(reference, extended):
         plan = {"introspection": introspection, "n_epochs_warmup": 0}
         model.train(max_epochs=1, plan_kwargs=plan, batch_size=32, **QUIET)
     moved = {name for name, value in state(model).items() if not torch.equal(value, before[name])}
-    assert moved == {"encoder.hidden.0.weight", "generator.mean.weight", "generator.curve.0.0.weight", "library.layers.0.weight"}
+    assert moved == {
+        "encoder.hidden.0.weight",
+        "generator.mean.weight",
+        "generator.curve.0.0.weight",
+        "library.layers.0.weight",
+    }
     for name in moved:
         columns = (model.module.state_dict()[name] != before[name]).any(0).nonzero().squeeze(-1)
         assert columns.tolist() == [(40 if "encoder" in name else 5) + 2], name
@@ -123,11 +141,11 @@ def test_training_moves_only_the_new_batch(reference, extended):
 
 
 def test_the_reference_stays_where_it_was(reference, extended):
-    adata = make_counts()
+    adata = make_reference()
     np.testing.assert_array_equal(
-        extended.get_latent_representation(adata), reference.get_latent_representation(make_counts())
+        extended.get_latent_representation(adata), reference.get_latent_representation(make_reference())
     )
-    np.testing.assert_array_equal(extended.predict(make_counts()), reference.predict())
+    np.testing.assert_array_equal(extended.predict(make_reference()), reference.predict())
     kwargs = {"labels": {"T": 40, "NK": 10}, "batch": "two", "seed": 3}
     np.testing.assert_array_equal(extended.generate(**kwargs).X.toarray(), reference.generate(**kwargs).X.toarray())
 
@@ -136,16 +154,16 @@ def test_the_new_batch_is_learnt(reference, extended):
     untrained = ACTIVA.load_query_data(make_query(), reference, accelerator="cpu")
     cells = np.flatnonzero(extended.adata.obs["batch"] == "three")
     assert float(extended.get_elbo(indices=cells)) > float(untrained.get_elbo(indices=cells)) + 1
-    new, old = (extended.generate(400, batch=b, seed=0).X.toarray().mean(0) for b in ("three", "one"))
-    real = {b: make_query().X.toarray()[make_query().obs["batch"] == b].mean(0) for b in ("one", "three")}
+    new, old = (extended.generate(600, batch=b, seed=0).X.toarray().mean(0) for b in ("three", "one"))
+    real = make_query().X.toarray()[cells].mean(0)
     assert new[30:33].mean() > 3 * old[30:33].mean()
-    assert new[30:33].mean() == pytest.approx(real["three"][30:33].mean(), rel=0.35)
+    assert np.abs(np.log(new / real)).mean() < 0.5 * np.abs(np.log(old / real)).mean()
     drawn = extended.generate(600, seed=0).obs["batch"].value_counts(normalize=True)
     assert set(drawn.index[drawn > 0]) == {"one", "two", "three"}
 
 
 def test_the_design_is_of_both(reference, extended):
-    cells = pd.concat([make_counts().obs, make_query().obs])
+    cells = pd.concat([make_reference().obs, make_query().obs])
     expected = cells.groupby(["cell_type", "batch"]).size()
     mapping = extended.registry_["field_registries"]["batch"]["state_registry"]["categorical_mapping"]
     found = extended.design_
@@ -160,7 +178,7 @@ def test_it_is_saved_frozen_and_a_folder_will_do(reference, extended, tmp_path):
     model = ACTIVA.load(tmp_path / "extended", adata=make_query(), accelerator="cpu")
     before = reference.get_latent_representation()
     model.train(max_epochs=2, **QUIET)
-    np.testing.assert_array_equal(model.get_latent_representation(make_counts()), before)
+    np.testing.assert_array_equal(model.get_latent_representation(make_reference()), before)
     again = ACTIVA.load_query_data(make_query(), str(tmp_path / "reference"), accelerator="cpu")
     again.train(max_epochs=60, **QUIET)
     for name, value in extended.module.state_dict().items():
@@ -194,7 +212,7 @@ def test_unfrozen_all_is_trained_but_the_prior_of_absent_types(reference):
 
 @pytest.mark.parametrize("column", [True, False])
 def test_unlabelled_query_cells(column):
-    adata = make_counts()
+    adata = make_reference()
     adata.obs["cell_type"] = adata.obs["cell_type"].cat.add_categories("unknown")
     adata.obs.loc[adata.obs_names[:30], "cell_type"] = "unknown"
     reference = make_model(adata, epochs=60, setup=SETUP | {"unlabeled_category": "unknown"})
@@ -210,9 +228,7 @@ def test_unlabelled_query_cells(column):
     assert (model.predict() == truth).mean() > 0.8
     cells = model.generate(200, batch="three", seed=0)
     assert set(cells.obs["cell_type"]) <= {"B", "NK", "T"}
-    np.testing.assert_array_equal(
-        model.get_latent_representation(adata.copy()), reference.get_latent_representation()
-    )
+    np.testing.assert_array_equal(model.get_latent_representation(adata.copy()), reference.get_latent_representation())
 
 
 def test_cells_without_a_new_category_need_no_training(reference):

@@ -19,14 +19,16 @@ from scvi.data.fields import (
     NumericalJointObsField,
     NumericalObsField,
 )
-from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 
 from activa._choices import check_choices
+from activa._compat import ADATA_MINIFY_TYPE, minify_type
 from activa._random import check_seed, seeded
 from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
 from activa.model._components import principal_components
+from activa.model._expression import ExpressionMixin
 from activa.model._generation import GenerationMixin
+from activa.model._minified import MinifiedMixin
 from activa.model._moments import gene_moments
 from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, N_CELLS
@@ -38,7 +40,7 @@ from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, SurgeryMixin, RNASeqMixin, VAEMixin, BaseModelClass):
+class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, ExpressionMixin, SurgeryMixin, MinifiedMixin):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
@@ -143,7 +145,8 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, SurgeryMixin, RNA
                 f"{n_hidden}, {n_latent} and {n_prior_components}."
             )
         seed = check_seed(seed)
-        if adata is not None:
+        has_counts = adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR
+        if has_counts:
             x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
             totals = check_values(x, layer=self._setup_arg("layer"), gene_likelihood=gene_likelihood)
 
@@ -171,7 +174,8 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, SurgeryMixin, RNA
                 offset_scale=offset_scale,
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
             )
-        if adata is not None:
+        self.module.minified_data_type = self.minified_data_type
+        if has_counts:
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
             self.module.start_from(*gene_moments(x, totals, gene_likelihood), torch.as_tensor(np.log(totals)).float())
@@ -187,6 +191,7 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, SurgeryMixin, RNA
                     seed=seed,
                 )
                 self.module.start_from_components(start)
+        if adata is not None:
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
             genes: Any = adata.var
@@ -277,6 +282,8 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, SurgeryMixin, RNA
             CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
             NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
         ]
+        if minify_type(adata) is not None:
+            fields += cls._get_fields_for_adata_minification(minify_type(adata))
         manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
         manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)

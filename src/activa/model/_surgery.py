@@ -119,9 +119,7 @@ class SurgeryMixin(TrainingMixin, ArchesMixin):
         if not isinstance(adata, AnnData):
             raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
         if isinstance(reference_model, str | os.PathLike):
-            reference_model = cls.load(
-                os.fspath(reference_model), adata=False, accelerator=accelerator, device=device
-            )
+            reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
             raise TypeError(
                 f"reference_model must be an {cls.__name__} model or the folder of one, got {type(reference_model).__name__}."

@@ -48,6 +48,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
     _data_splitter_cls = DataSplitter
     _train_runner_cls = InterruptibleTrainRunner
     training_defaults_: dict[str, Any]
+    minified_data_type: str | None
 
     def train(
         self,
@@ -167,6 +168,12 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         """Raise a ValueError if the model cannot be trained as it is."""
         if self.adata is None:
             raise ValueError("The model was loaded without data: load it with adata= to train it on.")
+        if self.minified_data_type is not None:
+            # with counts too: the latents that are kept would no longer be the encoder's
+            raise ValueError(
+                "train needs an encoder that reads counts, and the model's data are minified: load the saved model with "
+                "the full data, load(folder, adata=...)."
+            )
 
     def _fit_prior(self) -> None:
         """Fit the prior of each type to latents of its cells."""

@@ -175,4 +175,3 @@ def frozen_but_new(module: ACTIVAModule, old: Categories) -> Iterator[None]:
 
 def _keep(columns: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda gradient: torch.where(columns.to(gradient.device), gradient, 0.0)
-
