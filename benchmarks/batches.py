@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder to write to")
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     tables = []
     for path in args.data:
         for seed in args.seeds:
@@ -99,10 +100,10 @@ def main() -> None:
             table.insert(1, "seed", seed)
             tables.append(table)
             print(summary(table).round(3).to_string(index=False), flush=True)
-    table = pd.concat(tables)
-    args.out.mkdir(parents=True, exist_ok=True)
-    table.round(4).to_csv(args.out / "batches.csv", index=False)
-    (args.out / "batches.md").write_text(summary(table).round(3).to_markdown(index=False) + "\n")
+            # after each, so that a run that is broken off has told what it found
+            found = pd.concat(tables)
+            found.round(4).to_csv(args.out / "batches.csv", index=False)
+            (args.out / "batches.md").write_text(summary(found).round(3).to_markdown(index=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def made(cells):
     """Half of some made cells: the others are held out."""
     adata = make_counts(1_000)
     x = adata.X.toarray()
-    x[adata.obs["sex"] == "m", COVARIATE_GENES] *= 3
+    x[adata.obs["sex"] == "m", COVARIATE_GENES] *= 8
     adata.X = type(adata.X)(x)
     return adata[cells].copy()
 
