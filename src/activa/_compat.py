@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scvi import settings
+from scvi.data._constants import ADATA_MINIFY_TYPE
+from scvi.data._utils import _get_adata_minify_type as minify_type
 from scvi.module._constants import MODULE_KEYS
 
-__all__ = ["MODULE_KEYS", "split_seed"]
+__all__ = ["ADATA_MINIFY_TYPE", "MODULE_KEYS", "minify_type", "split_seed"]
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def check_setup(
     continuous_covariate_keys: Sequence[str] | None,
     unlabeled_category: str | None,
     is_new: bool,
+    allow_missing_labels: bool = False,
 ) -> None:
     """Check the arguments of ``setup_anndata`` against the data.
 
@@ -54,6 +55,8 @@ def check_setup(
     if unlabeled_category is not None and labels_key is None:
         raise ValueError(f"unlabeled_category={unlabeled_category!r} needs labels_key, the column that it is found in.")
 
+    if allow_missing_labels and unlabeled_category is not None and labels_key not in adata.obs:
+        labels_key = None  # scvi-tools adds the column
     columns = {"labels_key": [labels_key], "batch_key": [batch_key], "size_factor_key": [size_factor_key]}
     columns |= {name: list(value or []) for name, value in covariates.items()}
     for name, keys in columns.items():
@@ -69,7 +72,7 @@ def check_setup(
         )
     if size_factor_key is not None and (np.asarray(adata.obs[size_factor_key]) <= 0).any():
         raise ValueError(f"size_factor_key={size_factor_key!r}: size factors must be positive.")
-    if labels_key is not None and (np.asarray(adata.obs[labels_key]) == unlabeled_category).all():
+    if is_new and labels_key is not None and (np.asarray(adata.obs[labels_key]) == unlabeled_category).all():
         raise ValueError(
             f"labels_key={labels_key!r}: every cell is {unlabeled_category!r}, the unlabeled_category. Leave labels_key "
             "out to train without labels."

@@ -62,7 +62,9 @@ class ClassificationMixin(RegisteredMixin):
         self._check_if_trained(warn=False)
         if adata is None and self.adata is None:
             raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
-        adata = self.adata if adata is None else adata
+        if adata is None:
+            self._check_counts("predict without adata=")
+            adata = self.adata
         check_genes(adata, self.trained_genes)
         layer = self._setup_arg("layer")
         if layer is not None and layer not in adata.layers:

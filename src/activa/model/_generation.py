@@ -176,7 +176,7 @@ class GenerationMixin(DrawingMixin):
         Raises
         ------
         ValueError
-            If the model was loaded without data, if the cells have a column ``origin``, or as :meth:`generate` does.
+            If the model was loaded without data, or they are minified, if the cells have a column ``origin``, or as :meth:`generate` does.
 
         Examples
         --------
@@ -187,6 +187,7 @@ class GenerationMixin(DrawingMixin):
             raise ValueError(
                 "augment needs the real cells, and the model was loaded without data: load it with adata=."
             )
+        self._check_counts("augment")
         if "origin" in self.adata.obs:
             raise ValueError("augment writes obs['origin'], and the cells have such a column: rename it.")
         synthetic = self.generate(n, **generate_kwargs)

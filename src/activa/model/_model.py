@@ -18,17 +18,19 @@ from scvi.data.fields import (
     NumericalJointObsField,
     NumericalObsField,
 )
-from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 
 from activa._choices import check_choices
+from activa._compat import ADATA_MINIFY_TYPE, minify_type
 from activa._random import check_seed, seeded
 from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._classification import ClassificationMixin
 from activa.model._datamodule import as_setup_anndata
+from activa.model._expression import ExpressionMixin
+from activa.model._minified import MinifiedMixin
 from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, design_table
 from activa.model._registered import trained_genes
-from activa.model._training import TrainingMixin
+from activa.model._surgery import SurgeryMixin
 from activa.model._zarr import ZarrMixin
 from activa.module import ACTIVAModule
 from activa.module._cells import Dispersion, GeneLikelihood
@@ -36,7 +38,7 @@ from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
+class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, SurgeryMixin, MinifiedMixin):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
@@ -143,7 +145,8 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, TrainingMixin, RNASeqMi
                 f"{n_hidden}, {n_latent} and {n_prior_components}."
             )
         seed = check_seed(seed)
-        if adata is not None:
+        has_counts = adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR
+        if has_counts:
             x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
             totals = check_values(x, layer=self._setup_arg("layer"), gene_likelihood=gene_likelihood)
 
@@ -172,11 +175,13 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, TrainingMixin, RNASeqMi
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
             )
         self.init_params_ = self._get_init_params(locals())
-        if adata is not None:
+        self.module.minified_data_type = self.minified_data_type
+        if has_counts:
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
             y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
             self._start_from_cells(x, y, totals)
+        if adata is not None:
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
             genes: Any = adata.var
@@ -186,6 +191,7 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, TrainingMixin, RNASeqMi
             f"{len(self.types)} types."
         )
         self.training_defaults_ = {}
+        self.reference_categories_ = None
 
     @classmethod
     def setup_anndata(
@@ -248,6 +254,7 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, TrainingMixin, RNASeqMi
             continuous_covariate_keys=continuous_covariate_keys,
             unlabeled_category=unlabeled_category,
             is_new=kwargs.get("source_registry") is None,
+            allow_missing_labels=kwargs.get("allow_missing_labels", False),
         )
         if kwargs.get("source_registry") is not None:
             check_genes(adata, trained_genes(kwargs["source_registry"]))
@@ -264,6 +271,8 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, TrainingMixin, RNASeqMi
             CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
             NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
         ]
+        if minify_type(adata) is not None:
+            fields += cls._get_fields_for_adata_minification(minify_type(adata))
         manager = AnnDataManager(fields=fields, setup_method_args=setup_method_args)
         manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)

@@ -30,6 +30,9 @@ class RegisteredMixin:
     design_: pd.DataFrame
     var_: pd.DataFrame
     _check_if_trained: Callable[..., None]
+    _check_counts: Callable[[str], None]
+    _make_data_loader: Callable[..., Any]
+    _validate_anndata: Callable[..., Any]
 
     @property
     def types(self) -> np.ndarray:

@@ -51,6 +51,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
     _data_splitter_cls = DataSplitter
     _train_runner_cls = InterruptibleTrainRunner
     training_defaults_: dict[str, Any]
+    minified_data_type: str | None
 
     def train(
         self,
@@ -122,19 +123,14 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         --------
         >>> model.train(plan_kwargs={"introspection": "hinge"})
         """
-        if self.adata is None and datamodule is None:
-            raise ValueError(
-                "The model was made without data: give datamodule=, or load it with adata=, to train it on."
-            )
-        if self.adata is not None and datamodule is not None:
-            raise ValueError("The model has an AnnData to train on: make it with registry=datamodule.registry instead.")
+        plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
+        self._check_trainable(plan_kwargs, datamodule)
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
         cells: Any = self.adata if datamodule is None else datamodule
         n_cells = cells.n_obs
         if datamodule is not None and batch_size == 128:
             batch_size = getattr(datamodule, "batch_size", batch_size)
-        plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
         if max_epochs is None:
             max_epochs = self.training_defaults_.get("max_epochs")
         if max_epochs is None:
@@ -189,6 +185,21 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
                     torch.manual_seed(seed)
                 self._fit_prior(sample)
 
+    def _check_trainable(self, plan_kwargs: dict[str, Any], datamodule: LightningDataModule | None) -> None:
+        """Raise a ValueError if the model cannot be trained as it is."""
+        if self.adata is None and datamodule is None:
+            raise ValueError(
+                "The model was made without data: give datamodule=, or load it with adata=, to train it on."
+            )
+        if self.adata is not None and datamodule is not None:
+            raise ValueError("The model has an AnnData to train on: make it with registry=datamodule.registry instead.")
+        if self.minified_data_type is not None:
+            # with counts too: the latents that are kept would no longer be the encoder's
+            raise ValueError(
+                "train needs an encoder that reads counts, and the model's data are minified: load the saved model with "
+                "the full data, load(folder, adata=...)."
+            )
+
     def _fit_prior(self, sample: CellSample | None) -> None:
         """Fit the prior of each type to latents of its cells, of a data module's those that were sampled."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
@@ -206,7 +217,9 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         mixtures = fit_mixtures(
             np.concatenate(z), np.tile(y, _DRAWS), self.module.n_labels, n_components, rng, draws=_DRAWS
         )
-        prior.start_from(*mixtures)
+        # a type without cells here, as after load_query_data, keeps what it has
+        present = torch.as_tensor(np.isin(np.arange(self.module.n_labels), y))
+        prior.start_from(*mixtures, labels=present)
 
     @contextmanager
     def _in_training_mode(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 from scvi import REGISTRY_KEYS
-from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
+from scvi.module.base import BaseMinifiedModeModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -26,7 +26,7 @@ GeneratorForm = Literal["curved", "linear", "deep"]
 LabelInput = Literal["inferred", "given", "none"]
 
 
-class ACTIVAModule(BaseModuleClass):
+class ACTIVAModule(BaseMinifiedModeModuleClass):
     """Introspective variational autoencoder of counts, with a classifier, a labelled prior and a library-size model.
 
     counts, type, batch -> :class:`Encoder` q(z | x, b) -> z -> :class:`Generator` -> p(x | z, l, y, b). The encoder
@@ -248,6 +248,12 @@ class ACTIVAModule(BaseModuleClass):
     # what scvi-tools calls
 
     def _get_inference_input(self, tensors: dict[str, Tensor], full_forward_pass: bool = False) -> dict:
+        if self.minified_data_type is not None and not full_forward_pass:
+            return {
+                MODULE_KEYS.QZM_KEY: tensors[REGISTRY_KEYS.LATENT_QZM_KEY],
+                MODULE_KEYS.QZV_KEY: tensors[REGISTRY_KEYS.LATENT_QZV_KEY],
+                REGISTRY_KEYS.OBSERVED_LIB_SIZE: tensors[REGISTRY_KEYS.OBSERVED_LIB_SIZE],
+            }
         return {
             MODULE_KEYS.X_KEY: tensors[REGISTRY_KEYS.X_KEY],
             MODULE_KEYS.BATCH_INDEX_KEY: tensors[REGISTRY_KEYS.BATCH_KEY],
@@ -271,7 +277,7 @@ class ACTIVAModule(BaseModuleClass):
         }
 
     @auto_move_data
-    def inference(
+    def _regular_inference(
         self,
         x: Tensor,
         batch_index: Tensor,
@@ -282,15 +288,22 @@ class ACTIVAModule(BaseModuleClass):
     ) -> dict:
         """q(z | x, b), a draw ``z`` from it, and the log library size ``(n_cells, 1)``."""
         mu, log_var = self.encode(x, CellDesign(y, batch_index, cat_covs, cont_covs))
-        qz = torch.distributions.Normal(mu, (0.5 * log_var).exp(), validate_args=False)
+        return self._draw_latent(mu, (0.5 * log_var).exp(), x.sum(-1, keepdim=True), n_samples)
+
+    @auto_move_data
+    def _cached_inference(self, qzm: Tensor, qzv: Tensor, observed_lib_size: Tensor, n_samples: int = 1) -> dict:
+        """The same of minified cells, whose latents' means and variances are given."""
+        return self._draw_latent(qzm, qzv.sqrt(), observed_lib_size, n_samples)
+
+    def _draw_latent(self, mu: Tensor, scale: Tensor, library: Tensor, n_samples: int) -> dict:
+        qz = torch.distributions.Normal(mu, scale, validate_args=False)
         z = qz.rsample((n_samples,)) if n_samples > 1 else qz.rsample()
-        # a cell without counts is refused when the model is made; queries are not, and log(0) would spread
-        library = x.sum(-1, keepdim=True).clamp(min=1e-8).log()
         return {
             MODULE_KEYS.Z_KEY: z,
             MODULE_KEYS.QZ_KEY: qz,
             MODULE_KEYS.QL_KEY: None,
-            MODULE_KEYS.LIBRARY_KEY: library.expand(*z.shape[:-1], 1),
+            # a cell without counts is refused when the model is made; queries are not, and log(0) would spread
+            MODULE_KEYS.LIBRARY_KEY: library.clamp(min=1e-8).log().expand(*z.shape[:-1], 1),
         }
 
     @auto_move_data
@@ -397,7 +410,11 @@ class ACTIVAModule(BaseModuleClass):
         y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()
         terms = []
         for _ in range(math.ceil(n_mc_samples / n_mc_samples_per_pass)):
-            inference, _, losses = self.forward(tensors, inference_kwargs={"n_samples": n_mc_samples_per_pass})
+            inference, _, losses = self.forward(
+                tensors,
+                get_inference_input_kwargs={"full_forward_pass": True},
+                inference_kwargs={"n_samples": n_mc_samples_per_pass},
+            )
             qz, z = inference[MODULE_KEYS.QZ_KEY], inference[MODULE_KEYS.Z_KEY]
             log_w = self.prior.distribution(y).log_prob(z) - qz.log_prob(z).sum(-1)
             terms.append((log_w - losses.dict_sum(losses.reconstruction_loss)).reshape(-1, y.shape[0]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from scvi.distributions import NegativeBinomial
 from torch import Tensor
@@ -61,6 +63,10 @@ class OutlierNegativeBinomial(NegativeBinomial):
         usual = self.mu + self.mu**2 / self.theta + self.mu**2
         unusual = mu + mu**2 / self.outlier_theta + mu**2
         return (1 - share) * usual + share * unusual - self.mean**2
+
+    def get_normalized(self, key: Literal["mu", "scale"]) -> Tensor:
+        """Mean counts, outliers among them, or shares of the library size; asked for by scvi-tools."""
+        return self.mean if key == "mu" else super().get_normalized(key)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability of counts."""

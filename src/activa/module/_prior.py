@@ -55,12 +55,22 @@ class LabelledPrior(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(n_types, n_components, n_latent))
         self.logits = nn.Parameter(torch.zeros(n_types, n_components))
 
-    def start_from(self, loc: Tensor, scale: Tensor, weight: Tensor) -> None:
-        """Start from given components: means and standard deviations ``(n_types, n_components, n_latent)``, weights."""
+    def start_from(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
+        """Start from given components, of all types or of some.
+
+        Parameters
+        ----------
+        loc, scale
+            Means and standard deviations, ``(n_types, n_components, n_latent)``.
+        weight
+            Weights, ``(n_types, n_components)``.
+        labels
+            Which types to change, bool ``(n_types,)``; all by default.
+        """
+        labels = slice(None) if labels is None else labels.to(self.loc.device)
         with torch.no_grad():
-            self.loc.copy_(loc)
-            self.log_scale.copy_(scale.log())
-            self.logits.copy_(weight.log())
+            for parameter, value in ((self.loc, loc), (self.log_scale, scale.log()), (self.logits, weight.log())):
+                parameter[labels] = value.to(parameter.device)[labels]
 
     def distribution(self, y: Tensor, *, frozen: bool = False) -> Distribution:
         """p(z | y) for each of the cells of types ``y``, shape ``(n_cells,)``; frozen, without a gradient to it."""
