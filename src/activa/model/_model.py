@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import (
@@ -23,22 +24,27 @@ from scvi.model.base import BaseModelClass, RNASeqMixin, VAEMixin
 
 from activa._choices import check_choices
 from activa._random import check_seed, seeded
+from activa.model._cells import genes_of, modality_of
 from activa.model._checks import check_genes, check_setup, check_values
+from activa.model._checks_mudata import check_cells, check_proteins
 from activa.model._classification import ClassificationMixin
 from activa.model._components import principal_components
 from activa.model._generation import GenerationMixin
 from activa.model._moments import gene_moments
+from activa.model._mudata import MuDataMixin
 from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, N_CELLS
 from activa.model._registered import trained_genes
 from activa.model._training import TrainingMixin
-from activa.module import ACTIVAModule
+from activa.module import ACTIVAModule, ProteinLikelihood
 from activa.module._cells import Dispersion, GeneLikelihood
 from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass):
+class ACTIVA(
+    MuDataMixin, PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RNASeqMixin, VAEMixin, BaseModelClass
+):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
@@ -49,7 +55,7 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
     Parameters
     ----------
     adata
-        Cells registered by :meth:`setup_anndata`. None to load a model without data.
+        Cells registered by :meth:`setup_anndata` or :meth:`setup_mudata`. None to load a model without data.
     registry
         Registry of a saved model; used by :meth:`load`.
     n_hidden
@@ -84,6 +90,9 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
     loading_scale, offset_scale
         Standard deviations, in log expression, of the Gaussian priors of a linear generator's loadings and of its
         offsets' distance from their start. Smaller keeps genes with few counts closer to their type's mean.
+    protein_likelihood
+        Of the proteins of MuData: ``"nb"`` for counts, ``"normal"`` for values of any sign. None for the one that the
+        values fit.
     seed
         Of the initial weights; None for new ones each time. Global random state is left as it was.
 
@@ -106,7 +115,7 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
 
     def __init__(
         self,
-        adata: AnnData | None = None,
+        adata: AnnData | MuData | None = None,
         registry: dict | None = None,
         *,
         n_hidden: Sequence[int] | int = (128,),
@@ -122,6 +131,7 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
         input_dropout_rate: float = 0.35,
         loading_scale: float = 0.05,
         offset_scale: float = 0.3,
+        protein_likelihood: ProteinLikelihood | None = None,
         seed: int | None = 0,
     ):
         super().__init__(adata, registry)
@@ -143,9 +153,24 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
                 f"{n_hidden}, {n_latent} and {n_prior_components}."
             )
         seed = check_seed(seed)
+        if protein_likelihood is not None:
+            check_choices(protein_likelihood=(protein_likelihood, ProteinLikelihood))
+            if self._modalities is None:
+                raise ValueError(
+                    f"protein_likelihood={protein_likelihood!r} needs proteins, as setup_mudata registers."
+                )
         if adata is not None:
             x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
-            totals = check_values(x, layer=self._setup_arg("layer"), gene_likelihood=gene_likelihood)
+            modality = None if self._modalities is None else self._modalities["rna_layer"]
+            totals = check_values(x, layer=self._layer, gene_likelihood=gene_likelihood, modality=modality)
+            proteins = self._registered_proteins()
+            if proteins is not None:
+                protein_likelihood = check_proteins(
+                    proteins,
+                    protein_likelihood,
+                    layer=self._setup_arg("protein_layer"),
+                    modality=self._setup_arg("modalities")["protein_layer"],
+                )
 
         covariates = self._field(REGISTRY_KEYS.CAT_COVS_KEY)
         with seeded(seed):
@@ -170,11 +195,15 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
                 loading_scale=loading_scale,
                 offset_scale=offset_scale,
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
+                n_proteins=self.summary_stats.get("n_proteins", 0),
+                protein_likelihood=protein_likelihood or "normal",
             )
         if adata is not None:
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
             self.module.start_from(*gene_moments(x, totals, gene_likelihood), torch.as_tensor(np.log(totals)).float())
+            if proteins is not None:
+                proteins = self.module.start_proteins(proteins)
             if generator != "deep":
                 start = principal_components(
                     x,
@@ -185,12 +214,15 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
                     with_offsets=self.module.label_input != "none",
                     counts=self.module.is_count,
                     seed=seed,
+                    proteins=proteins,
                 )
                 self.module.start_from_components(start)
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
-            genes: Any = adata.var
+            genes: Any = genes_of(adata, self._modalities).var
             self.var_ = genes.copy()
+            if self._modalities is not None:
+                self.protein_var_ = modality_of(adata, self._modalities, "protein_layer").var.copy()
         self._model_summary_string = (
             f"ACTIVA with {gene_likelihood} likelihood, {prior} prior, n_latent: {n_latent}, n_hidden: {n_hidden}, "
             f"{len(self.types)} types."
@@ -295,5 +327,9 @@ class ACTIVA(PaperMixin, GenerationMixin, ClassificationMixin, TrainingMixin, RN
         if adata is None and self.adata is None:
             raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
         if adata is not None:
-            check_genes(adata, self.trained_genes)
+            if self._modalities is None:
+                check_genes(genes_of(adata, None), self.trained_genes)
+            else:
+                proteins = trained_genes(self.registry_, REGISTRY_KEYS.PROTEIN_EXP_KEY)
+                check_cells(adata, self._modalities, self.trained_genes, proteins)
         return super()._validate_anndata(adata, copy_if_view)
