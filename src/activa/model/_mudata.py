@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from anndata import AnnData
 from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager, fields
+from scvi.model.base import RNASeqMixin
 
 from activa.model._checks_mudata import check_cells, check_setup_mudata
-from activa.model._registered import trained_genes
+from activa.model._registered import RegisteredMixin, trained_genes
 
 
-class MuDataMixin:
-    """The ``setup_mudata`` method."""
+def _not_of_mudata(method: Callable[..., Any]) -> Callable[..., Any]:
+    """scvi-tools' method, refused where its tables would name proteins as genes."""
+
+    @wraps(method)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._modalities is not None:
+            raise NotImplementedError(
+                f"{method.__name__} is not available for MuData. Use get_normalized_expression, or generated cells."
+            )
+        return method(self, *args, **kwargs)
+
+    return checked
+
+
+class MuDataMixin(RegisteredMixin, RNASeqMixin):
+    """The ``setup_mudata`` method, and scvi-tools' methods that read MuData's names as genes' otherwise."""
+
+    differential_expression = _not_of_mudata(RNASeqMixin.differential_expression)
+    get_feature_correlation_matrix = _not_of_mudata(RNASeqMixin.get_feature_correlation_matrix)
 
     @classmethod
     def setup_mudata(
@@ -119,3 +142,39 @@ class MuDataMixin:
         manager = AnnDataManager(fields=mudata_fields, setup_method_args=setup_method_args)
         manager.register_fields(mdata, **kwargs)
         cls.register_manager(manager)  # type: ignore[attr-defined]
+
+    def get_normalized_expression(
+        self,
+        adata: AnnData | MuData | None = None,
+        indices: Sequence[int] | None = None,
+        transform_batch: Any = None,
+        gene_list: Sequence[str] | None = None,
+        **expression_kwargs: Any,
+    ) -> np.ndarray | pd.DataFrame:
+        """Normalised expression of the genes, of AnnData or MuData.
+
+        Parameters
+        ----------
+        adata, indices, transform_batch, gene_list, **expression_kwargs
+            As of :meth:`scvi.model.base.RNASeqMixin.get_normalized_expression`.
+
+        Returns
+        -------
+        As there: a DataFrame, cells x genes, or an array of posterior samples.
+
+        Examples
+        --------
+        >>> model.get_normalized_expression(gene_list=["CD4"])
+        """
+        if self._modalities is None:
+            return super().get_normalized_expression(adata, indices, transform_batch, gene_list, **expression_kwargs)
+        wants_array = expression_kwargs.pop("return_numpy", None)
+        x = super().get_normalized_expression(adata, indices, transform_batch, return_numpy=True, **expression_kwargs)
+        chosen = np.ones(len(self.trained_genes), bool) if gene_list is None else np.isin(self.trained_genes, gene_list)
+        x = x[..., chosen]
+        if wants_array or x.ndim > 2 or expression_kwargs.get("n_samples_overall") is not None:
+            return x
+        names = (self.adata if adata is None else adata).obs_names
+        return pd.DataFrame(
+            x, index=names if indices is None else names[np.asarray(indices)], columns=self.trained_genes[chosen]
+        )
