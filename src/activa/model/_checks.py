@@ -181,8 +181,8 @@ def values_in(layer: str | None, modality: str | None = None) -> str:
     return f"{cells}.X" if layer is None else f"{cells}.layers[{layer!r}]"
 
 
-def check_genes(adata: AnnData, trained: np.ndarray) -> None:
-    """Check that the cells have the model's genes, in its order.
+def check_genes(adata: AnnData, trained: np.ndarray, *, where: str = "adata", what: str = "genes") -> None:
+    """Check that the cells have the model's genes (or proteins), in its order.
 
     Raises
     ------
@@ -195,7 +195,8 @@ def check_genes(adata: AnnData, trained: np.ndarray) -> None:
     missing = pd.Index(trained).difference(found)
     if len(missing) or len(found) != len(trained):
         raise ValueError(
-            f"adata has {len(found)} genes, {len(missing)} of the model's {len(trained)} are not among them (for example "
-            f"{list(missing[:3])}): give cells with the genes that the model was trained on."
+            f"{where} has {len(found)} {what}, {len(missing)} of the model's {len(trained)} are not among them (for "
+            f"example {list(missing[:3])}): give cells with the {what} that the model was trained on."
         )
-    raise ValueError("adata has the model's genes in another order: reorder them, adata[:, model.get_var_names()].")
+    hint = "adata[:, model.get_var_names()]" if where == "adata" else "by model.get_var_names()"
+    raise ValueError(f"{where} has the model's {what} in another order: reorder them, {hint}.")

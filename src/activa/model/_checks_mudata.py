@@ -78,6 +78,8 @@ def check_setup_mudata(
 
     for argument, keys in columns.items():
         where, obs = find(argument)
+        if isinstance(keys, str) and argument.endswith("_keys"):
+            continue  # a string in the place of a list, which is refused below
         for key in [keys] if isinstance(keys, str) else keys or []:
             elsewhere = [name for name, other in mdata.mod.items() if key in other.obs]
             if key not in obs and elsewhere:
@@ -98,11 +100,9 @@ def check_cells(cells: Any, modalities: Mapping[str, str], genes: np.ndarray, pr
     """
     if not isinstance(cells, MuData):
         raise TypeError(f"The model was set up with MuData: give cells as such, not as {type(cells).__name__}.")
-    for argument, trained in zip(LAYERS, (genes, proteins), strict=True):
-        try:
-            check_genes(modality_of(cells, modalities, argument), trained)
-        except ValueError as error:
-            raise ValueError(f"mdata[{modalities[argument]!r}]: {error}") from None
+    for argument, trained, what in zip(LAYERS, (genes, proteins), ("genes", "proteins"), strict=True):
+        found = modality_of(cells, modalities, argument)
+        check_genes(found, trained, where=f"mdata[{modalities[argument]!r}]", what=what)
 
 
 def check_proteins(
