@@ -214,8 +214,9 @@ class GenerationMixin(DrawingMixin):
             tables |= {self._modalities[key]: self.adata[self._modalities[key]].obs for key in LAYERS}
             for argument in ("labels_key", "batch_key", "categorical_covariate_keys", "continuous_covariate_keys"):
                 keys = self._setup_arg(argument) or []
+                source = self._modalities.get(argument)
                 for key in [keys] if isinstance(keys, str) else keys:
-                    registered[key] = tables[self._modalities.get(argument)][key]
+                    registered[key] = (self.adata if source is None else self.adata[source]).obs[key]
         own = {name: obs[[c for c in obs if not c.startswith("_scvi")]] for name, obs in tables.items()}
         return {
             name: obs.assign(**{key: column for key, column in registered.items() if key not in obs})

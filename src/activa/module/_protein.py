@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from scvi.distributions import NegativeBinomial, Normal
@@ -13,7 +13,6 @@ from activa.module._likelihood import sample_cells
 from activa.module._networks import Generator
 
 ProteinLikelihood = Literal["nb", "normal"]
-PROTEIN_LIKELIHOODS: tuple[ProteinLikelihood, ...] = get_args(ProteinLikelihood)
 type ProteinDistribution = NegativeBinomial | Normal
 
 # Of the weights, in standard deviations of a protein (log counts under "nb"): wide, since proteins are few
