@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,47 @@ def check_setup(
         raise ValueError(f"adata must have cells and genes, got {adata.n_obs} cells x {adata.n_vars} genes.")
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"layer={layer!r} is not in adata.layers, which has {list(dict(adata.layers))}.")
+    if allow_missing_labels and unlabeled_category is not None and labels_key not in adata.obs:
+        labels_key = unlabeled_category = None  # scvi-tools adds the column
+    check_columns(
+        lambda _: ("adata", adata.obs),
+        labels_key=labels_key,
+        batch_key=batch_key,
+        size_factor_key=size_factor_key,
+        categorical_covariate_keys=categorical_covariate_keys,
+        continuous_covariate_keys=continuous_covariate_keys,
+        unlabeled_category=unlabeled_category,
+        is_new=is_new,
+    )
+
+
+def check_columns(
+    find: Callable[[str], tuple[str, pd.DataFrame]],
+    *,
+    labels_key: str | None,
+    batch_key: str | None,
+    size_factor_key: str | None,
+    categorical_covariate_keys: Sequence[str] | None,
+    continuous_covariate_keys: Sequence[str] | None,
+    unlabeled_category: str | None,
+    is_new: bool,
+) -> None:
+    """Check the columns that are registered.
+
+    Parameters
+    ----------
+    find
+        Name of an argument -> what its columns are looked for in, in words, and its ``obs``.
+    labels_key, batch_key, size_factor_key, categorical_covariate_keys, continuous_covariate_keys, unlabeled_category
+        As of ``setup_anndata``.
+    is_new
+        Whether cells are registered for a new model, not for one that is there.
+
+    Raises
+    ------
+    TypeError, KeyError, ValueError
+        As of :func:`check_setup`.
+    """
     covariates = {
         "categorical_covariate_keys": categorical_covariate_keys,
         "continuous_covariate_keys": continuous_covariate_keys,
@@ -55,34 +96,33 @@ def check_setup(
     if unlabeled_category is not None and labels_key is None:
         raise ValueError(f"unlabeled_category={unlabeled_category!r} needs labels_key, the column that it is found in.")
 
-    if allow_missing_labels and unlabeled_category is not None and labels_key not in adata.obs:
-        labels_key = None  # scvi-tools adds the column
     columns = {"labels_key": [labels_key], "batch_key": [batch_key], "size_factor_key": [size_factor_key]}
     columns |= {name: list(value or []) for name, value in covariates.items()}
     for name, keys in columns.items():
         for key in keys:
             if key is not None:
                 numerical = name in ("size_factor_key", "continuous_covariate_keys")
-                _check_column(adata, name, key, numerical=numerical)
+                _check_column(*find(name), name, key, numerical=numerical)
 
-    if is_new and unlabeled_category is not None and unlabeled_category not in set(adata.obs[labels_key]):
+    labels = None if labels_key is None else find("labels_key")[1][labels_key]
+    if is_new and unlabeled_category is not None and unlabeled_category not in set(labels):
         raise ValueError(
             f"unlabeled_category={unlabeled_category!r} is no value of labels_key={labels_key!r}, which has "
-            f"{sorted(map(str, set(adata.obs[labels_key])))}: name the one that stands for no label, or leave it out."
+            f"{sorted(map(str, set(labels)))}: name the one that stands for no label, or leave it out."
         )
-    if size_factor_key is not None and (np.asarray(adata.obs[size_factor_key]) <= 0).any():
+    if size_factor_key is not None and (np.asarray(find("size_factor_key")[1][size_factor_key]) <= 0).any():
         raise ValueError(f"size_factor_key={size_factor_key!r}: size factors must be positive.")
-    if is_new and labels_key is not None and (np.asarray(adata.obs[labels_key]) == unlabeled_category).all():
+    if is_new and labels is not None and (np.asarray(labels) == unlabeled_category).all():
         raise ValueError(
             f"labels_key={labels_key!r}: every cell is {unlabeled_category!r}, the unlabeled_category. Leave labels_key "
             "out to train without labels."
         )
 
 
-def _check_column(adata: AnnData, name: str, key: str, *, numerical: bool) -> None:
-    if key not in adata.obs:
-        raise KeyError(f"{name}={key!r} is not a column of adata.obs, which has {list(adata.obs.columns)}.")
-    column = adata.obs[key]
+def _check_column(where: str, obs: pd.DataFrame, name: str, key: str, *, numerical: bool) -> None:
+    if key not in obs:
+        raise KeyError(f"{name}={key!r} is not a column of {where}.obs, which has {list(obs.columns)}.")
+    column = obs[key]
     n_missing = int(column.isna().sum())
     if n_missing:
         hint = " or name a category for them and give it as unlabeled_category" if name == "labels_key" else ""
@@ -93,15 +133,20 @@ def _check_column(adata: AnnData, name: str, key: str, *, numerical: bool) -> No
         raise ValueError(f"{name}={key!r} must hold finite numbers, got dtype {column.dtype}.")
 
 
-def check_values(x: Any, *, layer: str | None, gene_likelihood: GeneLikelihood) -> np.ndarray:
+def check_values(
+    x: Any, *, layer: str | None, gene_likelihood: GeneLikelihood, modality: str | None = None
+) -> np.ndarray:
     """Check that the values are what the likelihood describes; gives each cell's total, ``(n_cells,)``, float64.
+
+    They are named by their layer, and by their modality where they are of MuData.
 
     Raises
     ------
     ValueError
         If there is no cell, or an empty one; if a value is negative or not finite, or for a count likelihood not whole.
     """
-    where = "adata.X" if layer is None else f"adata.layers[{layer!r}]"
+    where = values_in(layer, modality)
+    hint = "layer= in setup_anndata" if modality is None else "rna_layer= in setup_mudata"
     if x.shape[0] == 0:
         raise ValueError("There is no cell to look at: give at least one.")
     totals = []
@@ -113,28 +158,34 @@ def check_values(x: Any, *, layer: str | None, gene_likelihood: GeneLikelihood) 
         if (values < 0).any():
             raise ValueError(
                 f"{where} has negative values (the smallest seen is {values.min():.4g}), so it is not counts. Give the "
-                "layer of raw counts as layer= in setup_anndata."
+                f"layer of raw counts as {hint}."
             )
         if gene_likelihood in COUNT_LIKELIHOODS:
             fractional = values[values != np.round(values)]
             if fractional.size:
                 raise ValueError(
                     f"{where} has values that are not whole (for example {fractional[0]:.4g}), as normalised data do, and "
-                    f"gene_likelihood={gene_likelihood!r} describes counts. Give the layer of raw counts as layer= in "
-                    "setup_anndata, or use gene_likelihood='normal'."
+                    f"gene_likelihood={gene_likelihood!r} describes counts. Give the layer of raw counts as {hint}, "
+                    "or use gene_likelihood='normal'."
                 )
         totals.append(np.asarray(rows.sum(axis=1), dtype=np.float64).ravel())
     total = np.concatenate(totals)
     if (total == 0).any():
         raise ValueError(
             f"{where} has {int((total == 0).sum())} cells without any counts: drop them with "
-            "scanpy.pp.filter_cells(adata, min_counts=1) before setup_anndata."
+            f"scanpy.pp.filter_cells(adata, min_counts=1) before {hint.split()[-1]}."
         )
     return total
 
 
-def check_genes(adata: AnnData, trained: np.ndarray) -> None:
-    """Check that the cells have the model's genes, in its order.
+def values_in(layer: str | None, modality: str | None = None) -> str:
+    """Where values are, in words."""
+    cells = "adata" if modality is None else f"mdata[{modality!r}]"
+    return f"{cells}.X" if layer is None else f"{cells}.layers[{layer!r}]"
+
+
+def check_genes(adata: AnnData, trained: np.ndarray, *, where: str = "adata", what: str = "genes") -> None:
+    """Check that the cells have the model's genes (or proteins), in its order.
 
     Raises
     ------
@@ -147,7 +198,8 @@ def check_genes(adata: AnnData, trained: np.ndarray) -> None:
     missing = pd.Index(trained).difference(found)
     if len(missing) or len(found) != len(trained):
         raise ValueError(
-            f"adata has {len(found)} genes, {len(missing)} of the model's {len(trained)} are not among them (for example "
-            f"{list(missing[:3])}): give cells with the genes that the model was trained on."
+            f"{where} has {len(found)} {what}, {len(missing)} of the model's {len(trained)} are not among them (for "
+            f"example {list(missing[:3])}): give cells with the {what} that the model was trained on."
         )
-    raise ValueError("adata has the model's genes in another order: reorder them, adata[:, model.get_var_names()].")
+    hint = "adata[:, model.get_var_names()]" if where == "adata" else "by model.get_var_names()"
+    raise ValueError(f"{where} has the model's {what} in another order: reorder them, {hint}.")

@@ -11,6 +11,7 @@ import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
+from activa.model._cells import genes_of
 from activa.model._checks import check_genes, check_values
 from activa.model._registered import RegisteredMixin
 
@@ -33,7 +34,7 @@ class ClassificationMixin(RegisteredMixin):
         ----------
         adata
             Cells with the model's genes, and counts where they were at registration (``X`` or the layer). They need no
-            labels and are left as they are. None for the cells that the model was made with.
+            labels, nor proteins, and are left as they are. None for the cells that the model was made with.
         soft
             Whether to give the probability of every type.
         indices
@@ -65,8 +66,9 @@ class ClassificationMixin(RegisteredMixin):
         if adata is None:
             self._check_counts("predict without adata=")
             adata = self.adata
+        adata = genes_of(adata, self._modalities)
         check_genes(adata, self.trained_genes)
-        layer = self._setup_arg("layer")
+        layer = self._layer
         if layer is not None and layer not in adata.layers:
             raise KeyError(f"adata has no layer {layer!r}, where the model was told that counts are.")
         x: Any = adata.X if layer is None else adata.layers[layer]

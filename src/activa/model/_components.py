@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix, diags, hstack
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
@@ -37,6 +37,7 @@ def principal_components(
     counts: bool,
     seed: int,
     n_cells: int | None = None,
+    proteins: np.ndarray | None = None,
 ) -> ComponentsStart:
     """Principal components of log-normalised cells, and mixtures of Gaussians fitted to each type's scores.
 
@@ -60,6 +61,8 @@ def principal_components(
         Of the cells chosen, the components and the mixtures.
     n_cells
         Cells that are trained on, where these are a sample of them.
+    proteins
+        Standardised proteins, ``(n_cells, n_proteins)``, each a further column beside the genes; None without.
     """
     n_cells = len(y) if n_cells is None else n_cells
     rng = np.random.default_rng(seed)
@@ -68,9 +71,13 @@ def principal_components(
     counts_of = np.asarray(a.sum(axis=0)).ravel() * n_cells / len(cells)
     if counts:
         a = csr_matrix(diags(1e4 / np.asarray(a.sum(axis=1)).ravel()) @ a).log1p()
+    n_genes = a.shape[1]
+    if proteins is not None:
+        a = hstack([a, csr_matrix(proteins[cells], dtype=np.float64)], format="csr")
     mean = np.asarray(a.mean(axis=0)).ravel()
     variance = np.asarray(a.multiply(a).mean(axis=0)).ravel() - mean**2
-    genes = np.sort(np.argsort(-variance, kind="stable")[:_N_GENES])
+    genes = np.sort(np.argsort(-variance[:n_genes], kind="stable")[:_N_GENES])
+    genes = np.concatenate([genes, np.arange(n_genes, a.shape[1])])
     n_found = min(n_latent, len(cells) - 1, len(genes))
     projection = np.zeros((n_latent, a.shape[1]))
     if n_found:
@@ -79,16 +86,18 @@ def principal_components(
     scores = a @ projection.T - projection @ mean
     offsets, label_means = None, np.zeros((n_labels, n_latent))
     if with_offsets:
-        offsets = _log_share(x, y, n_labels) if counts else np.zeros((n_labels, a.shape[1]))
+        offsets = np.zeros((n_labels, a.shape[1]))
         for label in np.unique(y):
             own = y[cells] == label
             label_means[label] = scores[own].mean(axis=0)
-            if not counts:
-                offsets[label] = np.asarray(a[own].mean(axis=0)).ravel() - mean
+            offsets[label] = np.asarray(a[own].mean(axis=0)).ravel() - mean
+        if counts:
+            offsets[:, :n_genes] = _log_share(x, y, n_labels)
     within = scores - label_means[y[cells]]
     loadings = np.linalg.solve(within.T @ within / len(cells) + _RIDGE * np.eye(n_latent), within.T @ a / len(cells)).T
     # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's is taken to be 0.1
-    loadings *= _LOADING * (counts_of / (counts_of + 100.0))[:, None]
+    loadings *= _LOADING
+    loadings[:n_genes] *= (counts_of / (counts_of + 100.0))[:, None]
 
     centre, projection_, loadings_, means = (
         torch.as_tensor(array).float() for array in (mean, projection, loadings, label_means)

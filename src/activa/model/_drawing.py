@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack, issparse
 from scvi import REGISTRY_KEYS
 
 from activa._random import seeded
+from activa.model._cells import as_mudata
 from activa.model._plan_cells import (
     BATCH,
     LABEL,
@@ -25,7 +26,7 @@ from activa.model._plan_cells import (
     plan_labels,
 )
 from activa.model._registered import RegisteredMixin
-from activa.module import CellDesign
+from activa.module import CellDesign, sample_cells
 
 # Cells drawn from one random stream. Part of what a seed means: another number gives other cells.
 BLOCK = 256
@@ -95,12 +96,15 @@ class DrawingMixin(RegisteredMixin):
         if min_confidence is None:
             x = self._draw(plan, cells, expected, seed, block, 0)
             return x if expected else csr_matrix(x)
-        kept: np.ndarray = np.empty((len(cells), self.module.n_input), dtype=np.float32)
+        n_genes = self.module.n_input
+        n_values = n_genes if self.module.proteins is None else n_genes + self.module.proteins.n_proteins
+        kept: np.ndarray = np.empty((len(cells), n_values), dtype=np.float32)
         waiting, n_drawn = np.arange(len(cells)), 0
         for attempt in range(_MAX_ATTEMPTS):
             x = self._draw(plan, cells[waiting], False, seed, block, attempt)
             n_drawn += len(waiting)
-            probabilities = self.module.classify(torch.from_numpy(x).to(self.device)).softmax(-1).cpu().numpy()
+            genes = torch.from_numpy(x[:, :n_genes]).to(self.device)
+            probabilities = self.module.classify(genes).softmax(-1).cpu().numpy()
             asked = plan.label[cells[waiting]]
             sure = probabilities[np.arange(len(asked)), asked] >= min_confidence
             sure &= probabilities.argmax(-1) == asked
@@ -116,7 +120,7 @@ class DrawingMixin(RegisteredMixin):
         )
 
     def _draw(self, plan: CellPlan, cells: np.ndarray, expected: bool, *seed: int) -> np.ndarray:
-        """Counts or rates of some of the planned cells, dense float32."""
+        """Counts or rates of some of the planned cells, and their proteins beside them, dense float32."""
         module, device = self.module, self.device
         n_categorical = len(module.n_cats_per_cov)
         values = torch.as_tensor(plan.design[cells], dtype=torch.float32, device=device)
@@ -137,6 +141,9 @@ class DrawingMixin(RegisteredMixin):
                 ]
             px = module.decode(z, log_library, design)
             x = px.mean if expected else module.draw(px)
+            if module.proteins is not None:
+                p_proteins = module.decode_proteins(z, log_library, design)
+                x = torch.cat([x, p_proteins.mean if expected else sample_cells(p_proteins)], dim=-1)
         return x.cpu().numpy()
 
     def _obs(self, plan: CellPlan, labels_key: str | None) -> pd.DataFrame:
@@ -170,6 +177,31 @@ class DrawingMixin(RegisteredMixin):
         settings = {k: np.asarray(v) if isinstance(v, tuple) else v for k, v in settings.items()}
         return {"version": __version__, "seed": seed, "settings": settings}
 
-    def _as_anndata(self, x: Any, obs: pd.DataFrame, layer: str | None, origin: dict[str, Any]) -> AnnData:
+    def _as_cells(self, x: Any, obs: pd.DataFrame, origin: dict[str, Any]) -> Any:
+        """AnnData of genes; where proteins are registered, their columns follow and it is MuData."""
         uns = {"activa": {**origin, "settings": dict(origin["settings"])}} if origin else {}
-        return AnnData(x, obs=obs.copy(), var=self.var_.copy(), layers={layer: x.copy()} if layer else None, uns=uns)
+        if self._modalities is None:
+            return self._as_anndata(x, obs, self.var_, self._layer, uns)
+        n_genes = len(self.var_)
+        proteins = x[:, n_genes:].toarray() if issparse(x) else x[:, n_genes:].copy()
+        genes = self._as_anndata(x[:, :n_genes].copy(), obs, self.var_, self._layer, {})
+        layer = self._setup_arg("protein_layer")
+        return as_mudata(
+            {
+                self._modalities["rna_layer"]: genes,
+                self._modalities["protein_layer"]: self._as_anndata(proteins, obs, self.protein_var_, layer, {}),
+            },
+            obs,
+            uns,
+        )
+
+    def _values(self, cells: Any) -> Any:
+        """What :meth:`_as_cells` made cells of."""
+        if self._modalities is None:
+            return cells.X
+        genes, proteins = (cells[self._modalities[key]].X for key in ("rna_layer", "protein_layer"))
+        return hstack([genes, csr_matrix(proteins)], format="csr") if issparse(genes) else np.hstack([genes, proteins])
+
+    @staticmethod
+    def _as_anndata(x: Any, obs: pd.DataFrame, var: pd.DataFrame, layer: str | None, uns: dict[str, Any]) -> AnnData:
+        return AnnData(x, obs=obs.copy(), var=var.copy(), layers={layer: x.copy()} if layer else None, uns=uns)

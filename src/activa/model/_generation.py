@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import anndata
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix, hstack, vstack
 from scvi import REGISTRY_KEYS
 from tqdm.auto import tqdm
 
 from activa._random import check_seed
+from activa.model._cells import LAYERS, as_mudata, stack
 from activa.model._drawing import BLOCK, DrawingMixin
 
 
@@ -73,7 +73,9 @@ class GenerationMixin(DrawingMixin):
         Cells x the registered genes: whole counts in ``X`` (CSR float32), and in the layer that was registered, if one
         was; types (categorical, with the training categories), batch and covariates in ``obs``; a copy of the
         registered ``var``; ``uns["activa"]`` with version, seed and model settings. The registered AnnData and the
-        global random state are left as they were.
+        global random state are left as they were. A model of MuData gives MuData, its modalities named as those
+        registered: the proteins of the same cells beside them (dense float32; whole counts under ``"nb"``), ``obs`` at the
+        top and in both.
 
         Raises
         ------
@@ -93,11 +95,11 @@ class GenerationMixin(DrawingMixin):
         chunks = list(batches)
         if len(chunks) == 1:
             return chunks[0]
-        layer, first = self._setup_arg("layer"), chunks[0]
-        x = np.concatenate([c.X for c in chunks]) if expected else vstack([c.X for c in chunks], format="csr")
+        first, values = chunks[0], [self._values(c) for c in chunks]
+        x = np.concatenate(values) if expected else vstack(values, format="csr")
         tables: list[Any] = [c.obs for c in chunks]
         obs: Any = pd.concat(tables)
-        return self._as_anndata(x, obs.astype(dict(first.obs.dtypes)), layer, first.uns["activa"])
+        return self._as_cells(x, obs.astype(dict(first.obs.dtypes)), first.uns["activa"])
 
     def generate_batches(
         self,
@@ -155,7 +157,7 @@ class GenerationMixin(DrawingMixin):
                         blocks.append(self._block(plan, block, seed, expected, min_confidence))
                         progress.update(blocks[-1].shape[0])
                     x = np.concatenate(blocks) if expected else vstack(blocks, format="csr")
-                    yield self._as_anndata(x, obs.iloc[start : start + size], self._setup_arg("layer"), uns)
+                    yield self._as_cells(x, obs.iloc[start : start + size], uns)
 
         return chunks()
 
@@ -171,7 +173,8 @@ class GenerationMixin(DrawingMixin):
         -------
         The real cells (counts from the registered layer, where one was registered, in ``X`` and in that layer) above
         the synthetic ones; ``obs["origin"]`` tells ``"real"`` from ``"synthetic"``. Columns of ``obs`` that only real
-        cells have are missing for synthetic ones. ``uns["activa"]`` is as in :meth:`generate`.
+        cells have are missing for synthetic ones. ``uns["activa"]`` is as in :meth:`generate`. Of MuData, MuData of the
+        registered modalities, ``obs["origin"]`` at the top and in both.
 
         Raises
         ------
@@ -188,24 +191,35 @@ class GenerationMixin(DrawingMixin):
                 "augment needs the real cells, and the model was loaded without data: load it with adata=."
             )
         self._check_counts("augment")
-        if "origin" in self.adata.obs:
+        tables = self._obs_tables()
+        if any("origin" in obs for obs in tables.values()):
             raise ValueError("augment writes obs['origin'], and the cells have such a column: rename it.")
         synthetic = self.generate(n, **generate_kwargs)
-        layer = self._setup_arg("layer")
-        real = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
-        obs = self.adata.obs[[c for c in self.adata.obs if not c.startswith("_scvi")]]
         # backed data come into memory here
-        real = self._as_anndata(csr_matrix(real[:], dtype=np.float32), obs.copy(), layer, {})
-        names = pd.Index([*real.obs_names, *synthetic.obs_names])
-        if names.has_duplicates:
-            synthetic.obs_names = [f"{name}-activa" for name in synthetic.obs_names]
-        augmented = anndata.concat(
-            {"real": real, "synthetic": synthetic}, label="origin", join="outer", merge="first", uns_merge="first"
-        )
-        for column in obs.select_dtypes("category"):
-            # concat unites categories in order of appearance: the user's order is kept
-            known = list(obs[column].cat.categories)
-            new = [c for c in augmented.obs[column].dropna().unique() if c not in known]
-            ordered = bool(obs[column].cat.ordered)
-            augmented.obs[column] = pd.Categorical(augmented.obs[column], categories=known + new, ordered=ordered)
-        return augmented
+        real = csr_matrix(self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)[:], dtype=np.float32)
+        if self._modalities is None:
+            return stack(self._as_anndata(real, tables[None], self.var_, self._layer, {}), synthetic)
+        cells = self._as_cells(hstack([real, csr_matrix(self._registered_proteins())], format="csr"), tables[None], {})
+        modalities = {}
+        for name, modality in cells.mod.items():
+            modality.obs = tables[name]
+            modalities[name] = stack(modality, synthetic[name])
+        every = stack(AnnData(obs=tables[None]), AnnData(obs=synthetic.obs.copy()))
+        return as_mudata(modalities, every.obs, dict(synthetic.uns))
+
+    def _obs_tables(self) -> dict[str | None, pd.DataFrame]:
+        """``obs`` of the real cells (None) and of their modalities, each with what was registered from another."""
+        tables: dict[str | None, Any] = {None: self.adata.obs}
+        registered: dict[str, Any] = {}
+        if self._modalities is not None:
+            tables |= {self._modalities[key]: self.adata[self._modalities[key]].obs for key in LAYERS}
+            for argument in ("labels_key", "batch_key", "categorical_covariate_keys", "continuous_covariate_keys"):
+                keys = self._setup_arg(argument) or []
+                source = self._modalities.get(argument)
+                for key in [keys] if isinstance(keys, str) else keys:
+                    registered[key] = (self.adata if source is None else self.adata[source]).obs[key]
+        own = {name: obs[[c for c in obs if not c.startswith("_scvi")]] for name, obs in tables.items()}
+        return {
+            name: obs.assign(**{key: column for key, column in registered.items() if key not in obs})
+            for name, obs in own.items()
+        }

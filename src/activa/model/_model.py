@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import (
@@ -22,23 +23,22 @@ from scvi.data.fields import (
 from activa._choices import check_choices
 from activa._compat import ADATA_MINIFY_TYPE, minify_type
 from activa._random import check_seed, seeded
+from activa.model._cells import genes_of, modality_of
 from activa.model._checks import check_genes, check_setup, check_values
+from activa.model._checks_mudata import check_cells, check_proteins
 from activa.model._classification import ClassificationMixin
 from activa.model._datamodule import as_setup_anndata
-from activa.model._expression import ExpressionMixin
-from activa.model._minified import MinifiedMixin
+from activa.model._mudata import MuDataMixin
 from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, design_table
 from activa.model._registered import trained_genes
-from activa.model._surgery import SurgeryMixin
-from activa.model._zarr import ZarrMixin
-from activa.module import ACTIVAModule
+from activa.module import ACTIVAModule, ProteinLikelihood
 from activa.module._cells import Dispersion, GeneLikelihood
 from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, SurgeryMixin, MinifiedMixin):
+class ACTIVA(MuDataMixin, PaperMixin, ClassificationMixin):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
@@ -49,7 +49,8 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
     Parameters
     ----------
     adata
-        Cells registered by :meth:`setup_anndata`. None to load a model without data, or to train from a data module.
+        Cells registered by :meth:`setup_anndata` or :meth:`setup_mudata`. None to load a model without data, or to train
+        from a data module.
     registry
         Registry of a data module, to :meth:`train` from it without an AnnData; or of a saved model, by :meth:`load`.
     n_hidden
@@ -84,6 +85,9 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
     loading_scale, offset_scale
         Standard deviations, in log expression, of the Gaussian priors of a linear generator's loadings and of its
         offsets' distance from their start. Smaller keeps genes with few counts closer to their type's mean.
+    protein_likelihood
+        Of the proteins of MuData: ``"nb"`` for counts, ``"normal"`` for values of any sign. None for the one that the
+        values fit.
     seed
         Of the initial weights; None for new ones each time. Global random state is left as it was.
 
@@ -106,7 +110,7 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
 
     def __init__(
         self,
-        adata: AnnData | None = None,
+        adata: AnnData | MuData | None = None,
         registry: dict | None = None,
         *,
         n_hidden: Sequence[int] | int = (128,),
@@ -122,6 +126,7 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
         input_dropout_rate: float = 0.35,
         loading_scale: float = 0.05,
         offset_scale: float = 0.3,
+        protein_likelihood: ProteinLikelihood | None = None,
         seed: int | None = 0,
     ):
         if registry is not None:
@@ -145,10 +150,25 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
                 f"{n_hidden}, {n_latent} and {n_prior_components}."
             )
         seed = check_seed(seed)
+        if protein_likelihood is not None:
+            check_choices(protein_likelihood=(protein_likelihood, ProteinLikelihood))
+            if self._modalities is None:
+                raise ValueError(
+                    f"protein_likelihood={protein_likelihood!r} needs proteins, as setup_mudata registers."
+                )
         has_counts = adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR
         if has_counts:
             x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
-            totals = check_values(x, layer=self._setup_arg("layer"), gene_likelihood=gene_likelihood)
+            modality = None if self._modalities is None else self._modalities["rna_layer"]
+            totals = check_values(x, layer=self._layer, gene_likelihood=gene_likelihood, modality=modality)
+            proteins = self._registered_proteins()
+            if proteins is not None:
+                protein_likelihood = check_proteins(
+                    proteins,
+                    protein_likelihood,
+                    layer=self._setup_arg("protein_layer"),
+                    modality=self._setup_arg("modalities")["protein_layer"],
+                )
 
         covariates = self._field(REGISTRY_KEYS.CAT_COVS_KEY)
         with seeded(seed):
@@ -173,6 +193,8 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
                 loading_scale=loading_scale,
                 offset_scale=offset_scale,
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
+                n_proteins=self.summary_stats.get("n_proteins", 0),
+                protein_likelihood=protein_likelihood or "normal",
             )
         self.init_params_ = self._get_init_params(locals())
         self.module.minified_data_type = self.minified_data_type
@@ -180,12 +202,14 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
             y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
-            self._start_from_cells(x, y, totals)
+            self._start_from_cells(x, y, totals, proteins=proteins)
         if adata is not None:
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()
-            genes: Any = adata.var
+            genes: Any = genes_of(adata, self._modalities).var
             self.var_ = genes.copy()
+            if self._modalities is not None:
+                self.protein_var_ = modality_of(adata, self._modalities, "protein_layer").var.copy()
         self._model_summary_string = (
             f"ACTIVA with {gene_likelihood} likelihood, {prior} prior, n_latent: {n_latent}, n_hidden: {n_hidden}, "
             f"{len(self.types)} types."
@@ -292,5 +316,9 @@ class ACTIVA(PaperMixin, ZarrMixin, ClassificationMixin, ExpressionMixin, Surger
         if adata is None and self.adata is None:
             raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
         if adata is not None:
-            check_genes(adata, self.trained_genes)
+            if self._modalities is None:
+                check_genes(genes_of(adata, None), self.trained_genes)
+            else:
+                proteins = trained_genes(self.registry_, REGISTRY_KEYS.PROTEIN_EXP_KEY)
+                check_cells(adata, self._modalities, self.trained_genes, proteins)
         return super()._validate_anndata(adata, copy_if_view)

@@ -19,10 +19,22 @@ from activa.model._registered import RegisteredMixin
 class StartMixin(RegisteredMixin):
     """Start from cells that are in memory, or from a sample of those that a data module reads."""
 
-    def _start_from_cells(self, x: Any, y: np.ndarray, library: np.ndarray, n_cells: int | None = None) -> None:
-        """Start the module from cells ``(n, n_genes)``, labels and library sizes ``(n,)``; a sample of ``n_cells``."""
+    def _start_from_cells(
+        self,
+        x: Any,
+        y: np.ndarray,
+        library: np.ndarray,
+        *,
+        n_cells: int | None = None,
+        proteins: np.ndarray | None = None,
+    ) -> None:
+        """Start the module from cells ``(n, n_genes)``, labels and library sizes ``(n,)``; a sample of ``n_cells``.
+
+        ``proteins`` are of the same cells, ``(n, n_proteins)``.
+        """
         settings, module = self.init_params_["non_kwargs"], self.module
         module.start_from(*gene_moments(x, library, module.gene_likelihood), torch.as_tensor(np.log(library)).float())
+        standardised = None if proteins is None else module.start_proteins(proteins)
         if not module.is_linear:
             return
         start = principal_components(
@@ -35,6 +47,7 @@ class StartMixin(RegisteredMixin):
             counts=module.is_count,
             seed=settings["seed"],
             n_cells=n_cells,
+            proteins=standardised,
         )
         module.start_from_components(start)
 
@@ -52,7 +65,7 @@ class StartMixin(RegisteredMixin):
             rng=np.random.default_rng(seed),
         )
         if not hasattr(self, "design_"):
-            self._start_from_cells(sample.x, sample.y, sample.totals, sample.n_cells)
+            self._start_from_cells(sample.x, sample.y, sample.totals, n_cells=sample.n_cells)
             self.design_, self.var_ = sample.design, _genes(datamodule, self.trained_genes)
             self.registry_["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"] = (
                 self.var_.index.to_numpy()

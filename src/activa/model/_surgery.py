@@ -125,6 +125,8 @@ class SurgeryMixin(TrainingMixin, ArchesMixin):
             raise TypeError(
                 f"reference_model must be an {cls.__name__} model or the folder of one, got {type(reference_model).__name__}."
             )
+        if reference_model._modalities is not None:
+            raise NotImplementedError("load_query_data is not available for MuData: train a model on all cells.")
         reference_model._check_if_trained(
             warn=False, message="reference_model has not been trained: call its train() before load_query_data."
         )

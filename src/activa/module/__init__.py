@@ -7,6 +7,7 @@ from ._module import ACTIVAModule
 from ._networks import Classifier, Encoder, Generator
 from ._outliers import OutlierNegativeBinomial
 from ._prior import LabelledPrior, StandardPrior
+from ._protein import ProteinLikelihood, ProteinModel
 
 __all__ = [
     "ACTIVAModule",
@@ -18,6 +19,8 @@ __all__ = [
     "LabelledPrior",
     "LibrarySize",
     "OutlierNegativeBinomial",
+    "ProteinLikelihood",
+    "ProteinModel",
     "StandardPrior",
     "log_likelihood",
     "sample_cells",

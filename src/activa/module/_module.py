@@ -20,6 +20,7 @@ from activa.module._library import LibrarySize
 from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells, sample_cells_with_gradient
 from activa.module._networks import Classifier, Encoder, Generator, Norm
 from activa.module._prior import LabelledPrior, StandardPrior
+from activa.module._protein import ProteinDistribution, ProteinLikelihood, ProteinModel
 
 Prior = Literal["labelled", "standard"]
 GeneratorForm = Literal["curved", "linear", "deep"]
@@ -72,6 +73,8 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         Whether l is a registered size factor instead of the cell's total count.
     loading_scale, offset_scale
         Standard deviations of the priors of a linear generator's loadings and offsets.
+    n_proteins, protein_likelihood
+        Surface proteins beside the genes, and their likelihood (:class:`~activa.module.ProteinModel`).
     """
 
     margin: Tensor
@@ -101,6 +104,8 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         use_size_factor_key: bool = False,
         loading_scale: float = 0.05,
         offset_scale: float = 0.3,
+        n_proteins: int = 0,
+        protein_likelihood: ProteinLikelihood = "normal",
     ):
         super().__init__()
         self.n_input, self.n_latent = n_input, n_latent
@@ -119,7 +124,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         n_covariates = (n_batch if n_batch > 1 else 0) + sum(self.n_cats_per_cov) + n_continuous_cov
         n_condition = 0 if self.label_input == "none" else n_labels
         self.encoder = Encoder(
-            n_input,
+            n_input + n_proteins,
             n_covariates + self.is_linear,
             n_latent,
             n_hidden,
@@ -159,6 +164,12 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         # does not move as the loadings do.
         self.register_buffer("label_means", torch.zeros(n_labels, n_latent))
         self.register_buffer("margin", torch.tensor(math.inf))  # until it is set
+        self.proteins: ProteinModel | None = None
+        if n_proteins:
+            # beside the latent the means are given the depth, and the totals the depth and the type
+            n_joined = 1 + n_covariates + n_condition
+            n_library = 1 + n_latent + n_covariates + n_labels
+            self.proteins = ProteinModel(n_proteins, n_latent, n_joined, n_library, protein_likelihood)
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
         """Start from the cells' mean expression and dispersion, and standardise library sizes by theirs.
@@ -176,6 +187,13 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         self.likelihood.start_from(inverse_dispersion)
         self.library.standardise(log_library)
 
+    def start_proteins(self, proteins: np.ndarray) -> np.ndarray:
+        """Start from the cells' proteins, ``(n_cells, n_proteins)``; gives them as the encoder reads them."""
+        assert self.proteins is not None
+        values = torch.as_tensor(proteins).float()
+        self.proteins.start_from(values)
+        return self.proteins.standardised(values).numpy()
+
     def start_from_components(self, start: ComponentsStart) -> None:
         """Start from principal components: encoder, a linear generator, and a labelled prior.
 
@@ -192,7 +210,14 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
                 self.gate.weight.copy_(start.gate_weight)
                 self.gate.bias.copy_(start.gate_bias)
         self.label_means.copy_(start.label_means)
-        self.generator.start_from(start.loadings, start.offsets, start.n_cells)
+        n = self.n_input
+        self.generator.start_from(
+            start.loadings[:n], None if start.offsets is None else start.offsets[:, :n], start.n_cells
+        )
+        if self.proteins is not None:
+            self.proteins.start_from_components(
+                start.loadings[n:], None if start.offsets is None else start.offsets[:, n:], start.n_cells
+            )
 
     # the parts, each a few lines
 
@@ -216,14 +241,20 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
     def _library_input(self, z: Tensor, design: CellDesign) -> Tensor:
         return torch.cat([z, self._covariates(design), self._one_hot_labels(design)], dim=-1)
 
-    def encode(self, x: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z | x, b), each ``(n_cells, n_latent)``."""
+    def encode(self, x: Tensor, design: CellDesign, proteins: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x, b), each ``(n_cells, n_latent)``; of q(z | x, proteins, b) where registered."""
         covariates = self._covariates(design)
-        if not self.is_linear:
-            return self.encoder(torch.log1p(x) if self.is_count else x, covariates)
-        # log-normalised cells do not tell their depth, which how certain a latent is depends on
-        depth = self.library.scaled(x.sum(-1, keepdim=True).clamp(min=1e-8).log())
-        return self.encoder(self._log_normalise(x), torch.cat([covariates, depth], dim=-1))
+        if self.is_linear:
+            # log-normalised cells do not tell their depth, which how certain a latent is depends on
+            depth = self.library.scaled(x.sum(-1, keepdim=True).clamp(min=1e-8).log())
+            covariates = torch.cat([covariates, depth], dim=-1)
+            read = self._log_normalise(x)
+        else:
+            read = torch.log1p(x) if self.is_count else x
+        if self.proteins is not None:
+            assert proteins is not None
+            read = torch.cat([read, self.proteins.standardised(proteins)], dim=-1)
+        return self.encoder(read, covariates)
 
     def _log_normalise(self, x: Tensor) -> Tensor:
         """log1p of counts scaled to 10,000 a cell; real values as they are."""
@@ -231,14 +262,35 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
 
     def decode(self, z: Tensor, log_library: Tensor, design: CellDesign) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
+        scale, dropout_logits = self.generator(torch.cat(self._generator_input(z, design), dim=-1))
+        return self.likelihood(scale, dropout_logits, log_library, design)
+
+    def _generator_input(self, z: Tensor, design: CellDesign) -> list[Tensor]:
+        """Latent, covariates and types, each ``(..., n_cells, n)``."""
         covariates = self._covariates(design).expand(*z.shape[:-1], -1)
         if self.label_input == "none":
-            inputs = [z, covariates]
-        else:
-            types = self._one_hot_labels(design) if self.gate is None else self.gate(z).softmax(-1)
-            inputs = [z - types @ self.label_means, covariates, types.expand(*z.shape[:-1], -1)]
-        scale, dropout_logits = self.generator(torch.cat(inputs, dim=-1))
-        return self.likelihood(scale, dropout_logits, log_library, design)
+            return [z, covariates]
+        types = self._one_hot_labels(design) if self.gate is None else self.gate(z).softmax(-1)
+        return [z - types @ self.label_means, covariates, types.expand(*z.shape[:-1], -1)]
+
+    def decode_proteins(
+        self, z: Tensor, log_library: Tensor, design: CellDesign, proteins: Tensor | None = None
+    ) -> ProteinDistribution:
+        """p(proteins | z, l, y, b), for arguments as of :meth:`decode`.
+
+        With counts it is given their totals too: those of ``proteins``, ``(n_cells, n_proteins)``, or where these are
+        None, drawn ones.
+        """
+        assert self.proteins is not None
+        depth = self.library.scaled(log_library)
+        latent, *joined = self._generator_input(z, design)
+        log_total = None
+        if self.proteins.library is not None:
+            if proteins is None:
+                log_total = self.proteins.library.sample(self._total_input(z, log_library, design)).unsqueeze(-1)
+            else:
+                log_total = self.proteins.log_total(proteins)
+        return self.proteins.distribution(torch.cat([latent, depth, *joined], dim=-1), log_total)
 
     @auto_move_data
     def classify(self, x: Tensor) -> Tensor:
@@ -260,6 +312,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
             MODULE_KEYS.Y_KEY: tensors[REGISTRY_KEYS.LABELS_KEY],
             MODULE_KEYS.CONT_COVS_KEY: tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
             MODULE_KEYS.CAT_COVS_KEY: tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+            "proteins": tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY),
         }
 
     def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict) -> dict:
@@ -285,9 +338,10 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         cont_covs: Tensor | None = None,
         cat_covs: Tensor | None = None,
         n_samples: int = 1,
+        proteins: Tensor | None = None,
     ) -> dict:
         """q(z | x, b), a draw ``z`` from it, and the log library size ``(n_cells, 1)``."""
-        mu, log_var = self.encode(x, CellDesign(y, batch_index, cat_covs, cont_covs))
+        mu, log_var = self.encode(x, CellDesign(y, batch_index, cat_covs, cont_covs), proteins)
         return self._draw_latent(mu, (0.5 * log_var).exp(), x.sum(-1, keepdim=True), n_samples)
 
     @auto_move_data
@@ -342,12 +396,19 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         design, log_library = self.design(tensors), self._get_generative_input(tensors, inference_outputs)["library"]
         qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
         reconstruction = -log_likelihood(generative_outputs[MODULE_KEYS.PX_KEY], tensors[REGISTRY_KEYS.X_KEY])
+        proteins = tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        if proteins is not None:
+            p_proteins = self.decode_proteins(z, log_library, design, proteins)
+            reconstruction = reconstruction - log_likelihood(p_proteins, proteins)
         kl = self.prior.kl(qz.loc, 2 * qz.scale.log(), z, design.y.squeeze(-1).long())
         elbo = (reconstruction + kl_weight * kl).mean()
         if z.dim() > 2:
             return LossOutput(loss=elbo, reconstruction_loss=reconstruction, kl_local=kl)
         library_nll = self.library_nll(z.detach(), log_library, design)
         classification, penalty = self.classification_loss(tensors), self.generator.penalty()
+        if proteins is not None and self.proteins is not None:
+            penalty = penalty + self.proteins.generator.penalty()
+            library_nll = library_nll + self.protein_library_nll(z.detach(), log_library, design, proteins)
         return LossOutput(
             loss=elbo + library_nll + classification + penalty,
             reconstruction_loss=reconstruction,
@@ -371,6 +432,17 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
     def library_nll(self, z: Tensor, log_library: Tensor, design: CellDesign) -> Tensor:
         """Mean negative log-likelihood of the log library sizes, scalar."""
         return self.library.nll(self._library_input(z, design), log_library.squeeze(-1)).mean()
+
+    def protein_library_nll(self, z: Tensor, log_library: Tensor, design: CellDesign, proteins: Tensor) -> Tensor:
+        """Mean negative log-likelihood of the log protein totals, scalar; zero where proteins are no counts."""
+        assert self.proteins is not None
+        if self.proteins.library is None:
+            return z.new_zeros(())
+        total_input = self._total_input(z, log_library, design)
+        return self.proteins.library.nll(total_input, self.proteins.log_total(proteins).squeeze(-1)).mean()
+
+    def _total_input(self, z: Tensor, log_library: Tensor, design: CellDesign) -> Tensor:
+        return torch.cat([self.library.scaled(log_library), self._library_input(z, design)], dim=-1)
 
     def classification_loss(self, tensors: dict[str, Tensor]) -> Tensor:
         """Cross entropy of the labelled cells, scalar; zero where there is nothing to tell apart."""
@@ -434,6 +506,15 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
     def draw_with_gradient(self, px: CellDistribution) -> Tensor:
         """Cells for the critic to read, with a gradient to the distribution's means."""
         return px.mean if self.gene_likelihood == "mse" else sample_cells_with_gradient(px)
+
+    def draw_proteins(
+        self, z: Tensor, log_library: Tensor, design: CellDesign, *, with_gradient: bool = False
+    ) -> Tensor | None:
+        """Sample proteins of latents, ``(n_cells, n_proteins)``, for the critic with a gradient; None without proteins."""
+        if self.proteins is None:
+            return None
+        p_proteins = self.decode_proteins(z, log_library, design)
+        return self.proteins.draw_with_gradient(p_proteins) if with_gradient else sample_cells(p_proteins)
 
     def sample_latent(self, design: CellDesign) -> Tensor:
         """z ~ p(z | y), ``(n_cells, n_latent)``."""

@@ -131,7 +131,7 @@ class Generator(nn.Module):
         Normalisation of the hidden layers; the last layer has none.
     activation
         What makes the mean expression non-negative: ``"softmax"`` gives shares of the library size, ``"softplus"``
-        multiples of a size factor, ``"relu"`` the paper's non-negative values.
+        multiples of a size factor, ``"relu"`` the paper's non-negative values, ``"identity"`` values of any sign.
     zero_inflated
         Whether to give zero-inflation logits too.
     loading_scale, offset_scale
@@ -152,7 +152,7 @@ class Generator(nn.Module):
         n_genes: int,
         n_hidden: Sequence[int],
         norm: Norm,
-        activation: Literal["softmax", "softplus", "relu"],
+        activation: Literal["softmax", "softplus", "relu", "identity"],
         zero_inflated: bool,
         loading_scale: float = 0.05,
         offset_scale: float = 0.3,
@@ -230,7 +230,7 @@ class Generator(nn.Module):
         elif self.activation == "softplus":
             mean = softplus(out)
         else:
-            mean = torch.relu(out)
+            mean = torch.relu(out) if self.activation == "relu" else out
         return mean, None if self.dropout_logits is None else self.dropout_logits(h)
 
 

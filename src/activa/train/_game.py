@@ -64,7 +64,9 @@ class Game:
         log_library_s = torch.cat([log_library[:n_r], log_library_g[first_g:]])
         if whole:
             design = design.take(torch.arange(n_r, device=z.device).repeat(2))
-        x_s = m.draw_with_gradient(m.decode(torch.cat([z_r, z_g[first_g:]]), log_library_s, design))
+        z_decoded = torch.cat([z_r, z_g[first_g:]])
+        x_s = m.draw_with_gradient(m.decode(z_decoded, log_library_s, design))
+        proteins_s = m.draw_proteins(z_decoded, log_library_s, design, with_gradient=True)
         l_ct = torch.zeros((), device=x_s.device)
         if consistent:
             logits = m.classify(torch.cat([batch[REGISTRY_KEYS.X_KEY][:n_r], x_s[:n_r]]))
@@ -72,7 +74,7 @@ class Game:
         shared = elbo + self.alpha_2 * self.classifier_weight * l_ct
 
         # L_G: the critic's score of cells that carry gradient into the generator
-        reg_s, _ = self._score(x_s, design)
+        reg_s, _ = self._score(x_s, design, proteins_s)
         introspective_g = losses.hinge_generator(reg_s.split(n_r))
         loss_g = (
             self.alpha_1 * self.introspection_weight * introspective_g + shared + output.extra_metrics["library_nll"]
@@ -85,12 +87,14 @@ class Game:
             self._backward(output.extra_metrics["classification_loss"], classifier)
 
         # L_E: the same cells as constants
-        x_s = x_s.detach()
-        reg_s, z_s = self._score(x_s, design)
+        x_s, proteins_s = x_s.detach(), None if proteins_s is None else proteins_s.detach()
+        reg_s, z_s = self._score(x_s, design, proteins_s)
         if self.introspection == "hinge":
             introspective_e = losses.hinge_encoder(reg_s.split(n_r), m.margin, per_cell=self.margin_per_cell)
         else:
             ae_s = -log_likelihood(m.decode(z_s, log_library_s, design), x_s)
+            if proteins_s is not None:
+                ae_s = ae_s - log_likelihood(m.decode_proteins(z_s, log_library_s, design, proteins_s), proteins_s)
             introspective_e = losses.soft_encoder(
                 ae_s.split(n_r), reg_s.split(n_r), scale=1 / m.n_input, beta_rec=self.beta_rec, beta_neg=self.beta_neg
             )
@@ -126,8 +130,10 @@ class Game:
         design = m.design(batch).take(slice(n_g))
         with torch.no_grad():
             z_g = m.sample_latent(design)
-            x_g = m.draw(m.decode(z_g, m.sample_log_library(z_g, design), design))
-        introspective_e = losses.sleep_encoder(z_g, *m.encode(x_g, design))
+            log_library_g = m.sample_log_library(z_g, design)
+            x_g = m.draw(m.decode(z_g, log_library_g, design))
+            proteins_g = m.draw_proteins(z_g, log_library_g, design)
+        introspective_e = losses.sleep_encoder(z_g, *m.encode(x_g, design, proteins_g))
         self._check_finite(introspective_e)
         self.log(
             "introspective_encoder", introspective_e.detach(),
@@ -135,8 +141,8 @@ class Game:
         )  # fmt: skip
         return introspective_e
 
-    def _score(self, x_s: Tensor, design: CellDesign) -> tuple[Tensor, Tensor]:
+    def _score(self, x_s: Tensor, design: CellDesign, proteins_s: Tensor | None) -> tuple[Tensor, Tensor]:
         """The critic's score L_REG of cells ``(n_cells,)``, and latents drawn from their encodings."""
-        mu, log_var = self.module.encode(x_s, design)
+        mu, log_var = self.module.encode(x_s, design, proteins_s)
         z_s = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
         return self.module.prior.kl(mu, log_var, z_s, design.y.squeeze(-1).long(), frozen=True), z_s

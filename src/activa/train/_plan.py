@@ -168,7 +168,7 @@ class IntrospectivePlan(Game, TrainingPlan):
     def _trainable(self) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
         m = self.module
-        parts = [m.library, m.gate, m.generator, m.prior, m.likelihood]
+        parts = [m.library, m.gate, m.generator, m.prior, m.likelihood, m.proteins]
         generating = [p for part in parts if part is not None for p in part.parameters()]
         groups = (m.encoder.parameters(), generating, m.classifier.parameters())
         encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
@@ -178,6 +178,8 @@ class IntrospectivePlan(Game, TrainingPlan):
         """Parameters of the generating half that learn at the encoder's pace."""
         m = self.module
         parts = [m.library, m.gate, m.generator.curve if m.is_linear else m.generator]
+        if m.proteins is not None:
+            parts += [m.proteins.library, m.proteins.generator.curve]
         return [p for part in parts if part is not None for p in part.parameters()]
 
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:

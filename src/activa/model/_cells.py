@@ -1,0 +1,66 @@
+"""Cells as AnnData or MuData: joined, put under each other, taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anndata
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+
+LAYERS = ("rna_layer", "protein_layer")
+"""Arguments of ``setup_mudata`` whose modalities are generated."""
+
+
+def as_mudata(modalities: dict[str, AnnData], obs: pd.DataFrame, uns: dict[str, Any]) -> MuData:
+    """Modalities of the same cells as MuData, which ``obs`` describes."""
+    mdata = MuData(modalities)
+    mdata.obs = obs.copy()
+    mdata.uns.update(uns)
+    return mdata
+
+
+def genes_of(cells: Any, modalities: Mapping[str, str] | None) -> AnnData:
+    """The AnnData of genes: the cells themselves, or their modality.
+
+    Raises
+    ------
+    TypeError
+        If they are MuData and the model was made of AnnData.
+    KeyError
+        If they have not got the modality.
+    """
+    if not isinstance(cells, MuData):
+        return cells
+    if modalities is None:
+        raise TypeError("The cells are MuData, and the model was set up with AnnData: give the modality of the genes.")
+    return modality_of(cells, modalities, "rna_layer")
+
+
+def modality_of(mdata: MuData, modalities: Mapping[str, str], argument: str) -> AnnData:
+    """The modality that a set-up argument is found in; a KeyError names it where there is none."""
+    name = modalities[argument]
+    if name not in mdata.mod:
+        raise KeyError(f"modalities[{argument!r}]={name!r} is not in mdata, which has {list(mdata.mod)}.")
+    return mdata[name]
+
+
+def stack(real: AnnData, synthetic: AnnData) -> AnnData:
+    """Real cells above synthetic ones; ``obs["origin"]`` tells them apart.
+
+    Synthetic cells are renamed where a real one has the same name.
+    """
+    if real.obs_names.append(synthetic.obs_names).has_duplicates:
+        synthetic.obs_names = [f"{name}-activa" for name in synthetic.obs_names]
+    stacked = anndata.concat(
+        {"real": real, "synthetic": synthetic}, label="origin", join="outer", merge="first", uns_merge="first"
+    )
+    for column in real.obs.select_dtypes("category"):
+        # concat unites categories in order of appearance: the user's order is kept
+        known = list(real.obs[column].cat.categories)
+        new = [c for c in stacked.obs[column].dropna().unique() if c not in known]
+        ordered = bool(real.obs[column].cat.ordered)
+        stacked.obs[column] = pd.Categorical(stacked.obs[column], categories=known + new, ordered=ordered)
+    return stacked
