@@ -20,7 +20,13 @@ from activa._compat import split_seed
 from activa._random import check_seed, seeded
 from activa.model._components import choose_cells, fit_mixtures
 from activa.module import LabelledPrior
-from activa.train import InterruptibleTrainRunner, IntrospectivePlan, KeepResumePoint
+from activa.train import (
+    InterruptibleTrainRunner,
+    IntrospectivePlan,
+    KeepResumePoint,
+    RealismCallback,
+    RealismMetric,
+)
 
 _MAX_CELLS_FOR_PRIOR = 20_000
 _DRAWS = 5
@@ -66,6 +72,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         datasplitter_kwargs: dict[str, Any] | None = None,
         plan_kwargs: dict[str, Any] | None = None,
         fit_prior: bool = True,
+        realism: RealismMetric | None = None,
         **trainer_kwargs: Any,
     ) -> None:
         """Train the model, with the classifier beside it, and fit its prior.
@@ -80,7 +87,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             Where to train, as in Lightning's trainer.
         train_size, validation_size, shuffle_set_split
             Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or
-            90% with early stopping or ``check_val_every_n_epoch``.
+            90% with early stopping, ``realism`` or ``check_val_every_n_epoch``.
         batch_size
             Cells a step.
         early_stopping
@@ -121,7 +128,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             max_epochs = self.training_defaults_.get("max_epochs")
         if max_epochs is None:
             max_epochs = default_max_epochs(self.adata.n_obs, batch_size)
-        validates = early_stopping or trainer_kwargs.get("check_val_every_n_epoch") is not None
+        validates = early_stopping or realism is not None or trainer_kwargs.get("check_val_every_n_epoch") is not None
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
         n_train = math.ceil((0.9 if train_size is None else train_size) * self.adata.n_obs)
@@ -130,7 +137,8 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             datasplitter_kwargs = {"drop_last": True} | (datasplitter_kwargs or {})
         if train_size == 1.0 and validates:
             raise ValueError(
-                "early_stopping and check_val_every_n_epoch need cells to validate on: give train_size below 1, got 1.0."
+                "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
+                "got 1.0."
             )
         seed = check_seed(seed)
         if ckpt_path is not None and not os.path.exists(ckpt_path):
@@ -138,6 +146,9 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         callbacks = list(trainer_kwargs.pop("callbacks", []))
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
+        if realism is not None:
+            model: Any = self
+            callbacks.append(RealismCallback(model, metric=realism, fit_prior=fit_prior))
         # a held-out ELBO every epoch would cost as much as it tells; twenty make a curve
         often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
         trainer_kwargs.setdefault("check_val_every_n_epoch", often)
@@ -164,11 +175,12 @@ class TrainingMixin(UnsupervisedTrainingMixin):
             if fit_prior and isinstance(self.module.prior, LabelledPrior):
                 self._fit_prior()
 
-    def _fit_prior(self) -> None:
-        """Fit the prior of each type to latents of its cells."""
+    def _fit_prior(self, indices: np.ndarray | None = None) -> None:
+        """Fit the prior of each type to latents of its cells, of all of them or of those at some indices."""
         y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
-        cells = choose_cells(y, rng, _MAX_CELLS_FOR_PRIOR)
+        among = np.arange(len(y)) if indices is None else indices
+        cells = among[choose_cells(y[among], rng, _MAX_CELLS_FOR_PRIOR)]
         mean, variance = self.get_latent_representation(indices=cells, return_dist=True)
         z = [mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)]
         _, n_components, _ = self.module.prior.loc.shape
