@@ -99,9 +99,10 @@ def model_card(
 
     Examples
     --------
+    >>> from importlib.metadata import version
     >>> from scvi.hub import HubMetadata, HubModel
     >>> model.save("model/")
-    >>> metadata = HubMetadata.from_dir("model/", anndata_version="0.13.4", model_parent_module="activa")
+    >>> metadata = HubMetadata.from_dir("model/", anndata_version=version("anndata"), model_parent_module="activa")
     >>> hub_model = HubModel("model/", metadata=metadata, model_card=model_card(model, license="cc-by-4.0"))
     >>> hub_model.save()
     >>> hub_model.load_model(adata=False)
