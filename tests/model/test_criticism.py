@@ -38,8 +38,10 @@ def test_posterior_predictive_check(real_model):
     np.testing.assert_allclose(check.metrics["zero_fraction"]["Raw"], detected, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::pandas.errors.PerformanceWarning")  # scanpy's tables of ranked genes
-@pytest.mark.filterwarnings("ignore:n_top_genes_fallback:UserWarning")  # scvi-tools' note on few genes
+# scanpy's differential expression and scvi-tools' tables of it, which use what pandas 3.1 has deprecated
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings("ignore::pandas.errors.PerformanceWarning")
+@pytest.mark.filterwarnings("ignore:n_top_genes_fallback:UserWarning")
 def test_report_in_the_models_folder(real_model, tmp_path):
     pytest.importorskip("leidenalg")  # asked for by scvi-tools whatever the groups
     real_model.save(tmp_path / "model")

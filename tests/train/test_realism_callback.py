@@ -122,6 +122,22 @@ def test_early_stopping_goes_by_it():
     assert len(realism(model)) == 3
 
 
+class Report(Callback):
+    """What Ray Tune's callback reports, at the hook where scvi-tools has it report."""
+
+    def __init__(self):
+        self.reported = []
+
+    def on_validation_end(self, trainer, pl_module):
+        self.reported.append(trainer.callback_metrics["realism_validation"].item())
+
+
+def test_it_is_there_to_be_reported_when_validation_ends():
+    model, report = untrained(), Report()
+    train(model, realism="mmd", max_epochs=2, check_val_every_n_epoch=1, callbacks=[report])
+    assert report.reported == pytest.approx(list(realism(model)), rel=1e-6) and len(report.reported) == 2
+
+
 def test_a_run_that_is_gone_on_with_measures_too():
     model = untrained()
     train(model, realism="mmd", max_epochs=2)
