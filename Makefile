@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 SPHINXOPTS ?= -W --keep-going
 ARGS ?=
+# The part of the tests that test-lowest runs; TESTS=tests for all of them
+TESTS ?= tests/model tests/module tests/train
+LOWEST := .venv-lowest
 
 # no window is opened by a plot
 export MPLBACKEND := Agg
@@ -11,10 +14,10 @@ export MPLBACKEND := Agg
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test docs lint clean
+.PHONY: help install demo test test-lowest docs lint clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 install: $(VENV)/.installed  ## make .venv and install activa with all that the demo and the tests need
 
@@ -23,6 +26,10 @@ demo: $(VENV)/.installed  ## train, generate and evaluate on real cells; writes 
 
 test: $(VENV)/.installed  ## run the tests (ARGS="-k name" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Old versions warn of what has changed since: no error here
+test-lowest: $(LOWEST)/.installed  ## run the model's tests with the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -W default $(TESTS) $(ARGS)
 
 docs: $(VENV)/.installed-doc  ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -b html $(SPHINXOPTS) docs docs/_build/html
@@ -33,7 +40,7 @@ lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/mypy
 
 clean:  ## remove .venv and what was built
-	rm -rf $(VENV) demo dist docs/_build docs/generated .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) demo dist docs/_build docs/generated .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamp is younger than what it depends on, so a second call installs nothing.
 # Dependency groups need pip >= 25.1, which is newer than what Python 3.12 and 3.13 bundle.
@@ -41,7 +48,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { python=$$(scripts/find_python.sh) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV); }
 	@echo "installing activa (a few minutes the first time: PyTorch is large)"
 	@$(PIP_INSTALL) 'pip>=25.1'
-	@$(PIP_INSTALL) --editable '.[data,eval,experiments]' --group test
+	@$(PIP_INSTALL) --editable '.[criticism,data,eval,experiments,hub]' --group test
+	@touch $@
+
+# pip always takes the newest version that fits; uv can take the lowest
+$(LOWEST)/.installed: pyproject.toml
+	@python=$$(scripts/find_python.sh) && "$$python" -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python -m pip install --disable-pip-version-check --quiet uv
+	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		--editable '.[criticism,data,eval,experiments,hub]' --group test
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-from . import datasets, experiments, losses, metrics, model, module, pl, pp, train
+from . import datasets, experiments, hub, losses, metrics, model, module, pl, pp, train
 from .model import ACTIVA
 
 __version__ = version("activa-sc")
@@ -12,6 +12,7 @@ __all__ = [
     "__version__",
     "datasets",
     "experiments",
+    "hub",
     "losses",
     "metrics",
     "model",

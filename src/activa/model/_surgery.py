@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin
 
+from activa.model._datamodule import CellSample
 from activa.model._plan_cells import N_CELLS
 from activa.model._training import TrainingMixin
 from activa.module._surgery import Categories, categories, extend, frozen_but_new
@@ -202,6 +203,6 @@ class SurgeryMixin(TrainingMixin, ArchesMixin):
                     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
                     yield
 
-    def _fit_prior(self) -> None:
+    def _fit_prior(self, sample: CellSample | None = None, indices: np.ndarray | None = None) -> None:
         if self.reference_categories_ is None:
-            super()._fit_prior()
+            super()._fit_prior(sample, indices)

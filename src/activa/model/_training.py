@@ -23,7 +23,13 @@ from activa.model._components import choose_cells, fit_mixtures
 from activa.model._datamodule import CellSample
 from activa.model._start import StartMixin
 from activa.module import LabelledPrior
-from activa.train import InterruptibleTrainRunner, IntrospectivePlan, KeepResumePoint
+from activa.train import (
+    InterruptibleTrainRunner,
+    IntrospectivePlan,
+    KeepResumePoint,
+    RealismCallback,
+    RealismMetric,
+)
 
 _MAX_CELLS_FOR_PRIOR = 20_000
 _DRAWS = 5
@@ -71,6 +77,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         plan_kwargs: dict[str, Any] | None = None,
         fit_prior: bool = True,
         datamodule: LightningDataModule | None = None,
+        realism: RealismMetric | None = None,
         **trainer_kwargs: Any,
     ) -> None:
         """Train the model, with the classifier beside it, and fit its prior.
@@ -86,7 +93,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             each has minibatches and noise of its own, and all end with one model.
         train_size, validation_size, shuffle_set_split
             Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or
-            90% with early stopping or ``check_val_every_n_epoch``.
+            90% with early stopping, ``realism`` or ``check_val_every_n_epoch``.
         batch_size
             Cells a step.
         early_stopping
@@ -127,6 +134,10 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         self._check_trainable(plan_kwargs, datamodule)
         if max_epochs is not None and max_epochs < 1:
             raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
+        if realism is not None and (datamodule is not None or self._modalities is not None):
+            raise ValueError(
+                f"realism={realism!r} is measured on cells of an AnnData: leave it out, and evaluate after."
+            )
         cells: Any = self.adata if datamodule is None else datamodule
         n_cells = cells.n_obs
         if datamodule is not None and batch_size == 128:
@@ -135,7 +146,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             max_epochs = self.training_defaults_.get("max_epochs")
         if max_epochs is None:
             max_epochs = default_max_epochs(n_cells, batch_size)
-        validates = early_stopping or trainer_kwargs.get("check_val_every_n_epoch") is not None
+        validates = early_stopping or realism is not None or trainer_kwargs.get("check_val_every_n_epoch") is not None
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
         n_train = math.ceil((0.9 if train_size is None else train_size) * n_cells)
@@ -144,7 +155,8 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             datasplitter_kwargs = {"drop_last": True} | (datasplitter_kwargs or {})
         if train_size == 1.0 and validates:
             raise ValueError(
-                "early_stopping and check_val_every_n_epoch need cells to validate on: give train_size below 1, got 1.0."
+                "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
+                "got 1.0."
             )
         seed = check_seed(seed)
         if ckpt_path is not None and not os.path.exists(ckpt_path):
@@ -152,6 +164,9 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         callbacks = list(trainer_kwargs.pop("callbacks", []))
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
+        if realism is not None:
+            model: Any = self
+            callbacks.append(RealismCallback(model, metric=realism, fit_prior=fit_prior))
         # a held-out ELBO every epoch would cost as much as it tells; twenty make a curve
         often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
         trainer_kwargs.setdefault("check_val_every_n_epoch", often)
@@ -200,12 +215,13 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
                 "the full data, load(folder, adata=...)."
             )
 
-    def _fit_prior(self, sample: CellSample | None) -> None:
-        """Fit the prior of each type to latents of its cells, of a data module's those that were sampled."""
+    def _fit_prior(self, sample: CellSample | None = None, indices: np.ndarray | None = None) -> None:
+        """Fit the prior of each type to latents of its cells: of all, of some, or of a data module's sample."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
         if sample is None:
             y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
-            cells = choose_cells(y, rng, _MAX_CELLS_FOR_PRIOR)
+            among = np.arange(len(y)) if indices is None else indices
+            cells = among[choose_cells(y[among], rng, _MAX_CELLS_FOR_PRIOR)]
             y = y[cells]
             mean, variance = self.get_latent_representation(indices=cells, return_dist=True)
         else:

@@ -2,6 +2,7 @@
 
 from ._game import Introspection, NonFiniteLossError
 from ._plan import IntrospectivePlan
+from ._realism_callback import RealismCallback, RealismMetric
 from ._runner import InterruptibleTrainRunner, KeepResumePoint
 from ._softadapt import SoftAdapt, softadapt_weights
 
@@ -11,6 +12,8 @@ __all__ = [
     "IntrospectivePlan",
     "KeepResumePoint",
     "NonFiniteLossError",
+    "RealismCallback",
+    "RealismMetric",
     "SoftAdapt",
     "softadapt_weights",
 ]
