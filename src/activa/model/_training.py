@@ -112,6 +112,10 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         fit_prior
             Whether a labelled prior is fitted to the cells' latents when training ends, a mixture of Gaussians for each
             type; else it is left as training learnt it.
+        realism
+            Metric by which generated cells are compared with the validation cells whenever these are validated on, logged
+            as ``realism_validation`` (:class:`~activa.train.RealismCallback`); for early stopping, or
+            :func:`scvi.autotune.run_autotune`, to go by.
         datamodule
             Cells that are read from disk in minibatches, such as :class:`scvi.dataloaders.AnnbatchDataModule`, for a model
             made with ``registry=datamodule.registry``. They are read once more before training, for where it starts. Its
