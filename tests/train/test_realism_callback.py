@@ -90,7 +90,7 @@ def test_it_is_the_metric_of_cells_from_a_prior_fitted_to_training_cells():
     fitted.on_fit_start(model.trainer, model.trainer.lightning_module)
     figure = fitted.measure()
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
-    model._fit_prior(np.sort(model.train_indices))
+    model._fit_prior(indices=np.sort(model.train_indices))
     assert figure == pytest.approx(by_hand(), abs=0.01)
 
 
