@@ -44,8 +44,9 @@ def check_setup(
         raise ValueError(f"adata must have cells and genes, got {adata.n_obs} cells x {adata.n_vars} genes.")
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"layer={layer!r} is not in adata.layers, which has {list(dict(adata.layers))}.")
+    obs: Any = adata.obs
     check_columns(
-        lambda _: ("adata", adata.obs),
+        lambda _: ("adata", obs),
         labels_key=labels_key,
         batch_key=batch_key,
         size_factor_key=size_factor_key,
@@ -101,7 +102,7 @@ def check_columns(
                 numerical = name in ("size_factor_key", "continuous_covariate_keys")
                 _check_column(*find(name), name, key, numerical=numerical)
 
-    labels = None if labels_key is None else find("labels_key")[1][labels_key]
+    labels: Any = None if labels_key is None else find("labels_key")[1][labels_key]
     if is_new and unlabeled_category is not None and unlabeled_category not in set(labels):
         raise ValueError(
             f"unlabeled_category={unlabeled_category!r} is no value of labels_key={labels_key!r}, which has "

@@ -91,7 +91,7 @@ class MuDataMixin(RegisteredMixin, RNASeqMixin):
         >>> synthetic["rna"].X, synthetic["protein"].X
         """
         modalities = {"rna_layer": "rna", "protein_layer": "protein"} | (modalities or {})
-        setup_method_args = cls._get_setup_method_args(**locals())  # type: ignore[attr-defined]
+        setup_method_args = cls._get_setup_method_args(**locals())
         source = kwargs.get("source_registry")
         check_setup_mudata(
             mdata,
@@ -141,7 +141,7 @@ class MuDataMixin(RegisteredMixin, RNASeqMixin):
         ]
         manager = AnnDataManager(fields=mudata_fields, setup_method_args=setup_method_args)
         manager.register_fields(mdata, **kwargs)
-        cls.register_manager(manager)  # type: ignore[attr-defined]
+        cls.register_manager(manager)
 
     def get_normalized_expression(
         self,
