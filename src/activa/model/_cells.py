@@ -54,13 +54,14 @@ def stack(real: AnnData, synthetic: AnnData) -> AnnData:
     """
     if real.obs_names.append(synthetic.obs_names).has_duplicates:
         synthetic.obs_names = [f"{name}-activa" for name in synthetic.obs_names]
-    stacked = anndata.concat(
+    obs: Any = real.obs
+    stacked: Any = anndata.concat(
         {"real": real, "synthetic": synthetic}, label="origin", join="outer", merge="first", uns_merge="first"
     )
-    for column in real.obs.select_dtypes("category"):
+    for column in obs.select_dtypes("category"):
         # concat unites categories in order of appearance: the user's order is kept
-        known = list(real.obs[column].cat.categories)
+        known = list(obs[column].cat.categories)
         new = [c for c in stacked.obs[column].dropna().unique() if c not in known]
-        ordered = bool(real.obs[column].cat.ordered)
+        ordered = bool(obs[column].cat.ordered)
         stacked.obs[column] = pd.Categorical(stacked.obs[column], categories=known + new, ordered=ordered)
     return stacked

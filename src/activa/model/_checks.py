@@ -47,8 +47,9 @@ def check_setup(
         raise KeyError(f"layer={layer!r} is not in adata.layers, which has {list(dict(adata.layers))}.")
     if allow_missing_labels and unlabeled_category is not None and labels_key not in adata.obs:
         labels_key = unlabeled_category = None  # scvi-tools adds the column
+    obs: Any = adata.obs
     check_columns(
-        lambda _: ("adata", adata.obs),
+        lambda _: ("adata", obs),
         labels_key=labels_key,
         batch_key=batch_key,
         size_factor_key=size_factor_key,
@@ -104,7 +105,7 @@ def check_columns(
                 numerical = name in ("size_factor_key", "continuous_covariate_keys")
                 _check_column(*find(name), name, key, numerical=numerical)
 
-    labels = None if labels_key is None else find("labels_key")[1][labels_key]
+    labels: Any = None if labels_key is None else find("labels_key")[1][labels_key]
     if is_new and unlabeled_category is not None and unlabeled_category not in set(labels):
         raise ValueError(
             f"unlabeled_category={unlabeled_category!r} is no value of labels_key={labels_key!r}, which has "

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from mudata import MuData
 
 from activa.model._cells import LAYERS, modality_of
@@ -71,7 +70,7 @@ def check_setup_mudata(
                 f"{list(dict(found.layers))}."
             )
 
-    def find(argument: str) -> tuple[str, pd.DataFrame]:
+    def find(argument: str) -> tuple[str, Any]:
         if argument in modalities:
             return f"mdata[{modalities[argument]!r}]", modality_of(mdata, modalities, argument).obs
         return "mdata", mdata.obs

@@ -194,7 +194,7 @@ class GenerationMixin(DrawingMixin):
         tables = self._obs_tables()
         if any("origin" in obs for obs in tables.values()):
             raise ValueError("augment writes obs['origin'], and the cells have such a column: rename it.")
-        synthetic = self.generate(n, **generate_kwargs)
+        synthetic: Any = self.generate(n, **generate_kwargs)
         # backed data come into memory here
         real = csr_matrix(self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)[:], dtype=np.float32)
         if self._modalities is None:
@@ -204,8 +204,8 @@ class GenerationMixin(DrawingMixin):
         for name, modality in cells.mod.items():
             modality.obs = tables[name]
             modalities[name] = stack(modality, synthetic[name])
-        every = stack(AnnData(obs=tables[None]), AnnData(obs=synthetic.obs.copy()))
-        return as_mudata(modalities, every.obs, dict(synthetic.uns))
+        obs: Any = stack(AnnData(obs=tables[None]), AnnData(obs=synthetic.obs.copy())).obs
+        return as_mudata(modalities, obs, dict(synthetic.uns))
 
     def _obs_tables(self) -> dict[str | None, pd.DataFrame]:
         """``obs`` of the real cells (None) and of their modalities, each with what was registered from another."""

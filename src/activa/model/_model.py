@@ -209,7 +209,8 @@ class ACTIVA(MuDataMixin, PaperMixin, ClassificationMixin):
             genes: Any = genes_of(adata, self._modalities).var
             self.var_ = genes.copy()
             if self._modalities is not None:
-                self.protein_var_ = modality_of(adata, self._modalities, "protein_layer").var.copy()
+                protein_var: Any = modality_of(adata, self._modalities, "protein_layer").var
+                self.protein_var_ = protein_var.copy()
         self._model_summary_string = (
             f"ACTIVA with {gene_likelihood} likelihood, {prior} prior, n_latent: {n_latent}, n_hidden: {n_hidden}, "
             f"{len(self.types)} types."

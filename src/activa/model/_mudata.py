@@ -99,7 +99,7 @@ class MuDataMixin(ExpressionMixin, ZarrMixin, SurgeryMixin, MinifiedMixin):
         >>> synthetic["rna"].X, synthetic["protein"].X
         """
         modalities = {"rna_layer": "rna", "protein_layer": "protein"} | (modalities or {})
-        setup_method_args = cls._get_setup_method_args(**locals())  # type: ignore[attr-defined]
+        setup_method_args = cls._get_setup_method_args(**locals())
         source = kwargs.get("source_registry")
         check_setup_mudata(
             mdata,
@@ -149,9 +149,9 @@ class MuDataMixin(ExpressionMixin, ZarrMixin, SurgeryMixin, MinifiedMixin):
         ]
         manager = AnnDataManager(fields=mudata_fields, setup_method_args=setup_method_args)
         manager.register_fields(mdata, **kwargs)
-        cls.register_manager(manager)  # type: ignore[attr-defined]
+        cls.register_manager(manager)
 
-    def get_normalized_expression(
+    def get_normalized_expression(  # type: ignore[override]  # the arguments left out are passed on
         self,
         adata: AnnData | MuData | None = None,
         indices: Sequence[int] | None = None,
@@ -177,7 +177,9 @@ class MuDataMixin(ExpressionMixin, ZarrMixin, SurgeryMixin, MinifiedMixin):
         if self._modalities is None:
             return super().get_normalized_expression(adata, indices, transform_batch, gene_list, **expression_kwargs)
         wants_array = expression_kwargs.pop("return_numpy", None)
-        x = super().get_normalized_expression(adata, indices, transform_batch, return_numpy=True, **expression_kwargs)
+        x: Any = super().get_normalized_expression(
+            adata, indices, transform_batch, return_numpy=True, **expression_kwargs
+        )
         chosen = np.ones(len(self.trained_genes), bool) if gene_list is None else np.isin(self.trained_genes, gene_list)
         x = x[..., chosen]
         if wants_array or x.ndim > 2 or expression_kwargs.get("n_samples_overall") is not None:
