@@ -146,7 +146,7 @@ class SurgeryMixin(TrainingMixin, ArchesMixin):
         model.is_trained_ = categories(model.module) == known
         # what the reference's training left tells nothing of these cells
         model.train_indices_ = model.validation_indices_ = model.test_indices_ = model.history_ = None
-        both = pd.concat([reference_model.design_, model._cell_design()])
+        both: pd.DataFrame = pd.concat([reference_model.design_, model._cell_design()])
         columns = [c for c in both.columns if c != N_CELLS]
         model.design_ = both.groupby(columns, as_index=False, sort=True)[N_CELLS].sum()
         return model

@@ -67,10 +67,10 @@ class LabelledPrior(nn.Module):
         labels
             Which types to change, bool ``(n_types,)``; all by default.
         """
-        changed = slice(None) if labels is None else labels.to(self.loc.device)
+        chosen = slice(None) if labels is None else labels.to(self.loc.device)
         with torch.no_grad():
             for parameter, value in ((self.loc, loc), (self.log_scale, scale.log()), (self.logits, weight.log())):
-                parameter[changed] = value.to(parameter.device)[changed]
+                parameter[chosen] = value.to(parameter.device)[chosen]
 
     def distribution(self, y: Tensor, *, frozen: bool = False) -> Distribution:
         """p(z | y) for each of the cells of types ``y``, shape ``(n_cells,)``; frozen, without a gradient to it."""
