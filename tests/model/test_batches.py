@@ -61,3 +61,21 @@ def test_the_counterfactual_moves_the_genes_of_what_was_changed(model, key, gene
         np.testing.assert_allclose(shares[1], shares[0], rtol=0.3, atol=0.004)
     again = model.generate(**fixed, **own).X.toarray()
     np.testing.assert_array_equal(again, counts[0])
+
+
+def test_a_batch_has_the_states_that_its_cells_are_in():
+    """One type, in a state that nine of ten cells of one batch are in, and one of ten of the other."""
+    adata = make_counts(600)
+    rng = np.random.default_rng(1)
+    active = rng.random(600) < np.where(adata.obs["batch"] == "one", 0.9, 0.1)
+    x = adata.X.toarray()
+    x[active, 30:36] = 6 * x[active, 30:36] + 4
+    adata.X = type(adata.X)(x)
+    model = make_model(adata, epochs=30, setup={"labels_key": None, "batch_key": "batch"})
+    threshold = np.median(log_cpk(adata)[:, 30:36].sum(1))
+    for batch in ("one", "two"):
+        shares = [
+            (log_cpk(cells)[:, 30:36].sum(1) > threshold).mean()
+            for cells in (adata[adata.obs["batch"] == batch], model.generate(400, batch=batch, seed=0))
+        ]
+        assert shares[1] == pytest.approx(shares[0], abs=0.1)

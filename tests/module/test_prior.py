@@ -105,3 +105,26 @@ def test_threads_do_not_change_the_gradient():
     finally:
         torch.set_num_threads(n_threads)
     assert len(gradients) == 1
+
+
+def test_batches_have_their_own_shares_of_a_types_gaussians():
+    prior = LabelledPrior(2, 1, 2, n_batch=3)
+    prior.start_from(torch.tensor([[[-9.0], [9.0]]] * 2), torch.ones(2, 2, 1), torch.tensor([[0.5, 0.5], [0.2, 0.8]]))
+    y, batch = torch.tensor([0] * 40 + [1] * 10), torch.tensor([0] * 20 + [1] * 30)
+    z = torch.tensor([-9.0] * 15 + [9.0] * 5 + [9.0] * 20 + [-9.0] * 10)[:, None]
+    before = prior.distribution(y, batch).mixture_distribution.probs
+    assert torch.equal(before, prior.distribution(y).mixture_distribution.probs)
+    prior.weigh_batches(z.repeat(3, 1), y.repeat(3), batch.repeat(3), draws=3)
+    # ten cells of the type's common shares are added to those of the batch; the third batch has no cell
+    expected = {(0, 0): (15 + 5) / 30, (0, 1): 5 / 30, (0, 2): 0.5, (1, 0): 0.2, (1, 1): (10 + 2) / 20, (1, 2): 0.2}
+    for (label, b), share in expected.items():
+        found = prior.distribution(torch.tensor([label]), torch.tensor([b])).mixture_distribution.probs[0, 0]
+        assert found.item() == pytest.approx(share, abs=1e-5)
+    # batches that are known stay as they are
+    prior.weigh_batches(-z, y, batch, first=1)
+    found = prior.distribution(torch.tensor([0, 0]), torch.tensor([0, 1])).mixture_distribution.probs[:, 0]
+    assert found[0].item() == pytest.approx(20 / 30, abs=1e-5) and found[1].item() == pytest.approx(25 / 30, abs=1e-5)
+    # with one batch there is nothing to tell apart
+    one = make_prior(2)
+    one.weigh_batches(torch.randn(8, 3), torch.zeros(8, dtype=int), torch.zeros(8, dtype=int))
+    assert not one.batch_logits.any()

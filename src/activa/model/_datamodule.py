@@ -168,6 +168,11 @@ class CellSample:
         """Label codes of the sampled cells."""
         return self.table[LABEL].to_numpy()
 
+    @property
+    def batch(self) -> np.ndarray:
+        """Batch codes of the sampled cells."""
+        return self.table[BATCH].to_numpy()
+
     def minibatches(self, size: int = 1024) -> Iterator[dict[str, Tensor]]:
         """The sampled cells as the module takes them."""
         for start in range(0, self.x.shape[0], size):

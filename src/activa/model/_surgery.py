@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
@@ -206,3 +207,7 @@ class SurgeryMixin(TrainingMixin, ArchesMixin):
     def _fit_prior(self, sample: CellSample | None = None, indices: np.ndarray | None = None) -> None:
         if self.reference_categories_ is None:
             super()._fit_prior(sample, indices)
+            return
+        # the types' Gaussians are the reference's; how the new batches' cells are spread over them is theirs
+        rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        self._weigh_batches(*self._draw_latents(rng, sample, indices), first=self.reference_categories_[0])

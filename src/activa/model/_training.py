@@ -222,24 +222,39 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
     def _fit_prior(self, sample: CellSample | None = None, indices: np.ndarray | None = None) -> None:
         """Fit the prior of each type to latents of its cells: of all, of some, or of a data module's sample."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
+        z, y, batch = self._draw_latents(rng, sample, indices)
+        prior: Any = self.module.prior
+        n_labels, n_components, _ = prior.loc.shape
+        mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=_DRAWS)
+        # a type without cells here, as after load_query_data, keeps what it has
+        present = torch.as_tensor(np.isin(np.arange(n_labels), y))
+        prior.start_from(*mixtures, labels=present)
+        self._weigh_batches(z, y, batch)
+
+    def _draw_latents(
+        self, rng: np.random.Generator, sample: CellSample | None, indices: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Latents of the cells that the prior is fitted to, several a cell, and the codes of their types and batches."""
         if sample is None:
-            y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
-            among = np.arange(len(y)) if indices is None else indices
-            cells = among[choose_cells(y[among], rng, _MAX_CELLS_FOR_PRIOR)]
-            y = y[cells]
+            codes = [
+                np.asarray(self.adata_manager.get_from_registry(key)).ravel()
+                for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY)
+            ]
+            among = np.arange(len(codes[0])) if indices is None else indices
+            cells = among[choose_cells(codes[0][among], rng, _MAX_CELLS_FOR_PRIOR)]
+            codes = [code[cells] for code in codes]
             mean, variance = self.get_latent_representation(indices=cells, return_dist=True)
         else:
-            y = sample.y
+            codes = [sample.y, sample.batch]
             mean, variance = self.get_latent_representation(dataloader=sample.minibatches(), return_dist=True)
         z = [mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)]
+        return np.concatenate(z), *(np.tile(code, _DRAWS) for code in codes)
+
+    def _weigh_batches(self, z: np.ndarray, y: np.ndarray, batch: np.ndarray, first: int = 0) -> None:
+        """Tell the prior how the batches' cells are spread over it, from the first batch that is not known."""
         prior: Any = self.module.prior
-        _, n_components, _ = prior.loc.shape
-        mixtures = fit_mixtures(
-            np.concatenate(z), np.tile(y, _DRAWS), self.module.n_labels, n_components, rng, draws=_DRAWS
-        )
-        # a type without cells here, as after load_query_data, keeps what it has
-        present = torch.as_tensor(np.isin(np.arange(self.module.n_labels), y))
-        prior.start_from(*mixtures, labels=present)
+        codes = (torch.as_tensor(code, device=self.device).long() for code in (y, batch))
+        prior.weigh_batches(torch.as_tensor(z, dtype=torch.float32, device=self.device), *codes, first, draws=_DRAWS)
 
     @contextmanager
     def _in_training_mode(self) -> Iterator[None]:

@@ -155,7 +155,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         self.classifier = Classifier(n_input, n_types, n_hidden_classifier)
         self.prior: LabelledPrior | StandardPrior
         if prior == "labelled":
-            self.prior = LabelledPrior(n_labels, n_latent, n_prior_components)
+            self.prior = LabelledPrior(n_labels, n_latent, n_prior_components, n_batch)
         else:
             self.prior = StandardPrior(n_latent)
         self.library = LibrarySize(n_latent + n_covariates + n_labels)
@@ -517,8 +517,8 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         return self.proteins.draw_with_gradient(p_proteins) if with_gradient else sample_cells(p_proteins)
 
     def sample_latent(self, design: CellDesign) -> Tensor:
-        """z ~ p(z | y), ``(n_cells, n_latent)``."""
-        return self.prior.distribution(design.y.squeeze(-1).long()).sample()
+        """z ~ p(z | y, b), ``(n_cells, n_latent)``."""
+        return self.prior.distribution(design.y.squeeze(-1).long(), design.batch_index.squeeze(-1).long()).sample()
 
     def sample_log_library(self, z: Tensor, design: CellDesign) -> Tensor:
         """log l ~ p(log l | z, y, b), ``(n_cells, 1)``."""

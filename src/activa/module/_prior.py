@@ -11,6 +11,8 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from activa.losses import regularisation
 from activa.module._rows import rows
 
+_COMMON_CELLS = 10.0
+
 
 class StandardPrior(nn.Module):
     """p(z) = N(0, I) whatever the type: the paper's prior.
@@ -25,8 +27,8 @@ class StandardPrior(nn.Module):
         super().__init__()
         self.n_latent = n_latent
 
-    def distribution(self, y: Tensor) -> Distribution:
-        """p(z) for each of the cells of types ``y``, shape ``(n_cells,)``."""
+    def distribution(self, y: Tensor, batch: Tensor | None = None) -> Distribution:
+        """p(z) for each of the cells of types ``y`` and batches ``batch``, shapes ``(n_cells,)``."""
         zero = torch.zeros(y.shape[0], self.n_latent, device=y.device)
         return Independent(Normal(zero, torch.ones_like(zero)), 1)
 
@@ -46,14 +48,21 @@ class LabelledPrior(nn.Module):
         Latent dimensions.
     n_components
         Gaussians a type. With one, the KL divergence is exact; with more it is estimated at the latent drawn.
+    n_batch
+        Batches. A type's cells of one batch are not spread over its Gaussians as those of another are: which share of them
+        each has is known once :meth:`weigh_batches` was called.
     """
 
-    def __init__(self, n_types: int, n_latent: int, n_components: int):
+    batch_logits: Tensor
+
+    def __init__(self, n_types: int, n_latent: int, n_components: int, n_batch: int = 1):
         super().__init__()
         self.n_components = n_components
         self.loc = nn.Parameter(torch.randn(n_types, n_components, n_latent) * (0.5 if n_components > 1 else 0.1))
         self.log_scale = nn.Parameter(torch.zeros(n_types, n_components, n_latent))
         self.logits = nn.Parameter(torch.zeros(n_types, n_components))
+        # what a batch adds to the logits; the batch is last, where scvi-tools adds new ones
+        self.register_buffer("batch_logits", torch.zeros(n_types, n_components, n_batch))
 
     def start_from(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
         """Start from given components, of all types or of some.
@@ -72,10 +81,46 @@ class LabelledPrior(nn.Module):
             for parameter, value in ((self.loc, loc), (self.log_scale, scale.log()), (self.logits, weight.log())):
                 parameter[chosen] = value.to(parameter.device)[chosen]
 
-    def distribution(self, y: Tensor, *, frozen: bool = False) -> Distribution:
-        """p(z | y) for each of the cells of types ``y``, shape ``(n_cells,)``; frozen, without a gradient to it."""
+    @torch.no_grad()
+    def weigh_batches(self, z: Tensor, y: Tensor, batch: Tensor, first: int = 0, *, draws: int = 1) -> None:
+        """Find how the cells of each type and batch are spread over the type's Gaussians.
+
+        A Gaussian's weight in a batch is its mean responsibility for the batch's cells, with ten cells of the type's
+        common weights added: few cells say little.
+
+        Parameters
+        ----------
+        z
+            Latents, ``(n_cells * draws, n_latent)``.
+        y, batch
+            Codes of their types and batches, ``(n_cells * draws,)``.
+        first
+            Batches before this one are left as they are.
+        draws
+            Latents a cell.
+        """
+        n_types, n_components, n_batch = self.batch_logits.shape
+        if n_batch == 1:
+            return
+        mixture = self.distribution(y)
+        joint = mixture.mixture_distribution.logits + mixture.component_distribution.log_prob(z[:, None])
+        cells = z.new_zeros(n_types * n_batch, n_components).index_add(
+            0, y * n_batch + batch, joint.softmax(-1) / draws
+        )
+        cells = cells.view(n_types, n_batch, n_components)
+        common = self.logits.softmax(-1).clamp(min=1e-8)[:, None]
+        weight = (cells + _COMMON_CELLS * common) / (cells.sum(-1, keepdim=True) + _COMMON_CELLS)
+        self.batch_logits[..., first:] = (weight / common).log().transpose(1, 2)[..., first:]
+
+    def distribution(self, y: Tensor, batch: Tensor | None = None, *, frozen: bool = False) -> Distribution:
+        """p(z | y), or p(z | y, b), for each of the cells of types ``y`` and batches ``batch``, shapes ``(n_cells,)``.
+
+        Frozen, it has no gradient to the prior.
+        """
         parameters = (self.loc, self.log_scale, self.logits)
         loc, log_scale, logits = (rows(p.detach() if frozen else p, y) for p in parameters)
+        if batch is not None:
+            logits = logits + self.batch_logits[y, :, batch]
         components = Independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
         return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
 
