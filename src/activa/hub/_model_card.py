@@ -151,7 +151,7 @@ def _summary(model: ACTIVA, description: str | None) -> str:
     summary = (
         f"# ACTIVA\n\nA generator of synthetic single cells: draws cells of the types below as AnnData, {kind} of "
         f"{len(model.trained_genes):,} genes. It is an introspective variational autoencoder with a labelled prior, "
-        "trained by [activa](https://pypi.org/project/activa-sc/), a plugin of scvi-tools."
+        "trained by activa, a plugin of scvi-tools."
     )
     return summary if description is None else f"{summary}\n\n{description}"
 
