@@ -122,17 +122,22 @@ EXPERIMENTS: dict[str, Section] = {
 }
 
 
+def _markdown(table: pd.DataFrame) -> str:
+    rounded = table.round(3).astype(object)
+    return rounded.where(rounded.notna(), None).to_markdown(index=False, missingval="–")
+
+
 def write(folder: Path, names: list[str], table: Callable[[str], pd.DataFrame]) -> None:
     """Write the figures, report.md with all experiments of these names, and tables.md, the same without figures."""
     report, tables = [f"# The paper's experiments on {folder.name}", ""], []
     for name in names:
         section, rows = EXPERIMENTS[name], table(name)
         lines = [f"## {section.title}", "", f"In the paper: {section.paper}", ""]
-        lines += [section.summary(rows).round(3).to_markdown(index=False), ""]
+        lines += [_markdown(section.summary(rows)), ""]
         if name == "augmentation":
-            gains = augmentation_gain(rows).round(3)
+            gains = augmentation_gain(rows)
             gains["kept"] = gains["kept"].astype("string").fillna("all")
-            lines += ["Gain in F1, with 95% intervals:", "", gains.to_markdown(index=False), ""]
+            lines += ["Gain in F1, with 95% intervals:", "", _markdown(gains), ""]
         tables += lines
         report += lines
         for figure_name, figure in section.figures(rows).items():
