@@ -25,6 +25,7 @@ class StartMixin(RegisteredMixin):
         y: np.ndarray,
         library: np.ndarray,
         *,
+        seed: int,
         n_cells: int | None = None,
         proteins: np.ndarray | None = None,
     ) -> None:
@@ -32,7 +33,7 @@ class StartMixin(RegisteredMixin):
 
         ``proteins`` are of the same cells, ``(n, n_proteins)``.
         """
-        settings, module = self.init_params_["non_kwargs"], self.module
+        module = self.module
         module.start_from(*gene_moments(x, library, module.gene_likelihood), torch.as_tensor(np.log(library)).float())
         standardised = None if proteins is None else module.start_proteins(proteins)
         if not module.is_linear:
@@ -42,10 +43,10 @@ class StartMixin(RegisteredMixin):
             y,
             n_latent=module.n_latent,
             n_labels=module.n_labels,
-            n_components=settings["n_prior_components"],
+            n_components=module.n_prior_components,
             with_offsets=module.label_input != "none",
             counts=module.is_count,
-            seed=settings["seed"],
+            seed=seed,
             n_cells=n_cells,
             proteins=standardised,
         )
@@ -65,7 +66,7 @@ class StartMixin(RegisteredMixin):
             rng=np.random.default_rng(seed),
         )
         if not hasattr(self, "design_"):
-            self._start_from_cells(sample.x, sample.y, sample.totals, n_cells=sample.n_cells)
+            self._start_from_cells(sample.x, sample.y, sample.totals, seed=seed, n_cells=sample.n_cells)
             self.design_, self.var_ = sample.design, _genes(datamodule, self.trained_genes)
             self.registry_["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"] = (
                 self.var_.index.to_numpy()

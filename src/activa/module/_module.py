@@ -108,7 +108,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         protein_likelihood: ProteinLikelihood = "normal",
     ):
         super().__init__()
-        self.n_input, self.n_latent = n_input, n_latent
+        self.n_input, self.n_latent, self.n_prior_components = n_input, n_latent, n_prior_components
         self.n_batch, self.n_labels, self.n_types = n_batch, n_labels, n_types
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.gene_likelihood, self.dispersion = gene_likelihood, dispersion
