@@ -248,7 +248,8 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             codes = [sample.y, sample.batch]
             mean, variance = self.get_latent_representation(dataloader=sample.minibatches(), return_dist=True)
         z = [mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)]
-        return np.concatenate(z), *(np.tile(code, _DRAWS) for code in codes)
+        y, batch = (np.tile(code, _DRAWS) for code in codes)
+        return np.concatenate(z), y, batch
 
     def _weigh_batches(self, z: np.ndarray, y: np.ndarray, batch: np.ndarray, first: int = 0) -> None:
         """Tell the prior how the batches' cells are spread over it, from the first batch that is not known."""

@@ -112,7 +112,7 @@ class LabelledPrior(nn.Module):
         weight = (cells + _COMMON_CELLS * common) / (cells.sum(-1, keepdim=True) + _COMMON_CELLS)
         self.batch_logits[..., first:] = (weight / common).log().transpose(1, 2)[..., first:]
 
-    def distribution(self, y: Tensor, batch: Tensor | None = None, *, frozen: bool = False) -> Distribution:
+    def distribution(self, y: Tensor, batch: Tensor | None = None, *, frozen: bool = False) -> MixtureSameFamily:
         """p(z | y), or p(z | y, b), for each of the cells of types ``y`` and batches ``batch``, shapes ``(n_cells,)``.
 
         Frozen, it has no gradient to the prior.
