@@ -52,8 +52,8 @@ class ExpressionMixin(RegisteredMixin, RNASeqMixin, VAEMixin):
 
         Returns
         -------
-        Arrays of shape ``(n_cells, n_genes)``, or with more than one sample, not averaged, ``(n_samples, n_cells,
-        n_genes)``, float32. ``"mean"``, and by likelihood:
+        Arrays of float32, ``(n_cells, n_genes)``, or with more than one sample, not averaged,
+        ``(n_samples, n_cells, n_genes)``: ``"mean"``, and by likelihood
 
         - ``"nb"``: ``"dispersions"``, the inverse dispersion :math:`\theta`; the variance is
           :math:`\mu + \mu^2 / \theta`;
@@ -133,8 +133,8 @@ class ExpressionMixin(RegisteredMixin, RNASeqMixin, VAEMixin):
 
         Returns
         -------
-        ``(n_cells, n_genes)``; ``(n_samples, n_cells, n_genes)`` if samples are not averaged; ``(n_samples_overall,
-        n_genes)``.
+        ``(n_cells, n_genes)``; if samples are not averaged ``(n_samples, n_cells, n_genes)``; of all cells together
+        ``(n_samples_overall, n_genes)``.
 
         Raises
         ------
