@@ -92,7 +92,11 @@ def test_saved_and_loaded_without_data(model, tmp_path):
 
 
 def test_saved_and_loaded_with_data(model, tmp_path):
+    before = model.adata.copy()
     model.save(tmp_path / "model", save_anndata=True)
+    # anndata makes categories of the strings that it writes
+    pd.testing.assert_frame_equal(model.adata.var, before.var)
+    pd.testing.assert_frame_equal(model.adata.obs, before.obs)
     for adata in (None, make_counts()):
         loaded = ACTIVA.load(tmp_path / "model", adata=adata, accelerator="cpu")
         np.testing.assert_allclose(loaded.get_latent_representation(), model.get_latent_representation(), atol=1e-5)

@@ -1,5 +1,7 @@
 """The paper's configuration against its supplement H, and its losses against its equations, written out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -82,7 +84,9 @@ def test_losses_are_equations_4_and_5(margin, monkeypatch):
     found = []
     monkeypatch.setattr(plan, "manual_backward", lambda loss, **kwargs: found.append(float(loss.detach())))
     monkeypatch.setattr(plan, "log_dict", lambda *args, **kwargs: None)
-    monkeypatch.setattr(IntrospectivePlan, "use_sync_dist", False)  # asks the trainer, of which there is none
+    # asks the trainer, of which there is none
+    monkeypatch.setattr(IntrospectivePlan, "use_sync_dist", False)
+    monkeypatch.setattr(IntrospectivePlan, "trainer", SimpleNamespace(world_size=1))
     z_g = torch.randn(64, 128, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(module, "sample_latent", lambda design: z_g)
     batch = next(iter(model._make_data_loader(adata, batch_size=64)))

@@ -133,10 +133,11 @@ def test_training_moves_only_the_new_batch(reference, extended):
         "generator.mean.weight",
         "generator.curve.0.0.weight",
         "library.layers.0.weight",
+        "prior.batch_logits",
     }
     for name in moved:
-        columns = (model.module.state_dict()[name] != before[name]).any(0).nonzero().squeeze(-1)
-        assert columns.tolist() == [(40 if "encoder" in name else 5) + 2], name
+        columns = (model.module.state_dict()[name] != before[name]).flatten(0, -2).any(0).nonzero().squeeze(-1)
+        assert columns.tolist() == [{"encoder": 40, "prior": 0}.get(name.split(".")[0], 5) + 2], name
     assert all(p.requires_grad for p in model.module.parameters())
 
 

@@ -32,13 +32,14 @@ from activa.model._mudata import MuDataMixin
 from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, design_table
 from activa.model._registered import trained_genes
+from activa.model._saving import SavingMixin
 from activa.module import ACTIVAModule, ProteinLikelihood
 from activa.module._cells import Dispersion, GeneLikelihood
 from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(MuDataMixin, PaperMixin, ClassificationMixin):
+class ACTIVA(SavingMixin, MuDataMixin, PaperMixin, ClassificationMixin):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
