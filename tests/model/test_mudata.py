@@ -197,6 +197,18 @@ def test_what_scvi_tools_gives_is_of_the_genes(model):
             method()
 
 
+def test_what_is_of_anndata_alone_is_refused(model, tmp_path):
+    with pytest.raises(NotImplementedError, match="generate_batches"):
+        model.generate_zarr(tmp_path / "cells.zarr", 5)
+    with pytest.raises(NotImplementedError, match="minify_adata is not available for MuData"):
+        model.minify_adata()
+    with pytest.raises(NotImplementedError, match="load_query_data is not available for MuData"):
+        ACTIVA.load_query_data(model.adata["rna"], model)
+    with pytest.raises(ValueError, match="realism='mmd' is measured on cells of an AnnData"):
+        model.train(realism="mmd")
+    assert not list(tmp_path.iterdir())
+
+
 def test_predict_reads_the_genes(model):
     hard = model.predict()
     assert (hard == model.adata["rna"].obs["cell_type"]).mean() > 0.8

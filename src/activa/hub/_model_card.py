@@ -209,7 +209,9 @@ def _realism(realism: pd.DataFrame | None) -> str:
 
 def _settings(model: ACTIVA) -> str:
     setup = {k: v for k, v in model.registry_["setup_args"].items() if v is not None}
-    settings = model.init_params_["non_kwargs"] | {f"setup_anndata: {name}": value for name, value in setup.items()}
+    settings = model.init_params_["non_kwargs"] | {
+        f"{model.registry_['setup_method_name']}: {name}": value for name, value in setup.items()
+    }
     return _table(["setting", "value"], ((k, f"`{v!r}`") for k, v in settings.items() if v is not None))
 
 

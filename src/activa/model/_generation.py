@@ -179,7 +179,8 @@ class GenerationMixin(DrawingMixin):
         Raises
         ------
         ValueError
-            If the model was loaded without data, or they are minified, if the cells have a column ``origin``, or as :meth:`generate` does.
+            If the model was loaded without data, or they are minified, if the cells have a column ``origin``, or as
+            :meth:`generate` does.
 
         Examples
         --------

@@ -61,7 +61,7 @@ class StartMixin(RegisteredMixin):
                 REGISTRY_KEYS.CAT_COVS_KEY: list(self._field(REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {})),
                 REGISTRY_KEYS.CONT_COVS_KEY: list(self._field(REGISTRY_KEYS.CONT_COVS_KEY).get("columns", [])),
             },
-            layer=self._setup_arg("layer"),
+            layer=self._layer,
             gene_likelihood=self.module.gene_likelihood,
             rng=np.random.default_rng(seed),
         )

@@ -76,7 +76,7 @@ class ZarrMixin(GenerationMixin):
             expected=expected, min_confidence=min_confidence, batch_size=batch_size, seed=seed,
         )  # fmt: skip
         with _whole_or_nothing(Path(path), overwrite=overwrite) as part:
-            _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=self._setup_arg("layer"))
+            _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=self._layer)
             with warnings.catch_warnings():
                 # anndata consolidates too, and wants it: read_lazy warns where it is not done
                 warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
