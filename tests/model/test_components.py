@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from tests_helpers import QUIET, make_counts, make_model
@@ -142,3 +143,27 @@ def test_the_gate_starts_as_a_logistic_regression(types):
     else:
         expected[:, 0] = 1
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_batches_start_at_what_tells_them_apart_within_types(counts):
+    """One batch has more of one type, and its own expression of five genes: offsets show these, and no type's genes."""
+    adata = make_counts(n_cells=4_000)
+    rng = np.random.default_rng(1)
+    batch = (rng.random(adata.n_obs) < np.where(adata.obs["cell_type"] == "T", 0.8, 0.3)).astype(int)
+    x = rng.poisson(
+        np.where(batch[:, None] & np.isin(np.arange(40), range(30, 35)), 8.0, 2.0) * (adata.X.toarray() + 1)
+    )
+    adata.X = csr_matrix(x if counts else np.log1p(x), dtype=np.float32)
+    start, y = start_of(adata, batch=batch, n_batch=3, counts=counts)
+    found = (start.batch_offsets[1] - start.batch_offsets[0]).numpy()
+    x = adata.X.toarray()
+    within = []
+    for label in range(3):
+        means = [x[(y == label) & (batch == b)].mean(0) for b in (0, 1)]
+        if counts:
+            means = [np.log(mean / mean.sum()) for mean in means]
+        within.append(means[1] - means[0])
+    np.testing.assert_allclose(found, np.mean(within, 0), atol=0.12 if counts else 0.06)
+    assert (start.batch_offsets[2] == 0).all()  # a batch without a cell
+    assert (start_of(adata)[0].batch_offsets == 0).all()

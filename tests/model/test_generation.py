@@ -185,7 +185,8 @@ def test_backed_data_train_as_those_in_memory_do(tmp_path):
     )
     assert backed.adata.isbacked
     # the same cells in each minibatch, which scvi reads in the file's order: without draws the order says nothing
-    for value, expected in zip(backed.module.classifier.parameters(), in_memory.module.classifier.parameters()):
+    weights = (model.module.classifier.parameters() for model in (backed, in_memory))
+    for value, expected in zip(*weights, strict=True):
         torch.testing.assert_close(value, expected, rtol=0, atol=1e-6)
     losses = [model.history["elbo_train"].to_numpy(dtype=float) for model in (backed, in_memory)]
     np.testing.assert_allclose(*losses, rtol=0.01)

@@ -68,7 +68,8 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
         labels = np.asarray(adata.obs[labels_key], dtype=str)
         report = classification_report(labels, predicted, output_dict=True, zero_division=0)
         report["accuracy"] = {"f1-score": report["accuracy"], "support": len(labels)}
-        table = pd.DataFrame.from_dict(report, orient="index", columns=["precision", "recall", "f1-score", "support"])
+        columns = ["precision", "recall", "f1-score", "support"]
+        table = pd.DataFrame(list(report.values()), index=list(report), columns=columns)
         table = table.astype({"support": int}).rename(columns={"f1-score": "f1", "support": "cells"})
         tables.append(table.rename(index=_SUMMARIES).rename_axis("type").reset_index().assign(set=name))
     return pd.concat(tables, ignore_index=True)[["set", "type", "precision", "recall", "f1", "cells"]]

@@ -12,12 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from activa.model._checks import ROWS
+from activa.model._offsets import count_offsets, mean_offsets
 from activa.module import ComponentsStart
 
 _MAX_CELLS, _MIN_PER_TYPE, _N_GENES = 5_000, 30, 2_000
-# Counts that a gene's share of all counts counts for beside its counts in a type: what offsets are shrunk by
-_SHRINKAGE = 3.0
 # A part of a cell's score is noise, which the latent does not take up
 _LOADING = 0.5
 # Of the regression on the scores, which have variance 1, and less within types
@@ -38,6 +36,8 @@ def principal_components(
     seed: int,
     n_cells: int | None = None,
     proteins: np.ndarray | None = None,
+    batch: np.ndarray | None = None,
+    n_batch: int = 1,
 ) -> ComponentsStart:
     """Principal components of log-normalised cells, and mixtures of Gaussians fitted to each type's scores.
 
@@ -63,7 +63,11 @@ def principal_components(
         Cells that are trained on, where these are a sample of them.
     proteins
         Standardised proteins, ``(n_cells, n_proteins)``, each a further column beside the genes; None without.
+    batch, n_batch
+        Batch codes, ``(n_cells,)``, and how many there are, which have offsets of their own for the genes. None is one batch.
     """
+    batch = np.zeros(len(y), dtype=int) if batch is None else batch.astype(int)
+    y = y.astype(int)
     n_cells = len(y) if n_cells is None else n_cells
     rng = np.random.default_rng(seed)
     cells = choose_cells(y, rng, _MAX_CELLS)
@@ -84,28 +88,33 @@ def principal_components(
         pca = PCA(n_found, random_state=seed).fit(a[:, genes].toarray())
         projection[:n_found, genes] = pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-6))[:, None]
     scores = a @ projection.T - projection @ mean
+    if counts:
+        gene_offsets, batch_offsets = count_offsets(x, y, batch, n_labels, n_batch)
+    else:
+        gene_offsets, batch_offsets = mean_offsets(a[:, :n_genes], y[cells], batch[cells], n_labels, n_batch)
     offsets, label_means = None, np.zeros((n_labels, n_latent))
     if with_offsets:
         offsets = np.zeros((n_labels, a.shape[1]))
         for label in np.unique(y):
             own = y[cells] == label
             label_means[label] = scores[own].mean(axis=0)
-            offsets[label] = np.asarray(a[own].mean(axis=0)).ravel() - mean
-        if counts:
-            offsets[:, :n_genes] = _log_share(x, y, n_labels)
+            offsets[label, n_genes:] = np.asarray(a[own, n_genes:].mean(axis=0)).ravel() - mean[n_genes:]
+        offsets[:, :n_genes] = gene_offsets
     within = scores - label_means[y[cells]]
     loadings = np.linalg.solve(within.T @ within / len(cells) + _RIDGE * np.eye(n_latent), within.T @ a / len(cells)).T
     # as far as the counts tell them: a loading's standard error is 1 / sqrt(counts), its prior's is taken to be 0.1
     loadings *= _LOADING
     loadings[:n_genes] *= (counts_of / (counts_of + 100.0))[:, None]
 
-    centre, projection_, loadings_, means = (
-        torch.as_tensor(array).float() for array in (mean, projection, loadings, label_means)
+    centre, projection_, loadings_, batch_offsets_, means = (
+        torch.as_tensor(array).float() for array in (mean, projection, loadings, batch_offsets, label_means)
     )
     offsets_ = None if offsets is None else torch.as_tensor(offsets).float()
     mixtures = fit_mixtures(scores, y[cells], n_labels, n_components, rng)
     gate = _recognise(scores, y[cells], n_labels)
-    return ComponentsStart(centre, projection_, loadings_, offsets_, means, *mixtures, *gate, n_cells=n_cells)
+    return ComponentsStart(
+        centre, projection_, loadings_, offsets_, batch_offsets_, means, *mixtures, *gate, n_cells=n_cells
+    )
 
 
 def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.ndarray:
@@ -175,15 +184,3 @@ def _recognise(z: np.ndarray, y: np.ndarray, n_labels: int) -> tuple[Tensor, Ten
         logits = np.concatenate([-logits, logits]) / 2
     weight[present], bias[present] = torch.as_tensor(logits[:, :-1]).float(), torch.as_tensor(logits[:, -1]).float()
     return weight, bias
-
-
-def _log_share(x: Any, y: np.ndarray, n_labels: int) -> np.ndarray:
-    """Log of each gene's share of a label's counts over its share of all counts, shrunk, ``(n_labels, n_genes)``."""
-    sums = np.zeros((n_labels, x.shape[1]))
-    for start in range(0, x.shape[0], ROWS):
-        rows = csr_matrix(x[start : start + ROWS], dtype=np.float64)
-        n = rows.shape[0]
-        of = csr_matrix((np.ones(n), (y[start : start + ROWS], np.arange(n))), shape=(n_labels, n))
-        sums += (of @ rows).toarray()
-    expected = sums.sum(axis=1, keepdims=True) * sums.sum(axis=0) / sums.sum()
-    return np.log((sums + _SHRINKAGE) / (expected + _SHRINKAGE))

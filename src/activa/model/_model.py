@@ -202,8 +202,11 @@ class ACTIVA(SavingMixin, MuDataMixin, PaperMixin, ClassificationMixin):
         if has_counts:
             if self._setup_arg("size_factor_key") is not None:
                 totals = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
-            y = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
-            self._start_from_cells(x, y, totals, seed=seed, proteins=proteins)
+            y, batch = (
+                np.asarray(self.adata_manager.get_from_registry(key)).ravel()
+                for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY)
+            )
+            self._start_from_cells(x, y, totals, seed=seed, proteins=proteins, batch=batch)
         if adata is not None:
             # kept with the weights, so that a model loaded without data can generate
             self.design_ = self._cell_design()

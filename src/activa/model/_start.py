@@ -28,10 +28,11 @@ class StartMixin(RegisteredMixin):
         seed: int,
         n_cells: int | None = None,
         proteins: np.ndarray | None = None,
+        batch: np.ndarray | None = None,
     ) -> None:
         """Start the module from cells ``(n, n_genes)``, labels and library sizes ``(n,)``; a sample of ``n_cells``.
 
-        ``proteins`` are of the same cells, ``(n, n_proteins)``.
+        ``proteins`` ``(n, n_proteins)`` and ``batch`` ``(n,)`` are of the same cells.
         """
         module = self.module
         module.start_from(*gene_moments(x, library, module.gene_likelihood), torch.as_tensor(np.log(library)).float())
@@ -49,6 +50,8 @@ class StartMixin(RegisteredMixin):
             seed=seed,
             n_cells=n_cells,
             proteins=standardised,
+            batch=batch,
+            n_batch=module.n_batch,
         )
         module.start_from_components(start)
 
@@ -66,7 +69,9 @@ class StartMixin(RegisteredMixin):
             rng=np.random.default_rng(seed),
         )
         if not hasattr(self, "design_"):
-            self._start_from_cells(sample.x, sample.y, sample.totals, seed=seed, n_cells=sample.n_cells)
+            self._start_from_cells(
+                sample.x, sample.y, sample.totals, seed=seed, n_cells=sample.n_cells, batch=sample.batch
+            )
             self.design_, self.var_ = sample.design, _genes(datamodule, self.trained_genes)
             self.registry_["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"] = (
                 self.var_.index.to_numpy()

@@ -36,6 +36,8 @@ class ComponentsStart(NamedTuple):
     """From latents to log expression, ``(n_genes, n_latent)``."""
     offsets: Tensor | None
     """Log expression of each type less that of all cells, ``(n_labels, n_genes)``; None where types are no input."""
+    batch_offsets: Tensor
+    """What each batch adds to the log expression of its types, ``(n_batch, n_genes)``; zero where there is one batch."""
     label_means: Tensor
     """The latents of each type's mean cell, ``(n_labels, n_latent)``; zero where types are no input."""
     prior_loc: Tensor

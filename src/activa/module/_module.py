@@ -212,7 +212,10 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         self.label_means.copy_(start.label_means)
         n = self.n_input
         self.generator.start_from(
-            start.loadings[:n], None if start.offsets is None else start.offsets[:, :n], start.n_cells
+            start.loadings[:n],
+            None if start.offsets is None else start.offsets[:, :n],
+            start.n_cells,
+            start.batch_offsets if self.n_batch > 1 else None,
         )
         if self.proteins is not None:
             self.proteins.start_from_components(

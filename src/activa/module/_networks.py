@@ -185,7 +185,9 @@ class Generator(nn.Module):
         with torch.no_grad():
             self.mean.bias.copy_(mean)
 
-    def start_from(self, loadings: Tensor, offsets: Tensor | None, n_cells: int) -> None:
+    def start_from(
+        self, loadings: Tensor, offsets: Tensor | None, n_cells: int, batch_offsets: Tensor | None = None
+    ) -> None:
         """Start a log-linear generator from given weights, and hold it near them in training.
 
         Parameters
@@ -196,8 +198,12 @@ class Generator(nn.Module):
             Of the types, the last inputs, ``(n_labels, n_genes)``; None where types are no input.
         n_cells
             Cells that are trained on, which weigh against the priors.
+        batch_offsets
+            Of the batches, the inputs after the latent, ``(n_batch, n_genes)``; None where they are no input.
         """
         weight = torch.zeros_like(self.mean.weight)
+        if batch_offsets is not None:
+            weight[:, self.n_latent : self.n_latent + len(batch_offsets)] = batch_offsets.T
         if offsets is not None:
             weight[:, -len(offsets) :] = offsets.T
         self.prior_mean.copy_(weight)
