@@ -34,7 +34,7 @@ def search(train: ad.AnnData, args: argparse.Namespace) -> tuple[dict[str, Any],
         "train_params": {
             "max_epochs": args.epochs,
             "train_size": 0.8,
-            "realism": "mmd",
+            "realism": "wasserstein",
             "check_val_every_n_epoch": args.epochs,
             "plan_kwargs": {"lr": tune.loguniform(3e-4, 3e-2)},
         },

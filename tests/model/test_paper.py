@@ -90,9 +90,9 @@ def test_losses_are_equations_4_and_5(margin, monkeypatch):
     z_g = torch.randn(64, 128, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(module, "sample_latent", lambda design: z_g)
     batch = next(iter(model._make_data_loader(adata, batch_size=64)))
-    inference, _, output = plan.forward(batch, loss_kwargs={"kl_weight": 1.0})
+    inference, generative, output = plan.forward(batch, loss_kwargs={"kl_weight": 1.0})
     terms = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
-    plan._play(batch, inference, output, terms[0] + 0.5 * terms[1])
+    plan._play(batch, inference, generative, output, terms[0] + 0.5 * terms[1])
     loss_g, _, loss_e = found
 
     def encode(x):

@@ -49,7 +49,7 @@ class LibrarySize(nn.Module):
 
     def distribution(self, h: Tensor) -> MixtureSameFamily:
         """p((log l - loc) / scale | ...) for inputs ``(n_cells, n_input)``."""
-        logits, mean, log_scale = self.layers(h).chunk(3, dim=-1)
+        logits, mean, log_scale = self.layers(h).float().chunk(3, dim=-1)
         # the bounds keep a component from closing on one cell
         components = Normal(mean, log_scale.clamp(-3.0, 2.0).exp(), validate_args=False)
         return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
 from torch import Tensor
@@ -33,6 +35,10 @@ def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
     x
         Cells, ``(n_cells, n_genes)``.
     """
+    if isinstance(px, Normal) and px.scale.dim() == 0:
+        # one variance for all values: what is the same for each is added once
+        constant = x.shape[-1] * (px.scale.log() + 0.5 * math.log(2 * math.pi))
+        return -(x - px.loc).square().sum(-1) / (2 * px.scale.square()) - constant
     if type(px) not in (NegativeBinomial, OutlierNegativeBinomial):
         return px.log_prob(x).sum(-1)
     mu = px.mu.clamp(min=1e-10)

@@ -273,8 +273,10 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         covariates = self._covariates(design).expand(*z.shape[:-1], -1)
         if self.label_input == "none":
             return [z, covariates]
-        types = self._one_hot_labels(design) if self.gate is None else self.gate(z).softmax(-1)
-        return [z - types @ self.label_means, covariates, types.expand(*z.shape[:-1], -1)]
+        with torch.autocast(z.device.type, enabled=False):
+            types = self._one_hot_labels(design) if self.gate is None else self.gate(z).softmax(-1)
+            means = types @ self.label_means
+        return [z - means, covariates, types.expand(*z.shape[:-1], -1)]
 
     def decode_proteins(
         self, z: Tensor, log_library: Tensor, design: CellDesign, proteins: Tensor | None = None

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import linear, softplus
 
 Norm = Literal["batch", "layer", "none"]
 
@@ -29,6 +29,13 @@ def _mlp(n_input: int, widths: Sequence[int], norm: Norm = "none", dropout_rate:
             layers.append(nn.Dropout(dropout_rate))
         n_input = width
     return nn.Sequential(*layers)
+
+
+def _in_float32(layer: nn.Linear, h: Tensor) -> Tensor:
+    """A last layer: in mixed precision its product is rounded, and its bias, which may be large, is not."""
+    if torch.is_autocast_enabled(h.device.type):
+        return linear(h, layer.weight).float() + layer.bias
+    return layer(h)
 
 
 class Encoder(nn.Module):
@@ -110,9 +117,11 @@ class Encoder(nn.Module):
             # as torch.nn.Dropout, whose draws take three times as long on a CPU
             x = x * (torch.rand_like(x) >= self.input_dropout_rate) / (1 - self.input_dropout_rate)
         h = self.hidden(torch.cat([x, covariates], dim=-1))
-        mean = self.mean(h) if self.linear is None else self.mean(h) + self.linear(x)
+        mean = _in_float32(self.mean, h)
+        if self.linear is not None:
+            mean = mean + self.linear(x)
         # beyond this range exp() is not finite or has no gradient left to learn from
-        return mean, self.log_var(h).clamp(-12.0, 8.0)
+        return mean, _in_float32(self.log_var, h).clamp(-12.0, 8.0)
 
 
 class Generator(nn.Module):
@@ -228,7 +237,12 @@ class Generator(nn.Module):
         """Mean expression and zero-inflation logits (or None), each ``(..., n_genes)``."""
         # the hidden layers take two dimensions (batch norm), posterior samples come with three
         h = self.hidden(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
-        out = self.mean(h)
+        if self.prior_mean is None:
+            out = _in_float32(self.mean, h)
+        else:
+            # few inputs: a rounded product would save no time, and be seen in every gene's rate
+            with torch.autocast(h.device.type, enabled=False):
+                out = self.mean(h.float())
         if self.curve is not None:
             out = out + self.curve(h)
         if self.activation == "softmax":
@@ -237,7 +251,7 @@ class Generator(nn.Module):
             mean = softplus(out)
         else:
             mean = torch.relu(out) if self.activation == "relu" else out
-        return mean, None if self.dropout_logits is None else self.dropout_logits(h)
+        return mean, None if self.dropout_logits is None else _in_float32(self.dropout_logits, h)
 
 
 class Classifier(nn.Module):
@@ -259,4 +273,4 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``(n_cells, n_types)`` of log-normalised cells ``(n_cells, n_genes)``."""
-        return self.layers(x)
+        return self.layers(x).float()

@@ -44,7 +44,9 @@ class Game:
     _trainable: Callable[[], tuple[list[Parameter], list[Parameter], list[Parameter]]]
     _check_finite: Callable[[Tensor], None]
 
-    def _play(self, batch: dict[str, Tensor], inference: dict, output: LossOutput, elbo: Tensor) -> Tensor:
+    def _play(
+        self, batch: dict[str, Tensor], inference: dict, generative: dict, output: LossOutput, elbo: Tensor
+    ) -> Tensor:
         """Gradients of one step of the game; returns the encoder's loss."""
         m = self.module
         encoder, generator, classifier = self._trainable()
@@ -54,23 +56,26 @@ class Game:
             z_g = m.sample_latent(design)
             log_library_g = m.sample_log_library(z_g, design)
 
-        # The first n_r cells are reconstructed, and the types of those from first_g on generated, in one pass. Of z_r only
-        # the consistency term's gradient may reach the encoder.
-        consistent = self.classifier_weight > 0 and m.n_types > 1
+        # The first n_r cells are reconstructed, and the types of those from first_g on generated. Through x_r only the
+        # consistency term's gradient reaches the encoder, whose own loss takes synthetic cells as constants.
         whole = self.synthetic_cells == "whole"
         n_r = z.shape[0] if whole else (z.shape[0] + 1) // 2
         first_g = 0 if whole else n_r
-        z_r = z[:n_r] if consistent else z[:n_r].detach()
         log_library_s = torch.cat([log_library[:n_r], log_library_g[first_g:]])
+        z_decoded = torch.cat([z[:n_r], z_g[first_g:]])
         if whole:
+            x_g = m.draw_with_gradient(m.decode(z_g, log_library_g, design))
+            # the means of all are known from L_AE
+            x_s = torch.cat([m.draw_with_gradient(generative["px"]), x_g])
             design = design.take(torch.arange(n_r, device=z.device).repeat(2))
-        z_decoded = torch.cat([z_r, z_g[first_g:]])
-        x_s = m.draw_with_gradient(m.decode(z_decoded, log_library_s, design))
+        else:
+            x_s = m.draw_with_gradient(m.decode(z_decoded, log_library_s, design))
         proteins_s = m.draw_proteins(z_decoded, log_library_s, design, with_gradient=True)
         l_ct = torch.zeros((), device=x_s.device)
-        if consistent:
-            logits = m.classify(torch.cat([batch[REGISTRY_KEYS.X_KEY][:n_r], x_s[:n_r]]))
-            l_ct = losses.classifier_consistency(logits[:n_r].detach(), logits[n_r:])
+        if self.classifier_weight > 0 and m.n_types > 1:
+            with torch.no_grad():
+                logits = m.classify(batch[REGISTRY_KEYS.X_KEY][:n_r])
+            l_ct = losses.classifier_consistency(logits, m.classify(x_s[:n_r]))
         shared = elbo + self.alpha_2 * self.classifier_weight * l_ct
 
         # L_G: the critic's score of cells that carry gradient into the generator

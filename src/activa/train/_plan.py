@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -209,13 +208,15 @@ class IntrospectivePlan(Game, TrainingPlan):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """One step: of the VAE and classifier in the warm-up, of the game after it."""
+        # Lightning turns it off: each network's weights are rounded for every pass then, which takes longer than the pass
+        torch.set_autocast_cache_enabled(True)
         optimizers = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
 
         kl_weight = self.kl_weight
-        inference, _, output = self.forward(batch, loss_kwargs={"kl_weight": kl_weight})
+        inference, generative, output = self.forward(batch, loss_kwargs={"kl_weight": kl_weight})
         self._check_finite(output.loss)
         # L_REG and L_AE of the real cells
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
@@ -223,7 +224,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         self._sums += torch.stack([l_reg, l_ae, torch.ones_like(l_ae)]).detach() * output.n_obs_minibatch
         elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + terms["weight_penalty"])
         if self.playing and self.introspection != "sleep":
-            loss = self._play(batch, inference, output, elbo)
+            loss = self._play(batch, inference, generative, output, elbo)
         else:
             loss = elbo + terms["library_nll"] + terms["classification_loss"]
             if self.playing and self._trainable()[0]:
@@ -231,9 +232,9 @@ class IntrospectivePlan(Game, TrainingPlan):
             self.manual_backward(loss)
 
         for params in self._trainable():
-            if params:
-                limit = math.inf if self.gradient_clip is None else self.gradient_clip
-                self._check_finite(clip_grad_norm_(params, limit))
+            # without a limit the norm would only tell a step before the loss does that a gradient is not finite
+            if params and self.gradient_clip is not None:
+                self._check_finite(clip_grad_norm_(params, self.gradient_clip))
         for optimizer in optimizers:
             optimizer.step()
         for scheduler in self.lr_schedulers():
@@ -289,6 +290,12 @@ class IntrospectivePlan(Game, TrainingPlan):
                 )
             margin = self._recent[-1][0] if isinstance(self.margin, str) else self.margin
             self.module.margin.fill_(margin)
+
+    def on_train_epoch_end(self) -> None:
+        """See to it that the last step, which no loss is computed after, left finite weights."""
+        super().on_train_epoch_end()
+        with torch.no_grad():
+            self._check_finite(torch.stack([p.sum() for part in self._trainable() for p in part]).sum())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the epochs' losses, which the margin and SoftAdapt go by, and the random state."""
