@@ -178,6 +178,33 @@ def test_a_layer_goes_in_and_comes_out():
     assert (more.X != more.layers["counts"]).nnz == 0
 
 
+@pytest.mark.parametrize("kwargs", [{}, {"expected": True}, {"min_confidence": 0.3}])
+def test_cells_do_not_depend_on_the_threads(model, kwargs):
+    before = torch.get_num_threads()
+    made = []
+    try:
+        for n_threads in (1, 3):
+            torch.set_num_threads(n_threads)
+            made.append(model.generate(900, seed=0, **kwargs).X)
+            assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+    first, second = (x if kwargs.get("expected") else x.toarray() for x in made)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_failing_thread_says_so_and_leaves_the_threads_as_they_were(model, monkeypatch):
+    before = torch.get_num_threads()
+
+    def decode(*args):
+        raise RuntimeError("no more memory")
+
+    monkeypatch.setattr(model, "_decode", decode)
+    with pytest.raises(RuntimeError, match="no more memory"):
+        model.generate(900, seed=0)
+    assert torch.get_num_threads() == before
+
+
 def test_backed_data_train_as_those_in_memory_do(tmp_path):
     make_counts().write_h5ad(tmp_path / "cells.h5ad")
     backed, in_memory = (

@@ -57,7 +57,7 @@ def test_row_offsets_can_pass_two_to_the_31(model, tmp_path):
 def test_an_interrupt_leaves_nothing(model, tmp_path, monkeypatch, error):
     """Half of the cells are written when it comes; an old store is still there."""
     path = tmp_path / "cells.zarr"
-    draw, calls = model._block, []
+    draw, calls = model._decode, []
 
     def stop_at_the_third(*args):
         calls.append(args)
@@ -70,7 +70,7 @@ def test_an_interrupt_leaves_nothing(model, tmp_path, monkeypatch, error):
             monkeypatch.undo()
             model.generate_zarr(path, 5, seed=1)
             calls.clear()
-        monkeypatch.setattr(model, "_block", stop_at_the_third)
+        monkeypatch.setattr(model, "_decode", stop_at_the_third)
         with pytest.raises(error):
             model.generate_zarr(path, 1_000, seed=0, batch_size=256, overwrite=True)
         assert list(tmp_path.iterdir()) == before
@@ -97,7 +97,7 @@ def test_nothing_is_overwritten_unless_asked_for(model, tmp_path):
 
 def test_a_folder_that_cannot_be_written_in(model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(model, "_block", lambda *args: pytest.fail("work has started"))
+    monkeypatch.setattr(model, "_decode", lambda *args: pytest.fail("work has started"))
     with pytest.raises(FileNotFoundError, match="no store can be made in the folder"):
         model.generate_zarr(tmp_path / "absent" / "cells.zarr", 5)
     with pytest.raises(NotADirectoryError, match="no store can be made in the folder"):

@@ -4,7 +4,7 @@ import scipy.stats
 import torch
 from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNegativeBinomial
 
-from activa.module import OutlierNegativeBinomial, log_likelihood, sample_cells, sample_cells_with_gradient
+from activa.module import OutlierNegativeBinomial, draw_counts, log_likelihood, sample_cells, sample_cells_with_gradient
 
 
 def test_log_likelihood_equals_scipys_and_its_gradient_scvis():
@@ -79,9 +79,46 @@ def test_negative_binomial_draws_follow_the_distribution(mu, theta):
     assert scipy.stats.chisquare(observed, expected).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("rate", [0.03, 0.9, 7.0, 30.0])
+def test_poisson_draws_follow_the_distribution(rate):
+    torch.manual_seed(0)
+    draws = sample_cells(Poisson(rate=torch.full((40_000, 1), rate))).numpy().ravel()
+    exact = scipy.stats.poisson(rate)
+    edges = np.unique(exact.ppf([0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999]))
+    observed = [(draws <= edge).mean() for edge in edges]
+    np.testing.assert_allclose(observed, exact.cdf(edges), atol=0.01)
+
+
+def test_draws_are_of_the_generator_and_in_order():
+    px = _with_outliers(torch.rand(50, 30) * 3, torch.full((30,), 2.0))
+    before = torch.get_rng_state()
+    first, second = (draw_counts(px, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    where, counts = first
+    assert (where.diff() > 0).all() and 0 <= where.min() and where.max() < 1_500
+    assert (counts >= 1).all() and (counts == counts.round()).all()
+    assert not torch.equal(where, draw_counts(px, torch.Generator().manual_seed(2))[0])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.003, 0.4, 0.999])
+def test_each_is_chosen_with_the_same_probability(share):
+    from activa.module._sampling import _chosen
+
+    n, generator = 400, torch.Generator().manual_seed(0)
+    times = torch.zeros(n)
+    for _ in range(2_000):
+        found = _chosen(n, share, generator, torch.device("cpu"))
+        assert len(found) == 0 or ((found.diff() > 0).all() and 0 <= found[0] and found[-1] < n)
+        times[found] += 1
+    error = np.sqrt(share * (1 - share) / 2_000)
+    np.testing.assert_allclose(times / 2_000, share, atol=5 * error + 1e-9)
+    assert float(times.mean()) / 2_000 == pytest.approx(share, abs=5 * error / n**0.5 + 1e-9)
+
+
 def test_no_count_comes_of_rounding():
     """The largest uniform number may be above all that float32 sums of probabilities reach."""
-    from activa.module._likelihood import _invert_poisson
+    from activa.module._sampling import _invert_poisson
 
     mean = torch.linspace(0.001, 8, 4_000)
     found = _invert_poisson(mean, torch.full_like(mean, 1 - 2**-24)).numpy()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy.sparse import csr_matrix, hstack, issparse
+from scipy.sparse import csr_matrix, hstack, issparse, vstack
 from scvi import REGISTRY_KEYS
+from torch import Tensor
 
 from activa._random import seeded
+from activa._threads import threads_of_one
 from activa.model._cells import as_mudata
 from activa.model._plan_cells import (
     BATCH,
@@ -26,11 +28,24 @@ from activa.model._plan_cells import (
     plan_labels,
 )
 from activa.model._registered import RegisteredMixin
-from activa.module import CellDesign, sample_cells
+from activa.module import CellDesign, draw_counts, sample_cells
 
 # Cells drawn from one random stream. Part of what a seed means: another number gives other cells.
 BLOCK = 256
 _MAX_ATTEMPTS = 50
+
+
+class Latents(NamedTuple):
+    """What cells are decoded from."""
+
+    z: Tensor
+    log_library: Tensor
+    design: CellDesign
+    p_proteins: Any
+    """Distribution of the proteins, None without."""
+    proteins: Tensor | None
+    seed: int
+    """Of the counts."""
 
 
 class DrawingMixin(RegisteredMixin):
@@ -89,38 +104,8 @@ class DrawingMixin(RegisteredMixin):
                 )
         return CellPlan(label, plan_design(label, table, given, rng), library_size, z)
 
-    @torch.inference_mode()
-    def _block(self, plan: CellPlan, block: int, seed: int, expected: bool, min_confidence: float | None) -> Any:
-        """One block of cells: CSR counts, or dense rates."""
-        cells = np.arange(block * BLOCK, min((block + 1) * BLOCK, len(plan)))
-        if min_confidence is None:
-            x = self._draw(plan, cells, expected, seed, block, 0)
-            return x if expected else csr_matrix(x)
-        n_genes = self.module.n_input
-        n_values = n_genes if self.module.proteins is None else n_genes + self.module.proteins.n_proteins
-        kept: np.ndarray = np.empty((len(cells), n_values), dtype=np.float32)
-        waiting, n_drawn = np.arange(len(cells)), 0
-        for attempt in range(_MAX_ATTEMPTS):
-            x = self._draw(plan, cells[waiting], False, seed, block, attempt)
-            n_drawn += len(waiting)
-            genes = torch.from_numpy(x[:, :n_genes]).to(self.device)
-            probabilities = self.module.classify(genes).softmax(-1).cpu().numpy()
-            asked = plan.label[cells[waiting]]
-            sure = probabilities[np.arange(len(asked)), asked] >= min_confidence
-            sure &= probabilities.argmax(-1) == asked
-            kept[waiting[sure]] = x[sure]
-            waiting = waiting[~sure]
-            if not len(waiting):
-                return csr_matrix(kept)
-        types = sorted({str(t) for t in self.types[plan.label[cells[waiting]]]})
-        raise RuntimeError(
-            f"min_confidence={min_confidence} was met by {len(cells) - len(waiting)} of {n_drawn} cells drawn "
-            f"({(len(cells) - len(waiting)) / n_drawn:.1%}); given up on {len(waiting)} cells of {types} after "
-            f"{_MAX_ATTEMPTS} draws each. Lower min_confidence, or leave these types out."
-        )
-
-    def _draw(self, plan: CellPlan, cells: np.ndarray, expected: bool, *seed: int) -> np.ndarray:
-        """Counts or rates of some of the planned cells, and their proteins beside them, dense float32."""
+    def _latents(self, plan: CellPlan, cells: np.ndarray, *seed: int) -> Latents:
+        """What some of the planned cells are decoded from, and a seed for their counts."""
         module, device = self.module, self.device
         n_categorical = len(module.n_cats_per_cov)
         values = torch.as_tensor(plan.design[cells], dtype=torch.float32, device=device)
@@ -130,8 +115,7 @@ class DrawingMixin(RegisteredMixin):
             cat_covs=values[:, 1 : 1 + n_categorical].long() if n_categorical else None,
             cont_covs=values[:, 1 + n_categorical :] if values.shape[1] > 1 + n_categorical else None,
         )
-        module.eval()
-        with seeded(*seed):
+        with torch.inference_mode(), seeded(*seed):
             z = module.sample_latent(design) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
             if plan.library_size is None:
                 log_library = module.sample_log_library(z, design)
@@ -139,12 +123,72 @@ class DrawingMixin(RegisteredMixin):
                 log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=device)[
                     :, None
                 ]
-            px = module.decode(z, log_library, design)
-            x = px.mean if expected else module.draw(px)
-            if module.proteins is not None:
-                p_proteins = module.decode_proteins(z, log_library, design)
-                x = torch.cat([x, p_proteins.mean if expected else sample_cells(p_proteins)], dim=-1)
-        return x.cpu().numpy()
+            p_proteins = None if module.proteins is None else module.decode_proteins(z, log_library, design)
+            proteins = None if p_proteins is None else sample_cells(p_proteins)
+            seed_of_counts = int(torch.randint(2**62, ()))
+        return Latents(z, log_library, design, p_proteins, proteins, seed_of_counts)
+
+    @torch.inference_mode()
+    def _decode(self, latents: Latents, expected: bool) -> Any:
+        """Counts (CSR), or rates (dense), of cells, and their proteins beside them; float32.
+
+        It draws from a generator of its own, so that several threads can be at it.
+        """
+        module = self.module
+        px = module.decode(latents.z, latents.log_library, latents.design)
+        if expected:
+            rates = [px.mean] if latents.p_proteins is None else [px.mean, latents.p_proteins.mean]
+            return torch.cat(rates, dim=-1).cpu().numpy()
+        generator = torch.Generator(self.device).manual_seed(latents.seed)
+        if module.is_count:
+            where, counts = (part.cpu().numpy() for part in draw_counts(px, generator))
+            shape = (len(latents.z), module.n_input)
+            indptr = np.searchsorted(where, np.arange(shape[0] + 1) * shape[1])
+            x = csr_matrix((counts, (where % shape[1]).astype(np.int32), indptr.astype(np.int32)), shape=shape)
+        else:
+            x = csr_matrix(module.draw(px, generator).cpu().numpy())
+        if latents.proteins is not None:
+            x = hstack([x, csr_matrix(latents.proteins.cpu().numpy())], format="csr")
+        return x
+
+    @torch.inference_mode()
+    def _filtered(self, plan: CellPlan, cells: np.ndarray, min_confidence: float, *seed: int) -> csr_matrix:
+        """Counts of planned cells that the classifier is sure enough of, each drawn until it is."""
+        kept, order = [], []
+        waiting, n_drawn = np.arange(len(cells)), 0
+        for attempt in range(_MAX_ATTEMPTS):
+            x = self._decode(self._latents(plan, cells[waiting], *seed, attempt), expected=False)
+            n_drawn += len(waiting)
+            genes = torch.from_numpy(x[:, : self.module.n_input].toarray()).to(self.device)
+            probabilities = self.module.classify(genes).softmax(-1).cpu().numpy()
+            asked = plan.label[cells[waiting]]
+            sure = probabilities[np.arange(len(asked)), asked] >= min_confidence
+            sure &= probabilities.argmax(-1) == asked
+            kept.append(x[sure])
+            order.append(waiting[sure])
+            waiting = waiting[~sure]
+            if not len(waiting):
+                return vstack(kept, format="csr")[np.argsort(np.concatenate(order))]
+        types = sorted({str(t) for t in self.types[plan.label[cells[waiting]]]})
+        raise RuntimeError(
+            f"min_confidence={min_confidence} was met by {len(cells) - len(waiting)} of {n_drawn} cells drawn "
+            f"({(len(cells) - len(waiting)) / n_drawn:.1%}); given up on {len(waiting)} cells of {types} after "
+            f"{_MAX_ATTEMPTS} draws each. Lower min_confidence, or leave these types out."
+        )
+
+    def _blocks(
+        self, plan: CellPlan, blocks: range, seed: int, expected: bool, min_confidence: float | None
+    ) -> Iterator[Any]:
+        """Blocks of cells, in order: CSR counts, or dense rates."""
+        self.module.eval()
+        with threads_of_one(self.device) as pool:
+            if min_confidence is None:
+                # draws of latents are from the global generators, one block at a time
+                latents = [self._latents(plan, plan.block(block, BLOCK), seed, block, 0) for block in blocks]
+                yield from pool.map(self._decode, latents, [expected] * len(latents))
+            else:
+                for block in blocks:
+                    yield self._filtered(plan, plan.block(block, BLOCK), min_confidence, seed, block)
 
     def _obs(self, plan: CellPlan, labels_key: str | None) -> pd.DataFrame:
         obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}" for i in range(len(plan))]))

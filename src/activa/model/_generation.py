@@ -153,9 +153,10 @@ class GenerationMixin(DrawingMixin):
             with tqdm(total=len(plan), unit="cell", desc="Generating", delay=5, leave=False) as progress:
                 for start in range(0, len(plan), size):
                     blocks = []
-                    for block in range(start // BLOCK, -(-min(start + size, len(plan)) // BLOCK)):
-                        blocks.append(self._block(plan, block, seed, expected, min_confidence))
-                        progress.update(blocks[-1].shape[0])
+                    numbers = range(start // BLOCK, -(-min(start + size, len(plan)) // BLOCK))
+                    for block in self._blocks(plan, numbers, seed, expected, min_confidence):
+                        blocks.append(block)
+                        progress.update(block.shape[0])
                     x = np.concatenate(blocks) if expected else vstack(blocks, format="csr")
                     yield self._as_cells(x, obs.iloc[start : start + size], uns)
 

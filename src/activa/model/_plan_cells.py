@@ -29,6 +29,10 @@ class CellPlan:
     def __len__(self) -> int:
         return len(self.label)
 
+    def block(self, number: int, size: int) -> np.ndarray:
+        """Indices of the cells of one block of that size; the last one is smaller."""
+        return np.arange(number * size, min((number + 1) * size, len(self)))
+
 
 def plan_labels(
     n: int | None,

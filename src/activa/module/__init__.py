@@ -2,12 +2,13 @@
 
 from ._design import CellDesign, ComponentsStart
 from ._library import LibrarySize
-from ._likelihood import log_likelihood, sample_cells, sample_cells_with_gradient
+from ._likelihood import log_likelihood
 from ._module import ACTIVAModule
 from ._networks import Classifier, Encoder, Generator
 from ._outliers import OutlierNegativeBinomial
 from ._prior import LabelledPrior, StandardPrior
 from ._protein import ProteinLikelihood, ProteinModel
+from ._sampling import draw_counts, sample_cells, sample_cells_with_gradient
 
 __all__ = [
     "ACTIVAModule",
@@ -23,6 +24,7 @@ __all__ = [
     "ProteinModel",
     "StandardPrior",
     "log_likelihood",
+    "draw_counts",
     "sample_cells",
     "sample_cells_with_gradient",
 ]

@@ -1,4 +1,4 @@
-"""Log-likelihood and sampling of counts, at a cost that follows the counts that are not zero."""
+"""Log-likelihood of cells, of counts at a cost that follows those that are not zero."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from torch import Tensor
 from activa.module._outliers import OutlierNegativeBinomial
 
 type CellDistribution = NegativeBinomial | ZeroInflatedNegativeBinomial | Poisson | Normal
-
-# above this mean number of clusters (see _sample_negative_binomial) the gamma-Poisson draw is cheaper
-_MAX_CLUSTERS = 8.0
 
 
 def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
@@ -63,85 +60,3 @@ def _negative_binomial(mu: Tensor, theta: Tensor, where: Tensor, counts: Tensor)
     zero = -theta * torch.log1p(mu / theta)
     mu, theta, at_zero = (a.reshape(-1).index_select(0, where) for a in (mu, theta, zero))
     return zero, at_zero + counts * (mu.log() - (theta + mu).log()) + torch.lgamma(counts + theta) - torch.lgamma(theta)
-
-
-def sample_cells(px: CellDistribution) -> Tensor:
-    """Draw cells, the shape of the distribution's parameters, without a gradient.
-
-    Most genes of a cell are zero, and for the negative binomial one uniform number decides which, since the probability
-    is closed-form: only the others go on. Exact up to the resolution of a float32 uniform number (6e-8). The other
-    likelihoods are drawn as their distribution draws. At 128 cells x 11,730 genes this takes 23 ms on 2 cores where ``px.sample()`` takes 76 ms.
-
-    Parameters
-    ----------
-    px
-        Likelihood of :mod:`scvi.distributions`.
-    """
-    with torch.no_grad():
-        if not isinstance(px, NegativeBinomial):
-            # scvi's own draws are inference tensors, which autograd refuses: clone
-            return px.sample().clone()
-        counts = _sample_negative_binomial(px.mu, px.theta)
-        if isinstance(px, OutlierNegativeBinomial):
-            where = (torch.rand_like(px.mu) < px.outlier_share).nonzero(as_tuple=True)
-            mu = (px.mu * px.outlier_factor)[where]
-            counts[where] = _sample_negative_binomial(mu, px.outlier_theta.expand_as(mu))
-        if isinstance(px, ZeroInflatedNegativeBinomial):
-            counts = counts * (1 - torch.bernoulli(px.zi_probs))
-        return counts
-
-
-def _sample_negative_binomial(mu: Tensor, theta: Tensor) -> Tensor:
-    # A negative binomial count is a Poisson number of clusters, of mean a = theta log(1 + mu / theta), each of a size
-    # with the logarithmic distribution of parameter mu / (mu + theta) (Quenouille 1949).
-    h = torch.log1p(mu / theta)
-    a = theta * h
-    u = torch.rand_like(mu)
-    # NaN (a model gone wrong) is neither below nor above: it stays zero, and the loss says so
-    where = ((u >= torch.exp(-a)) & (a <= _MAX_CLUSTERS)).nonzero(as_tuple=True)
-    n_clusters = _invert_poisson(a[where], u[where])
-    cell = torch.arange(n_clusters.numel(), device=mu.device).repeat_interleave(n_clusters)
-    # Kemp's (1981) draw from the logarithmic distribution: given q, a size above k has probability q^k
-    q = -torch.expm1(-h[where][cell] * torch.rand(cell.shape, device=mu.device))
-    size = 1 + torch.floor(torch.log1p(-torch.rand(cell.shape, device=mu.device)) / q.log())
-    counts = torch.zeros_like(mu)
-    counts[where] = torch.zeros_like(a[where]).index_add(0, cell, size)
-
-    where = (a > _MAX_CLUSTERS).nonzero(as_tuple=True)
-    mu, theta = mu[where], theta[where]
-    counts[where] = torch.poisson((mu * torch._standard_gamma(theta) / theta).clamp(max=1e8))
-    return counts
-
-
-def _invert_poisson(mean: Tensor, u: Tensor) -> Tensor:
-    """Poisson numbers, known to be above zero, by inversion of the distribution function at ``u``."""
-    p = torch.exp(-mean)
-    cdf, count = p.clone(), torch.zeros_like(mean, dtype=torch.long)
-    active = torch.arange(mean.numel(), device=mean.device)
-    for k in range(1, 60):  # at a mean of 8 a count of 60 has probability 1e-32
-        if not active.numel():
-            break
-        p[active] = p[active] * mean[active] / k
-        cdf[active] = cdf[active] + p[active]
-        count[active] = k
-        # beyond the mean and a mass that float32 cannot add, the sum may stay below u for good
-        more = (p[active] > 1e-9) | (mean[active] > k)
-        active = active[(u[active] >= cdf[active]) & more]
-    return count
-
-
-def sample_cells_with_gradient(px: CellDistribution) -> Tensor:
-    """Draw cells with a gradient to the distribution's means, for the critic to read, ``(n_cells, n_genes)``.
-
-    The gradient of a count is that of its mean (straight through the draw); a Gaussian is reparameterised, and cut at
-    zero as generated cells are.
-
-    Parameters
-    ----------
-    px
-        Likelihood of :mod:`scvi.distributions`.
-    """
-    if isinstance(px, Normal):
-        return torch.relu(px.rsample())
-    mean = px.mean  # of a zero-inflated count too, so that the inflation learns
-    return mean + (sample_cells(px) - mean).detach()

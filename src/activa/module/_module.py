@@ -17,10 +17,11 @@ from activa._compat import MODULE_KEYS
 from activa.module._cells import COUNT_LIKELIHOODS, CellLikelihood, Dispersion, GeneLikelihood
 from activa.module._design import CellDesign, ComponentsStart
 from activa.module._library import LibrarySize
-from activa.module._likelihood import CellDistribution, log_likelihood, sample_cells, sample_cells_with_gradient
+from activa.module._likelihood import CellDistribution, log_likelihood
 from activa.module._networks import Classifier, Encoder, Generator, Norm
 from activa.module._prior import LabelledPrior, StandardPrior
 from activa.module._protein import ProteinDistribution, ProteinLikelihood, ProteinModel
+from activa.module._sampling import sample_cells, sample_cells_with_gradient
 
 Prior = Literal["labelled", "standard"]
 GeneratorForm = Literal["curved", "linear", "deep"]
@@ -501,11 +502,11 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
 
     # generation
 
-    def draw(self, px: CellDistribution) -> Tensor:
+    def draw(self, px: CellDistribution, generator: torch.Generator | None = None) -> Tensor:
         """Sample cells; a Gaussian's values are cut at zero, as the values it is trained on are, or its mean is taken."""
         if self.gene_likelihood == "mse":
             return px.mean
-        x = sample_cells(px)
+        x = sample_cells(px, generator)
         return x if self.is_count else x.clamp(min=0.0)
 
     def draw_with_gradient(self, px: CellDistribution) -> Tensor:

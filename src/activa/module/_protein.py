@@ -9,8 +9,8 @@ from scvi.distributions import NegativeBinomial, Normal
 from torch import Tensor, nn
 
 from activa.module._library import LibrarySize
-from activa.module._likelihood import sample_cells
 from activa.module._networks import Generator
+from activa.module._sampling import sample_cells
 
 ProteinLikelihood = Literal["nb", "normal"]
 type ProteinDistribution = NegativeBinomial | Normal
