@@ -32,6 +32,8 @@ from activa.module import CellDesign, draw_counts, sample_cells
 
 # Cells drawn from one random stream. Part of what a seed means: another number gives other cells.
 BLOCK = 256
+# Values decoded at a time: so many stay in a processor's cache. Part of what a seed means, too.
+_VALUES = 2**20
 _MAX_ATTEMPTS = 50
 
 
@@ -46,6 +48,13 @@ class Latents(NamedTuple):
     proteins: Tensor | None
     seed: int
     """Of the counts."""
+
+
+def _as_csr(where: Tensor, counts: Tensor, n_cells: int, n_genes: int) -> csr_matrix:
+    """CSR of counts at flat indices."""
+    index, data = where.cpu().numpy(), counts.cpu().numpy()
+    indptr = np.searchsorted(index, np.arange(n_cells + 1) * n_genes)
+    return csr_matrix((data, (index % n_genes).astype(np.int32), indptr.astype(np.int32)), shape=(n_cells, n_genes))
 
 
 class DrawingMixin(RegisteredMixin):
@@ -135,18 +144,24 @@ class DrawingMixin(RegisteredMixin):
         It draws from a generator of its own, so that several threads can be at it.
         """
         module = self.module
-        px = module.decode(latents.z, latents.log_library, latents.design)
-        if expected:
-            rates = [px.mean] if latents.p_proteins is None else [px.mean, latents.p_proteins.mean]
-            return torch.cat(rates, dim=-1).cpu().numpy()
         generator = torch.Generator(self.device).manual_seed(latents.seed)
-        if module.is_count:
-            where, counts = (part.cpu().numpy() for part in draw_counts(px, generator))
-            shape = (len(latents.z), module.n_input)
-            indptr = np.searchsorted(where, np.arange(shape[0] + 1) * shape[1])
-            x = csr_matrix((counts, (where % shape[1]).astype(np.int32), indptr.astype(np.int32)), shape=shape)
-        else:
-            x = csr_matrix(module.draw(px, generator).cpu().numpy())
+        n_rows = max(_VALUES // module.n_input, 1)
+        parts = []
+        for start in range(0, len(latents.z), n_rows):
+            rows = slice(start, start + n_rows)
+            px = module.decode(latents.z[rows], latents.log_library[rows], latents.design.take(rows))
+            if expected:
+                parts.append(px.mean.cpu().numpy())
+            elif module.is_count:
+                parts.append(_as_csr(*draw_counts(px, generator), len(px.scale), module.n_input))
+            else:
+                parts.append(csr_matrix(module.draw(px, generator).cpu().numpy()))
+        if expected:
+            rates = [np.concatenate(parts)]
+            if latents.p_proteins is not None:
+                rates.append(latents.p_proteins.mean.cpu().numpy())
+            return np.concatenate(rates, axis=-1)
+        x = vstack(parts, format="csr")
         if latents.proteins is not None:
             x = hstack([x, csr_matrix(latents.proteins.cpu().numpy())], format="csr")
         return x
