@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder to write to")
     args = parser.parse_args()
     adata = activa.datasets.pbmc68k_reduced() if args.data is None else ad.read_h5ad(args.data)
     key = args.labels_key
@@ -80,7 +81,11 @@ def main() -> None:
         made = model.generate(labels=test.obs[key].value_counts(), seed=0)
         table = evaluate(test, made, labels_key=key, train=train, metrics=["mmd", "rf_auc", "wasserstein"])
         scores |= {name: table["value"], "real cells (floor)": table["floor"]}
-    print(pd.DataFrame(scores).round(4).to_string())
+    found = pd.DataFrame(scores).round(4)
+    print(found.to_string())
+    args.out.mkdir(parents=True, exist_ok=True)
+    tables = [trials.round(4).to_markdown(index=False), found.reset_index().to_markdown(index=False)]
+    (args.out / "autotune.md").write_text("\n\n".join(tables) + "\n")
 
 
 if __name__ == "__main__":
