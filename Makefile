@@ -48,7 +48,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { python=$$(scripts/find_python.sh) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV); }
 	@echo "installing activa (a few minutes the first time: PyTorch is large)"
 	@$(PIP_INSTALL) 'pip>=25.1'
-	@$(PIP_INSTALL) --editable '.[annbatch,criticism,data,eval,experiments,hub]' --group test
+	@$(PIP_INSTALL) --editable '.[annbatch,cli,criticism,data,eval,experiments,hub]' --group test
 	@touch $@
 
 # pip always takes the newest version that fits; uv can take the lowest
@@ -56,7 +56,7 @@ $(LOWEST)/.installed: pyproject.toml
 	@python=$$(scripts/find_python.sh) && "$$python" -m venv --clear $(LOWEST)
 	@$(LOWEST)/bin/python -m pip install --disable-pip-version-check --quiet uv
 	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-		--editable '.[annbatch,criticism,data,eval,experiments,hub]' --group test
+		--editable '.[annbatch,cli,criticism,data,eval,experiments,hub]' --group test
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from scvi import settings
 from scvi.data._constants import ADATA_MINIFY_TYPE
 from scvi.data._utils import _get_adata_minify_type as minify_type
+from scvi.model._utils import parse_device_args
 from scvi.module._constants import MODULE_KEYS
 
-__all__ = ["ADATA_MINIFY_TYPE", "MODULE_KEYS", "minify_type", "split_seed"]
+__all__ = ["ADATA_MINIFY_TYPE", "MODULE_KEYS", "minify_type", "parse_device_args", "split_seed"]
 
 
 @contextmanager

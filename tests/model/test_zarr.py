@@ -98,9 +98,9 @@ def test_nothing_is_overwritten_unless_asked_for(model, tmp_path):
 def test_a_folder_that_cannot_be_written_in(model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(model, "_decode", lambda *args: pytest.fail("work has started"))
-    with pytest.raises(FileNotFoundError, match="no store can be made in the folder"):
+    with pytest.raises(FileNotFoundError, match="no zarr store can be made in the folder"):
         model.generate_zarr(tmp_path / "absent" / "cells.zarr", 5)
-    with pytest.raises(NotADirectoryError, match="no store can be made in the folder"):
+    with pytest.raises(NotADirectoryError, match="no zarr store can be made in the folder"):
         model.generate_zarr(tmp_path / "file" / "cells.zarr", 5)
 
 

@@ -60,6 +60,11 @@ def _as_csr(where: Tensor, counts: Tensor, n_cells: int, n_genes: int) -> csr_ma
 class DrawingMixin(RegisteredMixin):
     """The steps of generation."""
 
+    def _type_sizes(self) -> np.ndarray:
+        """How many cells of each type were trained on, ``(n_types,)``."""
+        sizes = self.design_.groupby(LABEL)[N_CELLS].sum()
+        return sizes.reindex(range(len(self.types)), fill_value=0).to_numpy()
+
     def _plan_cells(
         self,
         n: int | None,
@@ -71,7 +76,7 @@ class DrawingMixin(RegisteredMixin):
         rng: np.random.Generator,
     ) -> CellPlan:
         table = self.design_[self.design_[LABEL] < len(self.types)]
-        sizes = table.groupby(LABEL)[N_CELLS].sum().reindex(range(len(self.types)), fill_value=0).to_numpy()
+        sizes = self._type_sizes()
         label = plan_labels(n, labels, self.types, sizes, rng)
         empty = np.unique(label[sizes[label] == 0])
         if empty.size:

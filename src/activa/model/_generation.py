@@ -190,7 +190,8 @@ class GenerationMixin(DrawingMixin):
         """
         if self.adata is None:
             raise ValueError(
-                "augment needs the real cells, and the model was loaded without data: load it with adata=."
+                "augment needs the real cells, and the model was loaded without data: load what save() wrote with adata=. "
+                "(An export holds no cells.)"
             )
         self._check_counts("augment")
         tables = self._obs_tables()

@@ -28,6 +28,7 @@ from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._checks_mudata import check_cells, check_proteins
 from activa.model._classification import ClassificationMixin
 from activa.model._datamodule import as_setup_anndata
+from activa.model._export import ExportMixin
 from activa.model._mudata import MuDataMixin
 from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, design_table
@@ -39,7 +40,7 @@ from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
 
 
-class ACTIVA(SavingMixin, MuDataMixin, PaperMixin, ClassificationMixin):
+class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMixin):
     """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier

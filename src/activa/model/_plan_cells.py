@@ -91,6 +91,25 @@ def plan_labels(
     return _codes(labels, types)
 
 
+def fill_up(n: int | None, labels: Mapping[Any, int], types: np.ndarray, type_sizes: np.ndarray) -> dict[Any, int]:
+    """Types -> counts: those given, and what is missing to ``n`` shared by the other types in training proportions.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If more than ``n`` are given, no other type is there to share, or a type is unknown.
+    """
+    given = sum(labels.values())
+    if n is None or n == given:
+        return dict(labels)
+    sizes = type_sizes.copy()
+    sizes[_codes(list(labels), types)] = 0
+    if given > n or not sizes.sum():
+        raise ValueError(f"n={n} cells in all, and labels ask for {given}: leave n out, or make them fit.")
+    others = _proportional(n - given, sizes)
+    return dict(labels) | {name: int(count) for name, count in zip(types, others, strict=True) if count}
+
+
 def plan_design(
     label: np.ndarray,
     table: pd.DataFrame,

@@ -26,6 +26,9 @@ class SavingMixin:
     ) -> None:
         """Save the model, as :meth:`scvi.model.base.BaseModelClass.save` does.
 
+        What is written is a pickle, which can run code where it is loaded: :meth:`load` only what comes from someone you
+        trust. For a model that travels there is :meth:`export`.
+
         anndata turns columns of strings into categories where it writes them, in the object that it is given: they are put
         back.
 

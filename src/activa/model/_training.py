@@ -208,7 +208,8 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         """Raise a ValueError if the model cannot be trained as it is."""
         if self.adata is None and datamodule is None:
             raise ValueError(
-                "The model was made without data: give datamodule=, or load it with adata=, to train it on."
+                "The model was made without data: give datamodule=, or load what save() wrote with adata=, to train it on. "
+                "(An export holds no cells.)"
             )
         if self.adata is not None and datamodule is not None:
             raise ValueError("The model has an AnnData to train on: make it with registry=datamodule.registry instead.")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -17,7 +14,11 @@ import zarr
 from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
 
+from activa._whole import whole_folder
 from activa.model._generation import GenerationMixin
+
+STORE_MARKS = ("zarr.json", ".zgroup")
+"""Files that a zarr store has one of."""
 
 
 class ZarrMixin(GenerationMixin):
@@ -75,7 +76,7 @@ class ZarrMixin(GenerationMixin):
             n, labels=labels, labels_key=labels_key, batch=batch, library_size=library_size, covariates=covariates, z=z,
             expected=expected, min_confidence=min_confidence, batch_size=batch_size, seed=seed,
         )  # fmt: skip
-        with _whole_or_nothing(Path(path), overwrite=overwrite) as part:
+        with whole_folder(Path(path), overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
             _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=self._layer)
             with warnings.catch_warnings():
                 # anndata consolidates too, and wants it: read_lazy warns where it is not done
@@ -111,35 +112,3 @@ def _append(store: zarr.Group, key: str, x: Any, *, is_first: bool) -> None:
         group: Any = store[key]
         matrix: Any = sparse_dataset(group)
         matrix.append(x)
-
-
-@contextmanager
-def _whole_or_nothing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to write a store to, which is moved to ``path`` at the end, or removed when that is not reached."""
-    path = path.absolute()
-    if path.exists():
-        if not overwrite:
-            raise FileExistsError(f"path={str(path)!r} exists: choose another, or give overwrite=True to replace it.")
-        if not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
-            raise FileExistsError(f"path={str(path)!r} is no zarr store, and is not overwritten: choose another path.")
-    part, old = (path.with_name(f".{path.name}.{uuid4().hex[:8]}.{kind}") for kind in ("part", "old"))
-    try:
-        part.mkdir()
-    except OSError as error:
-        raise type(error)(
-            f"path={str(path)!r}: no store can be made in the folder {str(path.parent)!r} ({error.strerror}). Choose "
-            "another folder, or make this one."
-        ) from error
-    try:
-        yield part
-        if path.exists():
-            path.rename(old)
-        try:
-            part.rename(path)
-        except BaseException:
-            if old.exists():
-                old.rename(path)
-            raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
