@@ -1,7 +1,7 @@
 """The paper's networks and its introspective step written plainly: what a reader of the paper would write.
 
 Supplement H and Eq. 4-5 in PyTorch: float32, a pass for each term, Adam as it comes, dense cells in memory. It has no
-part of activa, so that the two can be compared: as arithmetic (:func:`copy_weights` gives it the same weights) and in time.
+part of activa, so that the two can be compared.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class PlainACTIVA(nn.Module):
             torch.optim.Adam(self.classifier.parameters(), lr=1e-4),
         ]
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """L_REG of the cells, and latents drawn from their encodings."""
         h = self.hidden(x)
         mu, log_var = self.mean(h), self.log_var(h)
         z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var)
-        return -0.5 * (1 + log_var - mu**2 - log_var.exp()).sum(1), z, mu
+        return -0.5 * (1 + log_var - mu**2 - log_var.exp()).sum(1), z
 
     def step(self, x: Tensor, y: Tensor) -> dict[str, float]:
         """One step of the game; its losses."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        reg, z, _ = self.encode(x)
+        reg, z = self.encode(x)
         x_r, x_g = self.generator(z), self.generator(torch.randn_like(z))
         l_ae = ((x - x_r) ** 2).sum(1).mean()
         logits = self.classifier(x)

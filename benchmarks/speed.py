@@ -53,7 +53,10 @@ class EpochClock(Callback):
 def step_rounds(n_genes: int, n_rounds: int) -> list[dict]:
     """Cells a second of each form in each round, and the loss that its last epoch ends with."""
     adata = made_cells(128 * STEPS[n_genes], n_genes)
-    x, y = torch.from_numpy(adata.X.toarray()), torch.from_numpy(adata.obs["cell_type"].cat.codes.to_numpy()).long()
+    x, y = (
+        torch.from_numpy(adata.X.toarray()),
+        torch.from_numpy(adata.obs["cell_type"].cat.codes.to_numpy(copy=True)).long(),
+    )
     plain = PlainACTIVA(n_genes, N_TYPES)
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
     rows = []
