@@ -163,3 +163,25 @@ def test_the_ablation_runs_and_does_nothing_twice(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     assert rows == [json.loads(line) for line in (out / "ablation.jsonl").read_text().splitlines()]
     assert "| full-covariance mixture after training" in (out / "ablation.md").read_text()
+
+
+def test_evaluation_at_scale_sets_what_is_estimated_beside_what_is_exact(benchmark_module, tmp_path):
+    scale = benchmark_module("evaluation_scale")
+    scale.write_sets(tmp_path, 50, 30, None, "cell_type")
+    sets = {name: ad.read_h5ad(tmp_path / f"{name}-50.h5ad") for name in scale.SETS}
+    assert {cells.shape for cells in sets.values()} == {(50, 30)}
+    assert (sets["real"].X != sets["floor"].X).nnz
+    rows = pd.DataFrame(
+        {
+            "metric": [scale.REST, "mmd", "mmd"],
+            "kind": ["evaluate", "evaluate", "exact"],
+            "cells": 50,
+            "seconds": [1.0, 2.0, 8.0],
+            "peak_mib": [100, 200, 900],
+            "value": [np.nan, 0.5, 0.75],
+            "floor": [np.nan, 0.25, 0.25],
+        }
+    )
+    text = [line.split() for line in scale.report(rows, "made").splitlines()]
+    assert ["|", "in", "all", "|", "3", "|", "200", "|"] in text
+    assert "| mmd | 0.75 | 0.5 | -0.25 | 0.25 | 0.25 | 0 | 8.0 | 2.0 |".split() in text

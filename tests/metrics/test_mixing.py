@@ -5,15 +5,16 @@ from scipy.spatial.distance import cdist
 
 from activa import _optional
 from activa.metrics import mixing
+from activa.metrics._subsample import subsample
 
 
-def lisi_by_hand(real, synthetic, n_neighbors):
-    """Median over cells of the inverse Simpson index at a perplexity of a third of the neighbours, minus 1."""
+def lisi_by_hand(real, synthetic, n_neighbors, looked_at=None):
+    """Median over cells (those looked at) of the inverse Simpson index at a perplexity of a third of the neighbours, minus 1."""
     x = np.vstack([real, synthetic])
     origin = np.repeat([0, 1], [len(real), len(synthetic)])
     distance = cdist(x, x)
     values = []
-    for cell in range(len(x)):
+    for cell in range(len(x)) if looked_at is None else looked_at:
         near = np.argsort(distance[cell])[1:n_neighbors]
         d = distance[cell, near]
 
@@ -35,6 +36,14 @@ def lisi_by_hand(real, synthetic, n_neighbors):
 def test_agrees_with_the_definition(cells, shift):
     real, synthetic = cells[0], cells[1] + shift
     assert mixing(real, synthetic, n_neighbors=30) == pytest.approx(lisi_by_hand(real, synthetic, 30), abs=1e-3)
+
+
+def test_above_the_limit_drawn_cells_have_their_neighbours_among_all_cells(cells):
+    real, synthetic = cells[0], cells[1][:120] + 0.7
+    rng = np.random.default_rng(5)
+    looked_at = np.concatenate([subsample(150, 40, rng), 150 + subsample(120, 40, rng)])
+    expected = lisi_by_hand(real, synthetic, 30, looked_at)
+    assert mixing(real, synthetic, n_neighbors=30, max_cells=40, seed=5) == pytest.approx(expected, abs=1e-3)
 
 
 def test_equal_distributions_mix_and_distant_ones_do_not(cells):

@@ -8,6 +8,8 @@ import scanpy as sc
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+from ._subsample import subsample
+
 TARGET_SUM = 1e4
 
 
@@ -32,6 +34,10 @@ class Cells:
 
     def __len__(self) -> int:
         return self.log_expression.shape[0]
+
+    def draw(self, size: int, rng: np.random.Generator) -> Self:
+        """So many cells, each type in proportion; these cells themselves, uncopied, where there are no more."""
+        return self if size >= len(self) else self.take(subsample(len(self), size, rng, self.labels))
 
     def take(self, cells: np.ndarray) -> Self:
         """The cells at these indices."""
@@ -125,7 +131,9 @@ def read_cells(
 
     cells = {}
     for name, adata in sets.items():
-        ordered = values[name][:, adata.var_names.get_indexer(expected)]
+        ordered = values[name]
+        if not adata.var_names.equals(expected):
+            ordered = ordered[:, adata.var_names.get_indexer(expected)]
         log_expression = ordered.astype(np.float32) if normalised else log_normalise(ordered)
         labels = None if labels_key is None else np.asarray(adata.obs[labels_key], dtype=str)
         cells[name] = Cells(log_expression, None if normalised else ordered, labels)

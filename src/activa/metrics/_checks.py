@@ -28,3 +28,10 @@ def as_labels(name: str, labels: ArrayLike, n_cells: int) -> np.ndarray:
         msg = f"{name} must hold one label a cell ({n_cells}), found shape {labels.shape}."
         raise ValueError(msg)
     return labels
+
+
+def check_max_cells(max_cells: int, least: int = 2) -> None:
+    """Raise a ValueError if the limit leaves fewer cells than the metric needs."""
+    if max_cells < least:
+        msg = f"max_cells must be at least {least}, found {max_cells}."
+        raise ValueError(msg)

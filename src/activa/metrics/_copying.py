@@ -3,7 +3,8 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from ._checks import as_pair
+from ._checks import as_pair, check_max_cells
+from ._subsample import subsample
 
 
 def _nearest(cells: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -11,7 +12,13 @@ def _nearest(cells: np.ndarray, among: np.ndarray) -> np.ndarray:
     return NearestNeighbors(n_neighbors=1).fit(among).kneighbors(cells)[0].ravel()
 
 
-def copy_ratio(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> float:
+def _draw(cells: np.ndarray, max_cells: int, rng: np.random.Generator) -> np.ndarray:
+    return cells[subsample(len(cells), max_cells, rng)]
+
+
+def copy_ratio(
+    train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 10_000, seed: int = 0
+) -> float:
     """How close synthetic cells lie to training cells, compared with held-out cells.
 
     The median distance of synthetic cells to their nearest training cell, over that of held-out cells. 1 is best;
@@ -25,6 +32,12 @@ def copy_ratio(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> f
         Real cells that it never saw.
     synthetic
         Cells that it made; :func:`~activa.metrics.evaluate` gives 50 principal components fitted on ``train``.
+    max_cells
+        Most held-out and most synthetic cells whose distance is taken, each to the nearest of all training cells. With
+        s the standard deviation of the distances over their median, the draw's standard error is 1.8 s over the root
+        of ``max_cells``, below 0.01 for s below 0.5.
+    seed
+        Seed of the draw of those cells.
 
     Returns
     -------
@@ -34,7 +47,7 @@ def copy_ratio(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> f
     ------
     ValueError
         If the sets differ in features or hold non-finite values; or if half or more of the held-out cells are found
-        among the training cells.
+        among the training cells; or if ``max_cells`` is below 2.
 
     References
     ----------
@@ -46,17 +59,21 @@ def copy_ratio(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> f
     >>> copy_ratio(train, held_out, train) < 1e-6 and 0.9 < copy_ratio(train, held_out, fresh) < 1.1
     True
     """
+    check_max_cells(max_cells)
     train, held_out = as_pair(train, held_out, min_cells=1)
     _, synthetic = as_pair(train, synthetic, min_cells=1)
-    expected = np.median(_nearest(held_out, train))
+    rng = np.random.default_rng(seed)
+    expected = np.median(_nearest(_draw(held_out, max_cells, rng), train))
     # Distances by matrix products are exact to about 1e-7 of the spread.
     if expected <= 1e-5 * np.sqrt(train.var(axis=0).sum()):
         msg = "half or more of the held-out cells are found in train: give real cells that the generator has not seen."
         raise ValueError(msg)
-    return float(np.median(_nearest(synthetic, train)) / expected)
+    return float(np.median(_nearest(_draw(synthetic, max_cells, rng), train)) / expected)
 
 
-def membership_auc(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> float:
+def membership_auc(
+    train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 10_000, seed: int = 0
+) -> float:
     """How well closeness to synthetic cells tells training cells from held-out ones.
 
     Each real cell's score is the negative distance to its nearest synthetic cell; the figure is the area under the
@@ -69,6 +86,11 @@ def membership_auc(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) 
         As for :func:`copy_ratio`, but in components that treat training and held-out cells alike:
         :func:`~activa.metrics.evaluate` fits them on as many of either. Fitted on the training cells alone, they
         spread these wider and the figure is far from 0.5 for any generator.
+    max_cells
+        Most training and most held-out cells that are told apart, by the nearest of all synthetic cells. The
+        draw's standard error is 0.41 over the root of ``max_cells`` (0.004) at 0.5, and less further from it.
+    seed
+        Seed of the draw of those cells.
 
     Returns
     -------
@@ -77,7 +99,7 @@ def membership_auc(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) 
     Raises
     ------
     ValueError
-        If the sets differ in features or hold non-finite values.
+        If the sets differ in features or hold non-finite values, or ``max_cells`` is below 2.
 
     References
     ----------
@@ -89,7 +111,10 @@ def membership_auc(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) 
     >>> membership_auc(train, held_out, train)
     1.0
     """
+    check_max_cells(max_cells)
     train, held_out = as_pair(train, held_out, min_cells=1)
     _, synthetic = as_pair(train, synthetic, min_cells=1)
+    rng = np.random.default_rng(seed)
+    train, held_out = (_draw(cells, max_cells, rng) for cells in (train, held_out))
     distance = np.concatenate([_nearest(train, synthetic), _nearest(held_out, synthetic)])
     return float(roc_auc_score(np.repeat([1, 0], [len(train), len(held_out)]), -distance))

@@ -4,10 +4,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from activa._optional import import_optional
 
-from ._checks import as_pair
+from ._checks import as_pair, check_max_cells
+from ._subsample import subsample
 
 
-def mixing(real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90) -> float:
+def mixing(
+    real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90, max_cells: int = 5000, seed: int = 0
+) -> float:
     """How well real and synthetic cells mix: iLISI of scib-metrics, with the origin as batch.
 
     The inverse Simpson index of origins among a cell's neighbours, its median over all cells, scaled from 0 (each
@@ -21,6 +24,11 @@ def mixing(real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90) -> f
         index assumes equal numbers of both.
     n_neighbors
         Neighbours of a cell, itself included; fewer where there are fewer cells. The perplexity is a third of it.
+    max_cells
+        Most cells of a side whose neighbours are looked at; these are found among all cells, exactly. The
+        standard error of the median over them is 0.002 for an index that varies by 0.15 between cells.
+    seed
+        Seed of the draw of those cells.
 
     Returns
     -------
@@ -29,7 +37,8 @@ def mixing(real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90) -> f
     Raises
     ------
     ValueError
-        If the sets differ in features, hold non-finite values, or have fewer than five cells.
+        If the sets differ in features, hold non-finite values, or have fewer than five cells; or if ``max_cells`` is
+        below 2.
     ImportError
         Without scib-metrics, which the ``eval`` extra installs.
 
@@ -47,10 +56,17 @@ def mixing(real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90) -> f
     scib_metrics = import_optional("scib_metrics", "mixing")
     neighbors = import_optional("scib_metrics.nearest_neighbors", "mixing")
 
+    check_max_cells(max_cells)
     real, synthetic = as_pair(real, synthetic, min_cells=5)
-    cells = np.vstack([real, synthetic])
-    origin = np.repeat([0, 1], [len(real), len(synthetic)])
+    rng = np.random.default_rng(seed)
+    drawn, drawn_synthetic = (subsample(len(x), max_cells, rng) for x in (real, synthetic))
+    looked_at = np.concatenate([drawn, len(real) + drawn_synthetic])
+    # scib-metrics takes row i for the neighbours of cell i, which it leaves out of them: those looked at come first.
+    order = np.concatenate([looked_at, np.setdiff1d(np.arange(len(real) + len(synthetic)), looked_at)])
+    cells = np.vstack([real, synthetic])[order]
+    origin = (order >= len(real)).astype(int)
     n_neighbors = min(n_neighbors, len(cells) - 1)
-    distances, indices = NearestNeighbors(n_neighbors=n_neighbors).fit(cells).kneighbors(cells)
+    nearest = NearestNeighbors(n_neighbors=n_neighbors).fit(cells)
+    distances, indices = nearest.kneighbors(cells[: len(looked_at)])
     found = neighbors.NeighborsResults(indices=indices, distances=distances)
     return float(scib_metrics.ilisi_knn(found, origin, scale=True))

@@ -17,7 +17,6 @@ from ._mixing import mixing
 from ._mmd import mmd, mmd_per_type
 from ._rf_auc import rf_auc
 from ._space import Space
-from ._subsample import subsample
 from ._tstr import tstr_f1
 from ._wasserstein import wasserstein
 
@@ -84,10 +83,9 @@ def _label_fidelity(c: Comparison) -> float:
 def _membership_auc(c: Comparison) -> float:
     # Cells spread wider in components fitted on them than new cells do, which would tell training cells from held-out
     # ones before any synthetic cell is seen: so as many of either are fitted.
-    reference = c.space.reference
-    members = subsample(len(reference), len(c.real), np.random.default_rng(c.seed), reference.labels)
-    train, held_out, synthetic = c.space.project_together(reference.take(members), c.real, c.synthetic)
-    return membership_auc(train, held_out, synthetic)
+    members = c.space.reference.draw(len(c.real), np.random.default_rng(c.seed))
+    train, held_out, synthetic = c.space.project_together(members, c.real, c.synthetic)
+    return membership_auc(train, held_out, synthetic, seed=c.seed)
 
 
 METRICS: dict[str, Metric] = {
@@ -112,7 +110,7 @@ METRICS: dict[str, Metric] = {
         "Wasserstein-2 distance: best at the floor; above it cells lie far from real ones, below it they vary too little.",
     ),
     "mixing": Metric(
-        lambda c: mixing(*c.components),
+        lambda c: mixing(*c.components, seed=c.seed),
         "iLISI, how evenly synthetic and real cells are each other's neighbours, 0 to 1; higher is better.",
         module="scib_metrics",
     ),
@@ -157,7 +155,7 @@ METRICS: dict[str, Metric] = {
         needs=("two types",),
     ),
     "copy_ratio": Metric(
-        lambda c: copy_ratio(c.space.reference_components, *c.components),
+        lambda c: copy_ratio(c.space.reference_components, *c.components, seed=c.seed),
         "Distance to the nearest training cell over that of held-out cells: 1 is best, below 1 is copying.",
         best=1.0,
         needs=("train",),

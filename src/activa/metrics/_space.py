@@ -7,9 +7,13 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from ._cells import Cells
 from ._correlation import top_markers
+from ._subsample import subsample
 
 N_GENES = 2000
 N_COMPONENTS = 50
+MAX_FITTED = 20_000
+"""Most cells that principal components are fitted on."""
+_DENSE_CELLS = 10_000
 
 
 def variable_genes(log_expression: csr_matrix, n_genes: int = N_GENES) -> np.ndarray:
@@ -25,7 +29,8 @@ class Space:
     """The 2,000 genes of largest variance in a reference, its 50 principal components and its markers.
 
     All sets are projected with the mean of the cells that the components were fitted on subtracted; each set's own
-    mean would hide a shift between them. With fewer cells or genes there are fewer components.
+    mean would hide a shift between them. With fewer cells or genes there are fewer components. They are fitted on 20,000
+    cells at most, drawn in the proportions of the types, and where they are fitted on two sets, on 10,000 of each.
     """
 
     def __init__(self, reference: Cells, seed: int) -> None:
@@ -33,16 +38,26 @@ class Space:
         self.genes = variable_genes(reference.log_expression)
         self._seed = seed
 
-    def _dense(self, cells: Cells) -> np.ndarray:
-        return cells.log_expression[:, self.genes].toarray()
+    def _dense(self, log_expression: csr_matrix) -> np.ndarray:
+        return log_expression[:, self.genes].toarray()
 
-    def _fit(self, expression: np.ndarray) -> PCA:
+    def _fit(self, *sets: Cells) -> PCA:
+        rng = np.random.default_rng(self._seed)
+        size = MAX_FITTED // len(sets)
+        fitted = (cells.log_expression[subsample(len(cells), size, rng, cells.labels)] for cells in sets)
+        expression = np.vstack([self._dense(log_expression) for log_expression in fitted])
         n_components = min(N_COMPONENTS, len(expression) - 1, expression.shape[1])
         return PCA(n_components, random_state=self._seed).fit(expression)
 
+    def _transform(self, pca: PCA, cells: Cells) -> np.ndarray:
+        """The cells in these components, no more of them dense at a time than memory is sure to hold."""
+        starts = range(0, len(cells), _DENSE_CELLS)
+        blocks = (cells.log_expression[start : start + _DENSE_CELLS] for start in starts)
+        return np.vstack([pca.transform(self._dense(block)) for block in blocks])
+
     @cached_property
     def _pca(self) -> PCA:
-        return self._fit(self._dense(self.reference))
+        return self._fit(self.reference)
 
     @cached_property
     def reference_components(self) -> np.ndarray:
@@ -56,9 +71,9 @@ class Space:
 
     def project(self, cells: Cells) -> np.ndarray:
         """The cells in the reference's components."""
-        return self._pca.transform(self._dense(cells))
+        return self._transform(self._pca, cells)
 
     def project_together(self, first: Cells, second: Cells, *others: Cells) -> tuple[np.ndarray, ...]:
         """All sets in components fitted on the first two."""
-        pca = self._fit(np.vstack([self._dense(first), self._dense(second)]))
-        return tuple(pca.transform(self._dense(cells)) for cells in (first, second, *others))
+        pca = self._fit(first, second)
+        return tuple(self._transform(pca, cells) for cells in (first, second, *others))
