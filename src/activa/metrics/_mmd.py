@@ -76,7 +76,8 @@ def mmd(
     ------
     ValueError
         If the sets differ in features, hold non-finite values, or have fewer than two cells; or if more than half of
-        the distances between real cells are zero, which leaves the kernel without a width; or if ``max_cells`` is below 2.
+        the distances between real cells are zero, which leaves the kernel without a width; or if ``max_cells`` is
+        below 2.
 
     References
     ----------

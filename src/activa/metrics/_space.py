@@ -29,8 +29,9 @@ class Space:
     """The 2,000 genes of largest variance in a reference, its 50 principal components and its markers.
 
     All sets are projected with the mean of the cells that the components were fitted on subtracted; each set's own
-    mean would hide a shift between them. With fewer cells or genes there are fewer components. They are fitted on 20,000
-    cells at most, drawn in the proportions of the types, and where they are fitted on two sets, on 10,000 of each.
+    mean would hide a shift between them. With fewer cells or genes there are fewer components. They are fitted on
+    20,000 cells at most, drawn in the proportions of the types, and where they are fitted on two sets, on 10,000 of
+    each.
     """
 
     def __init__(self, reference: Cells, seed: int) -> None:

@@ -31,8 +31,8 @@ def tstr_f1(
         Trees of the forest (Gini, ``sqrt(n_features)`` a split).
     max_cells
         Most cells that a tree is grown on; each draws its own from all synthetic cells, so that
-        the forest sees rare types still. On 20,000 made cells that was 0.007 below trees grown on all, and 0.003 for the
-        floor.
+        the forest sees rare types still. On 20,000 made cells that was 0.007 below trees grown on all, and
+        0.003 for the floor.
     seed
         Seed of the forest.
 

@@ -90,8 +90,8 @@ def wasserstein(
 
     References
     ----------
-    Peyré and Cuturi 2019, Computational Optimal Transport, equation 2.3 (exact) and chapter 4 (Sinkhorn); Fatras et al. 2021,
-    arXiv:2101.01792, for means over blocks.
+    Peyré and Cuturi 2019, Computational Optimal Transport, equation 2.3 (exact) and chapter 4 (Sinkhorn); Fatras et
+    al. 2021, arXiv:2101.01792, for means over blocks.
 
     Examples
     --------
