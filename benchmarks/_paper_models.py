@@ -9,7 +9,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
-from lightning.pytorch.callbacks import Callback
+from _clock import Clock
 
 from activa import ACTIVA
 from activa.experiments._configurations import TYPE, Configuration, draw_cells, model_input, train_configuration
@@ -17,30 +17,6 @@ from activa.experiments._sets import read
 from activa.metrics._cells import Cells
 
 NAMES: dict[Configuration, str] = {"default": "ACTIVA", "paper": "as published"}
-
-
-class Clock(Callback):
-    """Epochs and seconds of training, also of a run that was cut off and gone on with: checkpoints keep them."""
-
-    def __init__(self):
-        self.epochs, self.seconds = 0, 0.0
-
-    def on_train_epoch_start(self, *_) -> None:
-        """Start."""
-        self._start = time.perf_counter()
-
-    def on_train_epoch_end(self, *_) -> None:
-        """Stop."""
-        self.epochs += 1
-        self.seconds += time.perf_counter() - self._start
-
-    def state_dict(self) -> dict[str, float]:
-        """What a checkpoint keeps."""
-        return {"epochs": self.epochs, "seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Go on from there."""
-        self.__dict__.update(state_dict)
 
 
 def trained(
@@ -61,10 +37,10 @@ def trained(
             checkpoint_dir=last.parent,
             ckpt_path=last if last.exists() else None,
         )
-        if clock.epochs < model.trainer.max_epochs:
+        if len(clock.seconds) < model.trainer.max_epochs:
             raise SystemExit("Training was interrupted; call again to go on with it.")
         model.save(kept, overwrite=True)
-        cost.write_text(json.dumps(clock.state_dict()))
+        cost.write_text(json.dumps({"epochs": len(clock.seconds), "seconds": sum(clock.seconds)}))
     return ACTIVA.load(kept, adata=model_input(cells, genes, configuration)), json.loads(cost.read_text())
 
 

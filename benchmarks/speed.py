@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from _clock import Clock
 from _made import N_TYPES, made_cells
 from _plain import PlainACTIVA
-from lightning.pytorch.callbacks import Callback
 
 from activa import ACTIVA
 
@@ -33,21 +33,6 @@ GENES, STEPS = (1_740, 17_789), {1_740: 32, 17_789: 8}
 GENERATION_GENES, DISK = 14_000, (100_000, 17_789)
 MIXED = {"precision": "bf16-mixed"}
 OURS = {"ours, float32": {}, "ours, mixed precision": MIXED, "ours, mixed, 512 cells": MIXED | {"batch_size": 512}}
-
-
-class EpochClock(Callback):
-    """Seconds of each epoch."""
-
-    def __init__(self):
-        self.seconds: list[float] = []
-
-    def on_train_epoch_start(self, *_) -> None:
-        """Start."""
-        self._start = time.perf_counter()
-
-    def on_train_epoch_end(self, *_) -> None:
-        """Stop."""
-        self.seconds.append(time.perf_counter() - self._start)
 
 
 def step_rounds(n_genes: int, n_rounds: int) -> list[dict]:
@@ -66,7 +51,7 @@ def step_rounds(n_genes: int, n_rounds: int) -> list[dict]:
             losses = plain.step(x[at : at + 128], y[at : at + 128])
         found = {"plain": (len(x) / (time.perf_counter() - start), losses["L_AE"])}
         for name, kwargs in OURS.items():
-            clock = EpochClock()
+            clock = Clock()
             model = ACTIVA.paper(adata)
             model.train(
                 max_epochs=3, plan_kwargs={"n_epochs_warmup": 0}, callbacks=[clock], enable_progress_bar=False, **kwargs

@@ -116,6 +116,12 @@ def test_each_is_chosen_with_the_same_probability(share):
     assert float(times.mean()) / 2_000 == pytest.approx(share, abs=5 * error / n**0.5 + 1e-9)
 
 
+def test_a_model_gone_wrong_draws_zeros():
+    mu = torch.full((4, 3), float("nan"))
+    px = OutlierNegativeBinomial(mu, torch.ones(3), torch.tensor(float("nan")), torch.ones(4, 3), torch.tensor(1.0))
+    assert (sample_cells(px) == 0).all()
+
+
 def test_no_count_comes_of_rounding():
     """The largest uniform number may be above all that float32 sums of probabilities reach."""
     from activa.module._sampling import _invert_poisson

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,24 +42,20 @@ def count_offsets(
     for start in range(0, x.shape[0], ROWS):
         rows = csr_matrix(x[start : start + ROWS], dtype=np.float64)
         types, batches = y[start : start + ROWS], batch[start : start + ROWS]
-        of_types += (indicator(types, n_labels) @ rows).toarray()
+        of_types += (_indicator(types, n_labels) @ rows).toarray()
         if n_batch > 1:
-            of_batches += (indicator(batches, n_batch) @ rows).toarray()
+            of_batches += (_indicator(batches, n_batch) @ rows).toarray()
         np.add.at(totals, (types, batches), np.asarray(rows.sum(axis=1)).ravel())
     counts = of_types.sum(axis=0)
 
     def offsets(found: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.log((found + _SHRINKAGE) / (weights * counts / counts.sum() + _SHRINKAGE))
 
-    label_offsets = offsets(of_types, totals.sum(axis=1, keepdims=True))
-    batch_offsets = np.zeros_like(of_batches)
-    for _ in range(_MAX_ROUNDS if n_batch > 1 else 0):
-        before = batch_offsets
-        batch_offsets = offsets(of_batches, totals.T @ np.exp(label_offsets))
-        label_offsets = offsets(of_types, totals @ np.exp(batch_offsets))
-        if np.abs(batch_offsets - before).max() < _TOLERANCE:
-            break
-    return label_offsets, batch_offsets
+    return _in_turns(
+        lambda batch_offsets: offsets(of_types, totals @ np.exp(batch_offsets)),
+        lambda label_offsets: offsets(of_batches, totals.T @ np.exp(label_offsets)),
+        np.zeros_like(of_batches),
+    )
 
 
 def mean_offsets(
@@ -66,24 +63,37 @@ def mean_offsets(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Main effects of types and batches on the mean of real values, by least squares, as :func:`count_offsets`."""
     mean = np.asarray(a.mean(axis=0)).ravel()
-    of_types, of_batches = (indicator(y, n_labels) @ a).toarray(), (indicator(batch, n_batch) @ a).toarray()
-    n_cells = (indicator(y, n_labels) @ indicator(batch, n_batch).T).toarray()
+    types, batches = _indicator(y, n_labels), _indicator(batch, n_batch)
+    of_types, of_batches, n_cells = (
+        (part @ other).toarray() for part, other in ((types, a), (batches, a), (types, batches.T))
+    )
 
     def offsets(found: np.ndarray, n: np.ndarray, others: np.ndarray) -> np.ndarray:
         size = n.sum(axis=1, keepdims=True)
         return np.where(size > 0, (found - n @ others) / np.maximum(size, 1) - mean, 0.0)
 
-    batch_offsets = np.zeros_like(of_batches)
-    label_offsets = offsets(of_types, n_cells, batch_offsets)
-    for _ in range(_MAX_ROUNDS if n_batch > 1 else 0):
-        before = batch_offsets
-        batch_offsets = offsets(of_batches, n_cells.T, label_offsets)
-        label_offsets = offsets(of_types, n_cells, batch_offsets)
+    return _in_turns(
+        lambda batch_offsets: offsets(of_types, n_cells, batch_offsets),
+        lambda label_offsets: offsets(of_batches, n_cells.T, label_offsets),
+        np.zeros_like(of_batches),
+    )
+
+
+def _in_turns(
+    fit_labels: Callable[[np.ndarray], np.ndarray],
+    fit_batches: Callable[[np.ndarray], np.ndarray],
+    batch_offsets: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit each to the other until they stay as they are; the types to the batches last."""
+    label_offsets = fit_labels(batch_offsets)
+    for _ in range(_MAX_ROUNDS if len(batch_offsets) > 1 else 0):
+        before, batch_offsets = batch_offsets, fit_batches(label_offsets)
+        label_offsets = fit_labels(batch_offsets)
         if np.abs(batch_offsets - before).max() < _TOLERANCE:
             break
     return label_offsets, batch_offsets
 
 
-def indicator(codes: np.ndarray, n: int) -> csr_matrix:
+def _indicator(codes: np.ndarray, n: int) -> csr_matrix:
     """Which cells have each code, ``(n, n_cells)``."""
     return csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n, len(codes)))

@@ -73,7 +73,7 @@ def draw_counts(px: CellDistribution, generator: Generator | None = None) -> tup
 
 def _chosen(n: int, share: float, generator: Generator | None, device: torch.device) -> Tensor:
     """Indices below n, each chosen with probability ``share``, by the geometric gaps between them."""
-    if share <= 0:
+    if not share > 0:  # nor NaN's, of a model gone wrong
         return torch.empty(0, dtype=torch.long, device=device)
     found = [torch.full((1,), -1, dtype=torch.long, device=device)]
     while (last := int(found[-1][-1])) < n - 1:
