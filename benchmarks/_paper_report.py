@@ -60,14 +60,14 @@ def _gains(table: pd.DataFrame) -> pd.DataFrame:
 def _manifolds(table: pd.DataFrame) -> dict[str, Figure]:
     rarest = table.loc[table["set"] == "real", "type"].value_counts().index[-1]
     return {
-        "manifold": pl.manifold(table),
-        "manifold-marker": pl.manifold(table, color=table.columns[-1]),
-        "manifold-rare": pl.manifold(table, basis="tSNE", highlight=rarest),
+        "manifold": pl.manifold(table, return_fig=True),
+        "manifold-marker": pl.manifold(table, color=table.columns[-1], return_fig=True),
+        "manifold-rare": pl.manifold(table, basis="tSNE", highlight=rarest, return_fig=True),
     }
 
 
 def _one(name: str) -> Callable[[pd.DataFrame], dict[str, Figure]]:
-    return lambda table: {name: getattr(pl, name)(table)}
+    return lambda table: {name: getattr(pl, name)(table, return_fig=True)}
 
 
 EXPERIMENTS: dict[str, Section] = {

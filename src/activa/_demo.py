@@ -69,8 +69,7 @@ def run_demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.Data
         table.to_csv(part / "metrics.csv")
         clock.done("evaluated")
 
-        figure = pl.umap(held_out, synthetic, labels_key="cell_type", seed=seed)
-        figure.savefig(part / "umap.png", dpi=150, bbox_inches="tight")
+        pl.umap(held_out, synthetic, labels_key="cell_type", seed=seed, save=part / "umap.png", show=False)
         clock.done("drew the UMAP")
     return table
 

@@ -9,9 +9,11 @@ def umap_coordinates(components: np.ndarray, n_neighbors: int, min_dist: float, 
     """UMAP of cells x components by scanpy, cells x 2."""
     adata = AnnData(components)
     with warnings.catch_warnings():
-        # umap-learn's notes on a package that it can do without, and on the seed that makes the plot repeatable.
+        # umap-learn's notes on a package that it can do without, on the seed that makes the plot repeatable, and on types
+        # that lie far apart.
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
+        warnings.filterwarnings("ignore", message="Graph is not fully connected", category=UserWarning)
         sc.pp.neighbors(adata, n_neighbors=min(n_neighbors, len(components) - 1), use_rep="X", random_state=seed)
         sc.tl.umap(adata, min_dist=min_dist, random_state=seed)
     return np.asarray(adata.obsm["X_umap"])

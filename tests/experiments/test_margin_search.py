@@ -35,7 +35,7 @@ def test_each_margin_is_trained_with_from_large_to_small(configuration, monkeypa
     again = experiments.margin_search(adata, margins=[50], configuration=configuration, **SHORT)
     scores = ["margin", "rf_auc", "wasserstein"]
     pd.testing.assert_frame_equal(table.loc[:0, scores], again[scores])
-    figure = pl.margin_search(table)
+    figure = pl.margin_search(table, return_fig=True)
     figure.savefig(io.BytesIO())
     assert np.array_equal(figure.axes[0].lines[0].get_xydata(), table[["margin", "rf_auc"]])
 

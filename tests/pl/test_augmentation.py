@@ -24,7 +24,7 @@ def table():
 
 def test_means_and_intervals_are_over_seeds(table):
     settings = dict(mpl.rcParams)
-    figure = augmentation(table)
+    figure = augmentation(table, return_fig=True)
     assert isinstance(figure, Figure)
     (ax,) = figure.axes
     assert len(ax.containers) == len(METHODS) == len({to_hex(bars[0].get_color()) for bars in ax.containers})
@@ -45,14 +45,14 @@ def test_means_and_intervals_are_over_seeds(table):
 
 
 def test_one_seed_has_no_interval(table):
-    (ax,) = augmentation(table[table["seed"] == 2]).axes
+    ax = augmentation(table[table["seed"] == 2], show=False)
     assert ax.get_title() == "T: one seed"
     for bars in ax.containers:
         assert all(np.ptp(segment[:, 1]) == 0 for segment in bars[2][0].get_segments())
 
 
 def test_intervals_end_at_what_f1_can_be(table):
-    (ax,) = augmentation(table.assign(f1=table["seed"] % 2)).axes
+    ax = augmentation(table.assign(f1=table["seed"] % 2), show=False)
     ends = np.concatenate([segment[:, 1] for bars in ax.containers for segment in bars[2][0].get_segments()])
     assert ends.min() == 0 and ends.max() == 1
 

@@ -28,7 +28,7 @@ def texts(ax):
 
 def test_every_number_stands_where_it_belongs():
     table, settings = make(["NK", "B", "T"], ["B", "T"]), dict(mpl.rcParams)
-    figure = classifier_report(table)
+    figure = classifier_report(table, return_fig=True)
     assert isinstance(figure, Figure)
     rows = ["B", "NK", "T", *SUMMARIES]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == rows
@@ -48,7 +48,7 @@ def test_every_number_stands_where_it_belongs():
 
 
 def test_nineteen_types_fit():
-    figure = classifier_report(make([f"a rather long type name {i:02}" for i in range(19)]))
+    figure = classifier_report(make([f"a rather long type name {i:02}" for i in range(19)]), return_fig=True)
     figure.savefig(io.BytesIO(), dpi=50)
     labels = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
     assert all(a.y0 > b.y1 for a, b in zip(labels, labels[1:], strict=False))

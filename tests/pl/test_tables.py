@@ -29,7 +29,7 @@ def tables():
 @pytest.mark.parametrize("name", NAMES)
 def test_plots_are_figures_and_leave_all_as_it_was(name, tables):
     table, settings = tables[name].copy(), dict(mpl.rcParams)
-    figure = getattr(pl, name)(table)
+    figure = getattr(pl, name)(table, return_fig=True)
     assert isinstance(figure, Figure)
     figure.savefig(io.BytesIO(), dpi=50)
     pd.testing.assert_frame_equal(table, tables[name])
@@ -48,7 +48,7 @@ def test_other_tables_are_refused(name, tables):
 
 
 def test_roc_legend_has_the_mean_areas(tables):
-    figure = pl.rf_detection(tables["rf_detection"])
+    figure = pl.rf_detection(tables["rf_detection"], return_fig=True)
     texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     for name, area in tables["rf_detection"].drop_duplicates(["set", "fold"]).groupby("set")["auc"].mean().items():
         assert any(text.startswith(f"{name}: {area:.3f}") for text in texts)
@@ -56,14 +56,14 @@ def test_roc_legend_has_the_mean_areas(tables):
 
 def test_heat_maps_are_the_matrices(tables):
     table = tables["correlation_discrepancy"]
-    figure = pl.correlation_discrepancy(table)
+    figure = pl.correlation_discrepancy(table, return_fig=True)
     for ax, (_, rows) in zip(figure.axes, table.groupby("set", sort=False), strict=False):
         assert np.array_equal(ax.images[0].get_array().ravel(), rows["correlation"])
 
 
 def test_each_violin_stands_at_its_sets_median(tables):
     table = tables["marker_expression"]
-    figure = pl.marker_expression(table)
+    figure = pl.marker_expression(table, return_fig=True)
     for ax, (_, rows) in zip(figure.axes, table.groupby("type", sort=False), strict=True):
         shown = sorted(line.get_ydata()[0] for line in ax.lines)
         assert np.allclose(shown, sorted(rows.groupby(["set", "gene"])["expression"].median()))
@@ -75,9 +75,9 @@ def test_manifold_shows_each_cell_once(tables):
     def points(figure):
         return [len(c.get_offsets()) for ax in figure.axes for c in ax.collections if len(c.get_offsets()) > 1]
 
-    assert points(pl.manifold(table)) == [120, 120]
-    assert points(pl.manifold(table, basis="tSNE", color="gene_3"))[:3] == [60, 60, 60]
-    marked = pl.manifold(table, highlight="NK")
+    assert points(pl.manifold(table, return_fig=True)) == [120, 120]
+    assert points(pl.manifold(table, basis="tSNE", color="gene_3", return_fig=True))[:3] == [60, 60, 60]
+    marked = pl.manifold(table, highlight="NK", return_fig=True)
     n_marked = [len(ax.collections[1].get_offsets()) for ax in marked.axes]
     assert n_marked == list(table[table["type"] == "NK"].groupby("set", sort=False).size())
     assert {to_hex(ax.collections[0].get_facecolor()[0]) for ax in marked.axes} == {"#dddddd"}

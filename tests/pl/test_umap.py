@@ -34,7 +34,7 @@ def positions(figure):
 
 
 def test_panels_show_every_cell_with_the_other_set_behind(sets):
-    figure = umap(*sets, labels_key="cell_type")
+    figure = umap(*sets, labels_key="cell_type", return_fig=True)
     assert isinstance(figure, Figure)
     real, synthetic, both = figure.axes
     assert [len(c.get_offsets()) for c in real.collections] == [45, 60]
@@ -47,20 +47,20 @@ def test_panels_show_every_cell_with_the_other_set_behind(sets):
 
 def test_a_type_has_one_colour_even_if_one_set_lacks_it(sets):
     real, synthetic = sets
-    all_types = umap(real, synthetic, labels_key="cell_type")
-    without_first = umap(real, synthetic[np.arange(45) % 3 != 0], labels_key="cell_type")
+    all_types = umap(real, synthetic, labels_key="cell_type", return_fig=True)
+    without_first = umap(real, synthetic[np.arange(45) % 3 != 0], labels_key="cell_type", return_fig=True)
     assert shown_colours(without_first.axes[1]) < shown_colours(all_types.axes[1])
     assert shown_colours(without_first.axes[0]) == shown_colours(all_types.axes[0])
 
 
 def test_without_labels_panels_have_the_colours_of_the_origin(sets):
-    real, synthetic, both = umap(*sets).axes
+    real, synthetic, both = umap(*sets, show=False)
     assert shown_colours(real) | shown_colours(synthetic) == shown_colours(both)
 
 
 @pytest.mark.parametrize("n_types", [2, 20, 35])
 def test_legends_cover_nothing(n_types):
-    figure = umap(simulate(70, 0, n_types), simulate(70, 1, n_types), labels_key="cell_type")
+    figure = umap(simulate(70, 0, n_types), simulate(70, 1, n_types), labels_key="cell_type", return_fig=True)
     figure.savefig(io.BytesIO(), dpi=50)
     assert len({h.get_color() for h in figure.legends[0].legend_handles}) == n_types
     legend, origins = figure.legends[0].get_window_extent(), figure.axes[2].get_legend().get_window_extent()
@@ -76,7 +76,7 @@ def test_the_seed_decides_and_nothing_else_changes(sets):
     real, synthetic = sets
     before, settings = (real.copy(), synthetic.copy()), dict(mpl.rcParams)
     state = np.random.get_state()[1].copy()
-    first, second, other = (positions(umap(real, synthetic, seed=seed)) for seed in (0, 0, 1))
+    first, second, other = (positions(umap(real, synthetic, seed=seed, return_fig=True)) for seed in (0, 0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not np.array_equal(first[0], other[0])
     assert np.array_equal(np.random.get_state()[1], state)

@@ -61,6 +61,8 @@ def markers_of_types(
     with warnings.catch_warnings():
         # Genes without variance divide by zero in the t statistic; scanpy gives them the score 0.
         warnings.simplefilter("ignore", RuntimeWarning)
+        # scanpy's table of results, from about 25 types on
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
         sc.tl.rank_genes_groups(adata, "type", groups=groups, method="t-test", n_genes=n_markers, use_raw=False)
     names = adata.uns["rank_genes_groups"]["names"]
     return {group: [int(gene) for gene in names[group]] for group in groups}

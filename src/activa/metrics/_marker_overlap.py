@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import scanpy as sc
@@ -14,7 +16,10 @@ def _top(
     """The genes that each type expresses most above all other cells of the set, by the rank-sum test."""
     obs = pd.DataFrame({"type": pd.Categorical(labels)}, index=np.arange(len(labels)).astype(str))
     adata = AnnData(log_expression, obs=obs)
-    sc.tl.rank_genes_groups(adata, "type", groups=types, method="wilcoxon", n_genes=n_markers, use_raw=False)
+    with warnings.catch_warnings():
+        # scanpy's table of results, from about 25 types on
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        sc.tl.rank_genes_groups(adata, "type", groups=types, method="wilcoxon", n_genes=n_markers, use_raw=False)
     names = adata.uns["rank_genes_groups"]["names"]
     return {label: set(names[label]) for label in types}
 

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,6 +72,12 @@ class Metric:
     """What evaluate() must be given."""
     module: str | None = None
     """Optional package that it imports."""
+    worst: float = math.inf
+    """The value of cells that could not be less like the real ones."""
+    two_sided: bool = False
+    """Whether a value on the other side of the floor than the worst is bad as well."""
+    squared: bool = False
+    """Whether it is the square of a distance."""
 
 
 def _label_fidelity(c: Comparison) -> float:
@@ -93,26 +100,33 @@ METRICS: dict[str, Metric] = {
         lambda c: rf_auc(*c.joint_components, seed=c.seed),
         "How well a random forest tells synthetic from real cells (AUC): 0.5 is chance, 1 is always; lower is better.",
         best=0.5,
+        worst=1.0,
     ),
     "mmd": Metric(
         lambda c: mmd(*c.components, seed=c.seed),
         "Squared maximum mean discrepancy, unbiased: 0 for equal distributions; lower is better.",
         best=0.0,
+        worst=2.0,
+        squared=True,
     ),
     "mmd_per_type": Metric(
         lambda c: mmd_per_type(*c.components, c.real.types, c.synthetic.types, seed=c.seed),
         "Squared maximum mean discrepancy within types, mean over those with 10 cells on each side; lower is better.",
         best=0.0,
         needs=("labels",),
+        worst=2.0,
+        squared=True,
     ),
     "wasserstein": Metric(
         lambda c: wasserstein(*c.components, seed=c.seed),
         "Wasserstein-2 distance: best at the floor; above it cells lie far from real ones, below it they vary too little.",
+        two_sided=True,
     ),
     "mixing": Metric(
         lambda c: mixing(*c.components, seed=c.seed),
         "iLISI, how evenly synthetic and real cells are each other's neighbours, 0 to 1; higher is better.",
         module="scib_metrics",
+        worst=0.0,
     ),
     "correlation_discrepancy": Metric(
         lambda c: correlation_discrepancy(*c.markers),
@@ -128,6 +142,7 @@ METRICS: dict[str, Metric] = {
         lambda c: dropout_distance(c.real.counts, c.synthetic.counts),
         "Mean distance between curves of dropout rate against mean count, 0 to 1; lower is better, to the floor.",
         needs=("counts",),
+        worst=1.0,
     ),
     "library_size_distance": Metric(
         lambda c: library_size_distance(c.real.counts, c.synthetic.counts),
@@ -143,28 +158,35 @@ METRICS: dict[str, Metric] = {
         _label_fidelity,
         "Accuracy of an independent classifier on synthetic types: best at the floor; above it types are too pure.",
         needs=("two types",),
+        worst=0.0,
+        two_sided=True,
     ),
     "tstr_f1": Metric(
         lambda c: tstr_f1(c.components[0], c.real.types, c.components[1], c.synthetic.types, seed=c.seed),
         "Macro F1 on real cells of a forest trained on synthetic ones; higher is better, up to about the floor.",
         needs=("two types",),
+        worst=0.0,
     ),
     "marker_overlap": Metric(
         lambda c: marker_overlap(c.real.log_expression, c.real.types, c.synthetic.log_expression, c.synthetic.types),
         "Share of the top 20 markers of a type that are the same, mean over types; higher is better, up to the floor.",
         needs=("two types",),
+        worst=0.0,
     ),
     "copy_ratio": Metric(
         lambda c: copy_ratio(c.space.reference_components, *c.components, seed=c.seed),
         "Distance to the nearest training cell over that of held-out cells: 1 is best, below 1 is copying.",
         best=1.0,
         needs=("train",),
+        worst=0.0,
+        two_sided=True,
     ),
     "membership_auc": Metric(
         _membership_auc,
         "How well closeness to synthetic cells gives training cells away (AUC): 0.5 is not at all; lower is better.",
         best=0.5,
         needs=("train",),
+        worst=1.0,
     ),
 }
 """Metrics by name, in the order of the table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +12,9 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
+from activa.pl._colours import BACKGROUND
+from activa.pl._finish import Output
 from activa.pl._tables import check_table, set_colours
-
-_BACKGROUND = "#dddddd"
 
 
 def manifold(
@@ -23,8 +24,14 @@ def manifold(
     color: str | None = None,
     highlight: str | None = None,
     point_size: float | None = None,
-) -> Figure:
+    show: bool | None = None,
+    save: str | PathLike[str] | None = None,
+    return_fig: bool = False,
+) -> Figure | list[Axes] | None:
     """Real and generated cells of one embedding.
+
+    Without ``color`` and ``highlight`` there is one panel for each set beside real cells, with histograms of both along its
+    sides.
 
     Parameters
     ----------
@@ -38,11 +45,16 @@ def manifold(
         Type to mark: a panel a set is then drawn, with the other types in grey.
     point_size
         Area of a point in points^2; by default the smaller the more cells there are.
+    show
+        Whether to show the plot; by default as ``scanpy.settings.autoshow`` says.
+    save
+        Path to write it to, in the format of its suffix.
+    return_fig
+        Whether to return the figure, which is then not shown.
 
     Returns
     -------
-    The figure. Without ``color`` and ``highlight`` it has one panel for each set beside real cells, with histograms of
-    both along its sides.
+    The panels' Axes; the figure with ``return_fig``; nothing if it is shown.
 
     Raises
     ------
@@ -56,8 +68,9 @@ def manifold(
 
     Examples
     --------
-    >>> figure = manifold(table, basis="tSNE", highlight="Megakaryocyte")
+    >>> manifold(table, basis="tSNE", highlight="Megakaryocyte")
     """
+    output = Output(show, save, return_fig)
     if basis not in ("UMAP", "tSNE"):
         raise ValueError(f"basis must be 'UMAP' or 'tSNE', got {basis!r}.")
     check_table(table, "manifold", ("set", f"{basis}1", f"{basis}2"))
@@ -69,28 +82,28 @@ def manifold(
         raise ValueError(f"highlight={highlight!r} is not a type of the table (made with labels_key=).")
     size = float(np.clip(12_000 / len(table), 1, 12)) if point_size is None else point_size
     if color is None and highlight is None:
-        return _beside_real(table, basis, size)
+        return _beside_real(table, basis, size, output)
 
     colours = set_colours(table)
     # square panels: room for their titles and labels, and for a colour bar
-    figure = Figure(figsize=(3.6 * len(colours) + 0.8 * (color is not None), 4.2), layout="constrained")
-    axes = figure.subplots(1, len(colours), squeeze=False, sharex=True, sharey=True)[0]
-    for ax, (name, colour) in zip(axes, colours.items(), strict=True):
-        cells = table[table["set"] == name]
+    with output.figure(3.6 * len(colours) + 0.8 * (color is not None), 4.2) as figure:
+        axes = figure.subplots(1, len(colours), squeeze=False, sharex=True, sharey=True)[0]
+        for ax, (name, colour) in zip(axes, colours.items(), strict=True):
+            cells = table[table["set"] == name]
+            if color is not None:
+                # cells with most of it in front
+                cells = cells.sort_values(color)
+                top = table[color].max()
+                points = _scatter(ax, cells, basis, size, c=cells[color], cmap="viridis", vmin=0, vmax=top)
+                ax.set_title(name, fontsize="medium")
+            else:
+                marked = cells["type"] == highlight
+                _scatter(ax, cells[~marked], basis, size, c=BACKGROUND)
+                _scatter(ax, cells[marked], basis, 3 * size, c=colour)
+                ax.set_title(f"{name}: {highlight} ({marked.sum():,} of {len(cells):,})", fontsize="medium")
         if color is not None:
-            # cells with most of it in front
-            cells = cells.sort_values(color)
-            top = table[color].max()
-            points = _scatter(ax, cells, basis, size, c=cells[color], cmap="viridis", vmin=0, vmax=top)
-            ax.set_title(name, fontsize="medium")
-        else:
-            marked = cells["type"] == highlight
-            _scatter(ax, cells[~marked], basis, size, c=_BACKGROUND)
-            _scatter(ax, cells[marked], basis, 3 * size, c=colour)
-            ax.set_title(f"{name}: {highlight} ({marked.sum():,} of {len(cells):,})", fontsize="medium")
-    if color is not None:
-        figure.colorbar(points, ax=axes, shrink=0.7, label=color)
-    return figure
+            figure.colorbar(points, ax=axes, shrink=0.7, label=color)
+        return output.finish(list(axes))
 
 
 def _scatter(ax: Axes, cells: pd.DataFrame, basis: str, size: float, **colours: Any) -> PathCollection:
@@ -98,23 +111,27 @@ def _scatter(ax: Axes, cells: pd.DataFrame, basis: str, size: float, **colours: 
     return ax.scatter(cells[f"{basis}1"], cells[f"{basis}2"], s=size, linewidths=0, rasterized=True, **colours)
 
 
-def _beside_real(table: pd.DataFrame, basis: str, size: float) -> Figure:
+def _beside_real(table: pd.DataFrame, basis: str, size: float, output: Output) -> Figure | list[Axes] | None:
     """A panel for each other set, over the real cells, with marginal histograms."""
     colours = set_colours(table)
     others = [name for name in colours if name != "real"]
-    figure = Figure(figsize=(4.6 * len(others), 4.8), layout="constrained")
-    for part, name in zip(figure.subfigures(1, len(others), squeeze=False)[0], others, strict=True):
-        axes = part.subplots(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row")
-        axes[0, 1].set_axis_off()
-        both = {key: table[table["set"] == key] for key in ("real", name) if key in colours}
-        shown = pd.concat(both.values()).sample(frac=1, random_state=0)  # neither covers the other
-        _scatter(axes[1, 0], shown, basis, size, c=shown["set"].map(colours))
-        for key, cells in both.items():
-            style: dict[str, Any] = {"color": colours[key], "histtype": "stepfilled", "alpha": 0.5, "density": True}
-            for ax, axis, lie in ((axes[0, 0], 1, "vertical"), (axes[1, 1], 2, "horizontal")):
-                edges = np.histogram_bin_edges(table[f"{basis}{axis}"], 50)
-                ax.hist(cells[f"{basis}{axis}"], edges, orientation=lie, label=f"{key} ({len(cells):,} cells)", **style)
-        for ax in (axes[0, 0], axes[1, 1]):
-            ax.set_axis_off()
-        part.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
-    return figure
+    panels = []
+    with output.figure(4.6 * len(others), 4.8) as figure:
+        for part, name in zip(figure.subfigures(1, len(others), squeeze=False)[0], others, strict=True):
+            axes = part.subplots(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row")
+            axes[0, 1].set_axis_off()
+            both = {key: table[table["set"] == key] for key in ("real", name) if key in colours}
+            shown = pd.concat(both.values()).sample(frac=1, random_state=0)  # neither covers the other
+            _scatter(axes[1, 0], shown, basis, size, c=shown["set"].map(colours))
+            for key, cells in both.items():
+                style: dict[str, Any] = {"color": colours[key], "histtype": "stepfilled", "alpha": 0.5, "density": True}
+                for ax, axis, lie in ((axes[0, 0], 1, "vertical"), (axes[1, 1], 2, "horizontal")):
+                    edges = np.histogram_bin_edges(table[f"{basis}{axis}"], 50)
+                    ax.hist(
+                        cells[f"{basis}{axis}"], edges, orientation=lie, label=f"{key} ({len(cells):,} cells)", **style
+                    )
+            panels.append(axes[1, 0])
+            for ax in (axes[0, 0], axes[1, 1]):
+                ax.set_axis_off()
+            part.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+        return output.finish(panels)

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from os import PathLike
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from activa.pl._colours import REAL
+from activa.pl._finish import Output
 from activa.pl._tables import check_table
 
 
-def margin_search(table: pd.DataFrame) -> Figure:
+def margin_search(
+    table: pd.DataFrame,
+    *,
+    show: bool | None = None,
+    save: str | PathLike[str] | None = None,
+    return_fig: bool = False,
+) -> Figure | list[Axes] | None:
     """What each margin m of the hinge gave.
+
+    The forest's area under the curve and the Wasserstein distance against m, the best m marked.
 
     Parameters
     ----------
     table
         What :func:`activa.experiments.margin_search` gave.
+    show
+        Whether to show the plot; by default as ``scanpy.settings.autoshow`` says.
+    save
+        Path to write it to, in the format of its suffix.
+    return_fig
+        Whether to return the figure, which is then not shown.
 
     Returns
     -------
-    The figure: the forest's area under the curve and the Wasserstein distance against m, the best m marked.
+    The panels' Axes; the figure with ``return_fig``; nothing if it is shown.
 
     Raises
     ------
@@ -31,15 +50,17 @@ def margin_search(table: pd.DataFrame) -> Figure:
 
     Examples
     --------
-    >>> figure = margin_search(table)
+    >>> margin_search(table)
     """
+    output = Output(show, save, return_fig)
     check_table(table, "margin_search", ("margin", "rf_auc", "wasserstein", "best"))
-    figure = Figure(figsize=(7.6, 3.4), layout="constrained")
     best = table.loc[table["best"], "margin"].item()
     titles = {"rf_auc": "A forest's area under the curve", "wasserstein": "Wasserstein-2 distance"}
-    for ax, (column, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        ax.plot(table["margin"], table[column], "o-", color="#0072b2")
-        ax.axvline(best, color="#888888", lw=1, ls="--", zorder=0)
-        ax.text(best, 1.01, f"best: {best:g}", transform=ax.get_xaxis_transform(), ha="center", fontsize="small")
-        ax.set(xlabel="margin m, nats", ylabel=title)
-    return figure
+    with output.figure(7.6, 3.4) as figure:
+        axes = figure.subplots(1, 2)
+        for ax, (column, title) in zip(axes, titles.items(), strict=True):
+            ax.plot(table["margin"], table[column], "o-", color=REAL)
+            ax.axvline(best, color="#888888", lw=1, ls="--", zorder=0)
+            ax.text(best, 1.01, f"best: {best:g}", transform=ax.get_xaxis_transform(), ha="center", fontsize="small")
+            ax.set(xlabel="margin m, nats", ylabel=title)
+        return output.finish(list(axes))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-# Okabe and Ito 2008, without the yellow, which is too pale for lines; real cells have the first.
-_OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000"]
+from activa.pl._colours import OTHERS, REAL
 
 
 def check_table(table: pd.DataFrame, experiment: str, columns: tuple[str, ...]) -> None:
@@ -23,5 +22,5 @@ def check_table(table: pd.DataFrame, experiment: str, columns: tuple[str, ...]) 
 def set_colours(table: pd.DataFrame) -> dict[str, str]:
     """A colour for each set of the table, in its order; real cells have one of their own."""
     names = [name for name in table["set"].unique() if name != "real"]
-    colours = {name: _OTHERS[i % len(_OTHERS)] for i, name in enumerate(names)}
-    return ({"real": "#0072b2"} if (table["set"] == "real").any() else {}) | colours
+    colours = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(names)}
+    return ({"real": REAL} if (table["set"] == "real").any() else {}) | colours

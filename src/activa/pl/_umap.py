@@ -1,38 +1,21 @@
-import math
-from typing import Any
+"""Both sets in one UMAP."""
+
+from __future__ import annotations
+
+from os import PathLike
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from activa._embedding import umap_coordinates
-from activa.metrics._cells import check_sets, read_cells
-from activa.metrics._space import Space
+from activa.pl._colours import BACKGROUND, ORIGINS, dots, type_colours
+from activa.pl._finish import Output
+from activa.pl._legends import legend_above
+from activa.pl._pair import all_types, embed, read_pair, scatter, size_of
 
-_BACKGROUND = "#dddddd"
-_ORIGINS = {"real": "#0072b2", "synthetic": "#e69f00"}
 _MAX_LEGEND_ROWS = 18
-
-
-def _palette(types: list[str]) -> dict[str, str]:
-    palettes = (sc.pl.palettes.vega_20_scanpy, sc.pl.palettes.zeileis_28, sc.pl.palettes.godsnot_102)
-    # Pale colours would be taken for the background.
-    distinct = [[c for c in palette if math.dist(to_rgb(c), to_rgb(_BACKGROUND)) > 0.3] for palette in palettes]
-    colours = next((colours for colours in distinct if len(colours) >= len(types)), distinct[-1])
-    return {label: colours[i % len(colours)] for i, label in enumerate(types)}
-
-
-def _scatter(ax: Axes, coordinates: np.ndarray, colours: np.ndarray | str, size: float) -> None:
-    ax.scatter(coordinates[:, 0], coordinates[:, 1], c=colours, s=size, linewidths=0, rasterized=True)
-
-
-def _handles(colours: dict[str, str]) -> list[Line2D]:
-    return [Line2D([], [], marker="o", linestyle="", color=c, label=label) for label, c in colours.items()]
 
 
 def umap(
@@ -46,7 +29,10 @@ def umap(
     min_dist: float = 0.5,
     point_size: float | None = None,
     seed: int = 0,
-) -> Figure:
+    show: bool | None = None,
+    save: str | PathLike[str] | None = None,
+    return_fig: bool = False,
+) -> Figure | list[Axes] | None:
     """Real and synthetic cells in one UMAP, side by side.
 
     Two panels show one set each over the other in grey, coloured by type; a third shows both by origin. The counts
@@ -58,7 +44,8 @@ def umap(
     real, synthetic
         Cells x genes of counts, with the same genes in any order.
     labels_key
-        Column of ``obs`` with the types, in both. Without it the two panels have the colours of their origin.
+        Column of ``obs`` with the types, in both. Without it the two panels have the colours of their origin. Types have
+        their colours of ``uns[f"{labels_key}_colors"]`` in ``real``, or else in ``synthetic``, or else of scanpy's palettes.
     layer
         Layer of the counts in both; ``X`` by default.
     normalised
@@ -69,10 +56,16 @@ def umap(
         Area of a point in points^2; by default the smaller the more cells there are.
     seed
         Seed of the embedding. Global random state is left alone.
+    show
+        Whether to show the plot; by default as ``scanpy.settings.autoshow`` says.
+    save
+        Path to write it to, in the format of its suffix.
+    return_fig
+        Whether to return the figure, which is then not shown.
 
     Returns
     -------
-    The figure. A notebook shows it as the last value of a cell; ``figure.savefig(path)`` writes it.
+    The panels' Axes; the figure with ``return_fig``; nothing if it is shown.
 
     Raises
     ------
@@ -85,38 +78,31 @@ def umap(
 
     Examples
     --------
-    >>> figure = umap(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
-    >>> figure.savefig("umap.png")  # doctest: +SKIP
+    >>> umap(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    >>> umap(held_out, synthetic, labels_key="cell_type", save="umap.png", show=False)  # doctest: +SKIP
     """
-    sets = {"real": real, "synthetic": synthetic}
-    check_sets(sets, labels_key, layer)
-    if real.n_obs + synthetic.n_obs < 5:
-        msg = f"real and synthetic have {real.n_obs + synthetic.n_obs} cells; a UMAP needs at least 5."
-        raise ValueError(msg)
-    cells = read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised)
-    components = Space(cells["real"], seed).project_together(cells["real"], cells["synthetic"])
-    coordinates = umap_coordinates(np.vstack(components), n_neighbors, min_dist, seed)
-    of = dict(zip(sets, np.split(coordinates, [real.n_obs]), strict=True))
-    size = float(np.clip(12_000 / len(coordinates), 1, 12)) if point_size is None else point_size
-
-    types = [] if labels_key is None else sorted({*cells["real"].types, *cells["synthetic"].types})
-    colours = _palette(types)
-    columns = -(-len(types) // _MAX_LEGEND_ROWS)
-    figure = Figure(figsize=(12.5 + 1.8 * columns, 4.4), layout="constrained")
-    axes = figure.subplots(1, 3)
-    for ax, (name, other) in zip(axes, (("real", "synthetic"), ("synthetic", "real")), strict=False):
-        _scatter(ax, of[other], _BACKGROUND, size)
-        labels = cells[name].labels
-        _scatter(ax, of[name], _ORIGINS[name] if labels is None else pd.Series(labels).map(colours).to_numpy(), size)
-        ax.set_title(f"{name.capitalize()} ({len(of[name]):,} cells)")
-    # Drawn in random order, so that neither origin covers the other.
-    order = np.random.default_rng(seed).permutation(len(coordinates))
-    origin = np.repeat(list(_ORIGINS.values()), [real.n_obs, synthetic.n_obs])
-    _scatter(axes[2], coordinates[order], origin[order], size)
-    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "handletextpad": 0.3}
-    axes[2].legend(handles=_handles(_ORIGINS), loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, **style)
-    for ax in axes:
-        ax.set(xticks=[], yticks=[], xlabel="UMAP1", ylabel="UMAP2", box_aspect=1)
-    if types:
-        figure.legend(handles=_handles(colours), loc="outside right center", ncols=columns, **style)
-    return figure
+    output = Output(show, save, return_fig)
+    cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
+    of = embed(cells, n_neighbors, min_dist, seed)
+    coordinates = np.vstack(list(of.values()))
+    size = size_of(len(coordinates), point_size)
+    colours = {} if labels_key is None else type_colours(all_types(cells), labels_key, real, synthetic)
+    columns = -(-len(colours) // _MAX_LEGEND_ROWS)
+    with output.figure(12.5 + 1.8 * columns, 4.4) as figure:
+        axes = figure.subplots(1, 3)
+        for ax, (name, other) in zip(axes, (("real", "synthetic"), ("synthetic", "real")), strict=False):
+            scatter(ax, of[other], BACKGROUND, size)
+            labels = cells[name].labels
+            scatter(ax, of[name], ORIGINS[name] if labels is None else pd.Series(labels).map(colours).to_numpy(), size)
+            ax.set_title(f"{name.capitalize()} ({len(of[name]):,} cells)")
+        # Drawn in random order, so that neither origin covers the other.
+        order = np.random.default_rng(seed).permutation(len(coordinates))
+        origin = np.repeat(list(ORIGINS.values()), [len(x) for x in of.values()])
+        scatter(axes[2], coordinates[order], origin[order], size)
+        legend_above(axes[2], handles=dots(ORIGINS))
+        for ax in axes:
+            ax.set(xlabel="UMAP1", ylabel="UMAP2")
+        if colours:
+            style = {"frameon": False, "fontsize": "small", "handletextpad": 0.3}
+            figure.legend(handles=dots(colours), loc="outside right center", ncols=columns, **style)
+        return output.finish(list(axes))

@@ -1,0 +1,96 @@
+"""Types asked for against types recognised."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
+
+from activa.metrics._label_fidelity import recognise
+from activa.metrics._space import Space
+from activa.pl._finish import Output
+from activa.pl._pair import all_types, read_pair
+
+_MAX_WITH_NUMBERS = 15
+
+
+def confusion(
+    real: AnnData,
+    synthetic: AnnData,
+    *,
+    labels_key: str,
+    layer: str | None = None,
+    normalised: bool = False,
+    seed: int = 0,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | PathLike[str] | None = None,
+    return_fig: bool = False,
+) -> Figure | Axes | None:
+    """Types that synthetic cells were asked to be, against those that an independent classifier recognises.
+
+    The classifier is that of :func:`activa.metrics.label_fidelity`, trained on ``real`` in its 50 principal components.
+    Each row, a type asked for, sums to 1; numbers stand in the cells where there are up to 15 types. A row without
+    synthetic cells is grey. Types that are close to each other are mixed up among real cells too: compare with
+    ``confusion(real, held_out)``.
+
+    Parameters
+    ----------
+    real, synthetic, layer, normalised
+        As for :func:`umap`.
+    labels_key
+        Column of ``obs`` with the types, in both.
+    seed
+        Seed of the components and the classifier. Global random state is left alone.
+    ax, show, save, return_fig
+        As for :func:`dropout`.
+
+    Returns
+    -------
+    The Axes; the figure with ``return_fig``; nothing if it is shown.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As :func:`activa.metrics.evaluate` for the same arguments; and if ``real`` has fewer than two types.
+
+    References
+    ----------
+    The filter of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, with a classifier that generation does not use.
+
+    Examples
+    --------
+    >>> confusion(train, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    """
+    output = Output(show, save, return_fig, ax)
+    cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
+    if len(set(cells["real"].types)) < 2:
+        raise ValueError(f"real has one type in {labels_key!r}; a classifier tells at least two apart.")
+    space = Space(cells["real"], seed)
+    components = space.project(cells["synthetic"])
+    recognised = recognise(space.reference_components, cells["real"].types, components, seed)
+    types, asked = all_types(cells), cells["synthetic"].types
+    shares = confusion_matrix(asked, recognised, labels=types, normalize="true")
+    shares[~np.isin(types, asked)] = np.nan
+    side = max(0.42 * len(types), 2.4) if len(types) <= _MAX_WITH_NUMBERS else max(0.19 * len(types), 4.5)
+    names = 0.075 * max(len(label) for label in types)
+    with output.panel(side + names + 1.3, side + names + 0.6) as ax:
+        image = ax.imshow(shares, vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
+        ax.set_facecolor("#bbbbbb")
+        if len(types) <= _MAX_WITH_NUMBERS:
+            for (row, column), share in np.ndenumerate(shares):
+                if share >= 0.005:
+                    colour = "#000000" if share > 0.45 else "#ffffff"
+                    ax.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize="x-small")
+        size = "small" if len(types) <= _MAX_WITH_NUMBERS else "x-small"
+        ax.set_xticks(range(len(types)), types, rotation=90, fontsize=size)
+        ax.set_yticks(range(len(types)), types, fontsize=size)
+        ax.tick_params(length=0)
+        ax.set(xlabel="Recognised", ylabel="Asked for")
+        ax.set_title(f"{np.mean(recognised == asked):.1%} of {len(asked):,} cells recognised", fontsize="medium")
+        ax.figure.colorbar(image, ax=ax, label="Share of the row's cells", shrink=0.8)
+        return output.finish(ax)
