@@ -32,7 +32,8 @@ def distribution(
         _log_ticks(ax, np.concatenate([x[x > 0] for x in numbers.values()]))
         ax.set_xlabel(what)
         ax.spines[["top", "right"]].set_visible(False)
-        handles = [Patch(color=ORIGINS[name], label=_told(name, x)) for name, x in numbers.items()]
+        names = {"real": "real, above", "synthetic": "synthetic, below"}
+        handles = [Patch(color=ORIGINS[name], label=_told(names[name], x)) for name, x in numbers.items()]
         legend_above(ax, handles=handles if types else None)
         return output.finish(ax)
 

@@ -94,7 +94,10 @@ def markers(
             ax.spines[["top", "right"]].set_visible(False)
             panel_title(ax, label, int(8.5 * max(0.62 * most + 0.3, 1.7)))
         figure.supylabel("log(1 + count of 10,000)", fontsize="small")
-        handles = [Patch(color=colour, label=name) for name, colour in ORIGINS.items()]
+        handles = [
+            Patch(color=colour, label=f"{name} ({side})")
+            for (name, colour), side in zip(ORIGINS.items(), ("left", "right"), strict=True)
+        ]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, fontsize="small")
         return output.finish(axes[: len(chosen)])
 

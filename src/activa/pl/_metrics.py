@@ -84,12 +84,14 @@ def metrics(
             _print(ax, i, generator, rows, of)
         ax.set_yticks(range(len(names)), [name + " *" * METRICS[name].two_sided for name in names])
         ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.set_xlabel("From the floor (0%) to the worst (100%)\n* best at the floor, worse on either side")
+        ax.set_xlabel(
+            "From the floor (0%) to the worst (100%)\n* best at the floor, worse on either side;  | best elsewhere"
+        )
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.tick_params(axis="y", length=0)
         ax.spines[["top", "right", "left"]].set_visible(False)
         if n_tables > 1:
-            legend_above(ax, min(n_tables, 4))
+            legend_above(ax, min(n_tables, 4), pad=2)
         return output.finish(ax)
 
 
