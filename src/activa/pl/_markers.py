@@ -76,6 +76,10 @@ def markers(
         raise ValueError(f"n_genes must be at least 1, got {n_genes}.")
     cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
     chosen = _choose(genes, n_genes, cells["real"], real)
+    if not chosen:
+        raise ValueError(
+            "there are no genes to plot: no type of real has two cells to choose them by, or genes is empty."
+        )
     names = real.var_names.astype(str)
     n_rows, n_columns = grid(len(chosen), 6)
     most = max(len(of_type) for of_type in chosen.values())
