@@ -16,7 +16,7 @@ BACKGROUND = "#dddddd"
 REAL = "#0072b2"
 OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000"]
 ORIGINS = {"real": REAL, "synthetic": OTHERS[0]}
-LINES = {"real": "-", "synthetic": "--"}
+MARKERS = {"real": "o", "synthetic": "^"}
 
 
 def _own_colours(adata: AnnData, labels_key: str) -> dict[str, str]:
@@ -48,4 +48,7 @@ def type_colours(types: Iterable[str], labels_key: str, real: AnnData, synthetic
 
 def dots(colours: dict[str, str]) -> list[Line2D]:
     """A legend's handles: a dot for each name."""
-    return [Line2D([], [], marker="o", linestyle="", color=c, label=label) for label, c in colours.items()]
+    return [
+        Line2D([], [], marker=MARKERS.get(label, "o"), linestyle="", color=c, label=label)
+        for label, c in colours.items()
+    ]

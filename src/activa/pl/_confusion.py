@@ -34,7 +34,8 @@ def confusion(
     """Types that synthetic cells were asked to be, against those that an independent classifier recognises.
 
     The classifier is that of :func:`activa.metrics.label_fidelity`, trained on ``real`` in its 50 principal components.
-    Each row, a type asked for, sums to 1; numbers stand in the cells where there are up to 15 types. A row without
+    Each row, a type asked for, sums to 1; numbers from 0.005 on stand in the heat map where there are up to 15
+    types. A row without
     synthetic cells is grey. Types that are close to each other are mixed up among real cells too: compare with
     ``confusion(real, held_out)``.
 
@@ -92,5 +93,7 @@ def confusion(
         ax.tick_params(length=0)
         ax.set(xlabel="Recognised", ylabel="Asked for")
         ax.set_title(f"{np.mean(recognised == asked):.1%} of {len(asked):,} cells recognised", fontsize="medium")
-        ax.figure.colorbar(image, ax=ax, label="Share of the row's cells", shrink=0.8)
+        # inside the Axes, so that a figure that was given keeps its own
+        beside = ax.inset_axes((1.03, 0.1, 0.04, 0.8))
+        ax.figure.colorbar(image, cax=beside, label="Share of the row's cells")
         return output.finish(ax)

@@ -86,7 +86,8 @@ def correlation(
     above = np.triu_indices(len(chosen), k=1)
     largest = max(np.abs(matrix[above]).max() for matrix in matrices.values()) or 1.0
     side = min(max(0.11 * len(chosen), 3.6), 5.5)
-    with output.figure(2 * side + 2.2, side + 0.9) as figure:
+    names = max([len(label) for label, _ in types], default=0) * 0.035 if len(chosen) > _MAX_NAMED else 0.5
+    with output.figure(2 * side + names + 1.1, side + 0.8) as figure:
         axes = figure.subplots(1, 2)
         for ax, (name, matrix) in zip(axes, matrices.items(), strict=True):
             image = ax.imshow(matrix, vmin=-largest, vmax=largest, cmap="RdBu_r", interpolation="nearest")
@@ -111,13 +112,15 @@ def _choose(
             tree = linkage(squareform(distances, checks=False), "average", optimal_ordering=True)
             chosen = chosen[leaves_list(tree)]
         return [int(gene) for gene in chosen], []
-    # a gene that marks two types stands with the first
-    first: dict[int, str] = {}
-    for label, of_type in markers_of_types(cells.log_expression, cells.types, n_markers).items():
-        for gene in of_type:
-            first.setdefault(gene, label)
-    types = list(dict.fromkeys(first.values()))
-    return list(first), [(label, list(first.values()).count(label)) for label in types]
+    # a gene that marks two types stands with the one that it marks better
+    markers = markers_of_types(cells.log_expression, cells.types, n_markers)
+    taken: dict[int, str] = {}
+    for of_rank in zip(*markers.values(), strict=True):
+        for label, gene in zip(markers, of_rank, strict=True):
+            taken.setdefault(gene, label)
+    of_types = {label: [gene for gene, owner in taken.items() if owner == label] for label in markers}
+    ordered = [gene for of_type in of_types.values() for gene in of_type]
+    return ordered, [(label, len(of_type)) for label, of_type in of_types.items() if of_type]
 
 
 def _name(ax: Axes, genes: Sequence[str], types: list[tuple[str, int]], is_first: bool) -> None:
@@ -127,7 +130,13 @@ def _name(ax: Axes, genes: Sequence[str], types: list[tuple[str, int]], is_first
         ax.set_xticks(range(len(genes)), genes, rotation=90)
         ax.set_yticks(range(len(genes)), genes if is_first else [""] * len(genes))
         return
-    ends = np.cumsum([number for _, number in types])
-    middles = [end - (number + 1) / 2 for end, (_, number) in zip(ends, types, strict=True)]
+    ends = np.cumsum([0, *(number for _, number in types)])
+    middles, labels = (ends[:-1] + ends[1:] - 1) / 2, [label for label, _ in types]
+    # a name of 5 points needs a line's height, which a type with few genes among many has not
+    room = 0.018 * len(genes)
+    shown: list[int] = []
+    for i, middle in enumerate(middles):
+        if not shown or middle - middles[shown[-1]] >= room:
+            shown.append(i)
     ax.set_xticks([])
-    ax.set_yticks(middles, [label if is_first else "" for label, _ in types])
+    ax.set_yticks(middles[shown], [labels[i] if is_first else "" for i in shown])

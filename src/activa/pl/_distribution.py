@@ -22,9 +22,12 @@ def distribution(
     cells: dict[str, Cells], numbers: dict[str, np.ndarray], what: str, output: Output
 ) -> Figure | Axes | None:
     """Draw the positive numbers of both sets on a logarithmic axis, by type where the cells have types."""
+    for name, x in numbers.items():
+        if not (x > 0).any():
+            raise ValueError(f"{name} has no counts; there is nothing to plot.")
     types = [] if cells["real"].labels is None else all_types(cells)
-    height = 0.32 * max(len(types), 3) + 1.1 if types else 3.6
-    with output.panel(5.6, height) as ax:
+    width = 4.4 + 0.08 * max(map(len, types)) if types else 5.6
+    with output.panel(width, 0.32 * max(len(types), 3) + 1.2 if types else 3.8) as ax:
         if types:
             _violins(ax, cells, numbers, types)
         else:
@@ -32,8 +35,9 @@ def distribution(
         _log_ticks(ax, np.concatenate([x[x > 0] for x in numbers.values()]))
         ax.set_xlabel(what)
         ax.spines[["top", "right"]].set_visible(False)
-        handles = [Patch(color=ORIGINS[name], label=_told(name, x)) for name, x in numbers.items()]
-        legend_above(ax, handles=handles if types else None)
+        names = {"real": "real, above", "synthetic": "synthetic, below"}
+        handles = [Patch(color=ORIGINS[name], label=_told(names[name], x)) for name, x in numbers.items()]
+        legend_above(ax, 1, handles=handles if types else None)
         return output.finish(ax)
 
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from activa.metrics._dropout import gene_summary
 from activa.pl._finish import Output
-from activa.pl._gene_points import gene_points
 from activa.pl._legends import legend_above
 from activa.pl._pair import count_matrices
+from activa.pl._turns import points_in_turns
 
 
 def dropout(
@@ -69,7 +69,7 @@ def dropout(
         _, log_mean, zeros = gene_summary(counts)
         points[name] = 10**log_mean, zeros / counts.shape[0]
     with output.panel(5.2, 4.2) as ax:
-        gene_points(ax, points)
+        points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
         means = np.concatenate([mean for mean, _ in points.values()])
         expected = np.geomspace(means.min(), means.max(), 200)
         ax.plot(expected, np.exp(-expected), color="#000000", lw=1, ls=":", label="Poisson")

@@ -14,6 +14,11 @@ def grid(n_panels: int, most: int = 8) -> tuple[int, int]:
     return math.ceil(n_panels / n_columns), n_columns
 
 
+def shorten(text: str, width: int) -> str:
+    """The text, cut to so many characters."""
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
 def panel_title(ax: Axes, title: str, width: int) -> None:
     """A small panel's title, in two lines of so many characters at most."""
     lines = textwrap.wrap(title, width, max_lines=2, placeholder=" ...")

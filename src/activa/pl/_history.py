@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from activa.model import ACTIVA
 from activa.pl._colours import OTHERS, REAL
 from activa.pl._finish import Output
-from activa.pl._grid import grid
 
 _TRAIN, _VALIDATION = ("train", REAL, "-", "o"), ("validation", OTHERS[3], "--", "s")
 _RECONSTRUCTED, _GENERATED = ("reconstructed cells", OTHERS[1], "-.", "^"), ("generated cells", OTHERS[2], ":", "D")
@@ -87,20 +86,26 @@ def history(
     if not panels:
         raise ValueError("model has no history; call model.train() first.")
     start = logged["introspective_encoder"].index[0] if "introspective_encoder" in logged else None
-    n_rows, n_columns = grid(len(panels), 3) if len(panels) > 5 else (-(-len(panels) // 3), min(len(panels), 3))
-    with output.figure(3.4 * n_columns, 2.6 * n_rows) as figure:
+    ends = np.array([f([f(values.index) for values in logged.values()]) for f in (min, max)])
+    n_columns = min(len(panels), 3)
+    n_rows = -(-len(panels) // n_columns)
+    with output.figure(3.4 * n_columns, 2.6 * n_rows + 0.5) as figure:
         axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
         for ax in axes[len(panels) :]:
             ax.remove()
         for ax, (title, terms) in zip(axes, panels.items(), strict=False):
             _draw(ax, {logged_as: style for logged_as, style in terms.items() if logged_as in logged}, logged)
             if start is not None:
-                ax.axvline(start, color="#888888", lw=1, zorder=0)
+                ax.axvline(start, color="#888888", lw=1, zorder=0, label="introspection begins")
             if "kl_generated" in terms and np.isfinite(margin := float(model.module.margin)):
                 ax.axhline(margin, color="#000000", lw=1, ls=(0, (1, 2)), label=f"margin m = {margin:.3g}")
-            ax.set_title(title, fontsize="medium")
+            ax.set(title=title, xlabel="Epoch", xlim=(ends[0] - 0.02 * np.ptp(ends), ends[1] + 0.02 * np.ptp(ends)))
             ax.spines[["top", "right"]].set_visible(False)
-            ax.legend(frameon=False, fontsize="x-small")
+        labelled = [ax.get_legend_handles_labels() for ax in axes[: len(panels)]]
+        entries = {label: handle for both in labelled for handle, label in zip(*both, strict=True)}
+        columns = min(len(entries), 4 if n_columns > 2 else 2)
+        style: dict[str, Any] = {"loc": "outside upper center", "frameon": False, "fontsize": "small"}
+        figure.legend(entries.values(), entries.keys(), ncols=columns, **style)
         return output.finish(axes[: len(panels)])
 
 
@@ -116,4 +121,3 @@ def _draw(ax: Axes, terms: dict[str, tuple[str, str, str, str]], logged: dict[st
         # one epoch is no line
         style: dict[str, Any] = {"marker": marker, "ms": 3} if len(values) == 1 else {}
         ax.plot(values.index, values, color=colour, ls=line, lw=1.5, label=label, **style)
-    ax.set(xlabel="Epoch")

@@ -8,12 +8,14 @@ from typing import Any
 from matplotlib.axes import Axes
 
 
-def legend_above(ax: Axes, n_columns: int = 2, *, handles: Sequence[Any] | None = None, title: str = "") -> None:
-    """Above the panel, where its title would be."""
-    style: dict[str, Any] = {} if handles is None else {"handles": handles}
-    ax.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1), ncols=n_columns, title=title, frameon=False, fontsize="small", **style
-    )  # fmt: skip
+def legend_above(
+    ax: Axes, n_columns: int = 2, *, handles: Sequence[Any] | None = None, title: str = "", pad: float = 0.5
+) -> None:
+    """Above the panel, where its title would be, so many heights of a letter from it."""
+    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": title, "borderaxespad": pad}
+    if handles is not None:
+        style["handles"] = handles
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=n_columns, **style)
 
 
 def legend_right(ax: Axes, *, title: str = "") -> None:

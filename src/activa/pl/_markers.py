@@ -76,6 +76,10 @@ def markers(
         raise ValueError(f"n_genes must be at least 1, got {n_genes}.")
     cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
     chosen = _choose(genes, n_genes, cells["real"], real)
+    if not chosen:
+        raise ValueError(
+            "there are no genes to plot: no type of real has two cells to choose them by, or genes is empty."
+        )
     names = real.var_names.astype(str)
     n_rows, n_columns = grid(len(chosen), 6)
     most = max(len(of_type) for of_type in chosen.values())
@@ -94,7 +98,10 @@ def markers(
             ax.spines[["top", "right"]].set_visible(False)
             panel_title(ax, label, int(8.5 * max(0.62 * most + 0.3, 1.7)))
         figure.supylabel("log(1 + count of 10,000)", fontsize="small")
-        handles = [Patch(color=colour, label=name) for name, colour in ORIGINS.items()]
+        handles = [
+            Patch(color=colour, label=f"{name} ({side})")
+            for (name, colour), side in zip(ORIGINS.items(), ("left", "right"), strict=True)
+        ]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, fontsize="small")
         return output.finish(axes[: len(chosen)])
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from activa.pl._finish import Output
-from activa.pl._gene_points import gene_points
 from activa.pl._legends import legend_above
 from activa.pl._pair import count_matrices
+from activa.pl._turns import points_in_turns
 
 
 def mean_variance(
@@ -65,7 +65,7 @@ def mean_variance(
             raise ValueError(f"no gene of {name} varies; there is nothing to plot.")
         points[name] = mean[varies], variance[varies]
     with output.panel(5.2, 4.2) as ax:
-        gene_points(ax, points)
+        points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
         means = np.concatenate([mean for mean, _ in points.values()])
         ends = [means.min(), means.max()]
         ax.plot(ends, ends, color="#000000", lw=1, ls=":", label="Poisson")

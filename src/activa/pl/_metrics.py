@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -17,6 +16,7 @@ from matplotlib.ticker import PercentFormatter
 from activa.metrics import METRICS, Metric
 from activa.pl._colours import OTHERS, REAL
 from activa.pl._finish import Output
+from activa.pl._grid import shorten
 from activa.pl._legends import legend_above
 
 _STYLES = list(zip([REAL, *OTHERS], "osD^vPX", strict=True))
@@ -80,16 +80,20 @@ def metrics(
             best = positions(of, "best")
             apart = np.abs(best) > 0
             ax.scatter(best[apart], at[apart], color="#666666", marker="|", s=50, zorder=2)
-            ax.scatter(positions(of, "value"), at, color=colour, marker=marker, s=34, zorder=3, label=generator)
+            ax.scatter(
+                positions(of, "value"), at, color=colour, marker=marker, s=34, zorder=3, label=shorten(generator, 30)
+            )
             _print(ax, i, generator, rows, of)
         ax.set_yticks(range(len(names)), [name + " *" * METRICS[name].two_sided for name in names])
         ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.set_xlabel("From the floor (0%) to the worst (100%)\n* best at the floor, worse on either side")
+        ax.set_xlabel(
+            "From the floor (0%) to the worst (100%)\n* best at the floor, worse on either side;  | best elsewhere"
+        )
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.tick_params(axis="y", length=0)
         ax.spines[["top", "right", "left"]].set_visible(False)
         if n_tables > 1:
-            legend_above(ax, min(n_tables, 4))
+            legend_above(ax, pad=2)
         return output.finish(ax)
 
 
@@ -119,6 +123,8 @@ def positions(table: pd.DataFrame, column: str) -> np.ndarray:
 
 def _position(metric: Metric, value: float, floor: float) -> float:
     worst = metric.worst
+    if math.isnan(value) or math.isnan(floor):
+        return math.nan
     if metric.squared:
         value, floor, worst = (math.sqrt(max(x, 0)) for x in (value, floor, worst))
     if value == floor:
@@ -137,7 +143,7 @@ def _print(ax: Axes, i: int, generator: str, rows: np.ndarray, table: pd.DataFra
         "annotation_clip": False,
     }
     left = 10 + i * _COLUMN
-    header = textwrap.shorten(generator, 18, placeholder="...") + " (floor)"
+    header = shorten(generator, 18) + " (floor)"
     ax.annotate(header, (1, 1), (left, 6), xycoords="axes fraction", **style)
     for row, value, floor in zip(rows, table["value"], table["floor"], strict=True):
         told = "none" if np.isnan(value) else f"{value:.3g} ({floor:.3g})"

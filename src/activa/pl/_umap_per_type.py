@@ -14,6 +14,7 @@ from activa.pl._colours import BACKGROUND, ORIGINS, dots
 from activa.pl._finish import Output
 from activa.pl._grid import grid, panel_title
 from activa.pl._pair import all_types, choose_types, embed, read_pair, scatter, size_of
+from activa.pl._turns import points_in_turns
 
 
 def umap_per_type(
@@ -69,7 +70,6 @@ def umap_per_type(
     of = embed(cells, n_neighbors, min_dist, seed)
     everyone = np.vstack(list(of.values()))
     size = size_of(len(everyone), point_size)
-    rng = np.random.default_rng(seed)
     n_rows, n_columns = grid(len(types))
     with output.figure(2.1 * n_columns + 0.2, 2.3 * n_rows + 0.4) as figure:
         axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
@@ -78,12 +78,9 @@ def umap_per_type(
         for ax, label in zip(axes, types, strict=False):
             scatter(ax, everyone, BACKGROUND, size / 2)
             own = {name: of[name][cells[name].types == label] for name in ORIGINS}
-            # in random order, so that neither origin covers the other
-            order = rng.permutation(sum(map(len, own.values())))
-            colours = np.repeat(list(ORIGINS.values()), [len(x) for x in own.values()])
-            scatter(ax, np.vstack(list(own.values()))[order], colours[order], size)
+            points_in_turns(ax, {name: (x[:, 0], x[:, 1]) for name, x in own.items()}, size=size)
             panel_title(ax, label, 26)
-            ax.set_xlabel(" / ".join(f"{len(x):,}" for x in own.values()), fontsize="x-small")
-        handles = [*dots(ORIGINS), *dots({"other types, both sets": BACKGROUND})]
+            ax.set_xlabel(", ".join(f"{len(x):,} {name}" for name, x in own.items()), fontsize="x-small")
+        handles = dots(ORIGINS | {"other types of both": BACKGROUND})
         figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize="small")
         return output.finish(axes[: len(types)])
