@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
@@ -79,7 +80,7 @@ def confusion(
     shares[~np.isin(types, asked)] = np.nan
     side = max(0.42 * len(types), 2.4) if len(types) <= _MAX_WITH_NUMBERS else max(0.19 * len(types), 4.5)
     names = 0.075 * max(len(label) for label in types)
-    with output.panel(side + names + 1.3, side + names + 0.6) as ax:
+    with output.panel(side + names + 1.5, side + names + 0.9) as ax:
         image = ax.imshow(shares, vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
         ax.set_facecolor("#bbbbbb")
         if len(types) <= _MAX_WITH_NUMBERS:
@@ -93,7 +94,9 @@ def confusion(
         ax.tick_params(length=0)
         ax.set(xlabel="Recognised", ylabel="Asked for")
         ax.set_title(f"{np.mean(recognised == asked):.1%} of {len(asked):,} cells recognised", fontsize="medium")
-        # inside the Axes, so that a figure that was given keeps its own
-        beside = ax.inset_axes((1.03, 0.1, 0.04, 0.8))
-        ax.figure.colorbar(image, cax=beside, label="Share of the row's cells")
+        # inside Axes that were given, so that their figure keeps its own
+        place: dict[str, Any] = (
+            {"ax": ax, "shrink": 0.8} if output.ax is None else {"cax": ax.inset_axes((1.03, 0.1, 0.04, 0.8))}
+        )
+        ax.figure.colorbar(image, label="Share of the row's cells", **place)
         return output.finish(ax)
