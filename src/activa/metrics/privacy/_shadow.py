@@ -23,10 +23,10 @@ type Generator = Callable[[AnnData, int], AnnData]
 
 def as_pool(train: AnnData, held_out: AnnData) -> AnnData:
     """Both sets as one, as a generator is trained on: no bookkeeping of a registered AnnData, and names that are unique."""
-    sets = [adata.to_memory() if adata.isbacked else adata for adata in (train, held_out[:, train.var_names])]
-    pool: Any = anndata.concat(sets, join="inner", merge="first")
+    sets = {"train": train, "held_out": held_out[:, train.var_names]}
+    sets = {name: adata.to_memory() if adata.isbacked else adata for name, adata in sets.items()}
+    pool: Any = anndata.concat(sets, join="inner", merge="first", index_unique="-")
     pool.obs = pool.obs[[column for column in pool.obs if not str(column).startswith("_scvi")]]
-    pool.obs_names = [f"cell_{i}" for i in range(pool.n_obs)]
     return pool
 
 
