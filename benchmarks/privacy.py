@@ -1,12 +1,12 @@
 """What generated cells give away about the training cells, beside other generators and beside real cells.
 
-    python benchmarks/privacy.py --data FILE [FILE ...] [--scvi-shadows FILE ...]
+    python benchmarks/privacy.py --data FILE [FILE ...] [--scvi-shadows FILE ...] [--scvi-epochs 100]
 
 Splits each file by type into training cells, as many held-out cells that are attacked beside them, and half as many that
 stand in the place of the generated ones for the floor, and from whose distances ``refuse`` has its limit; of the 2,000
 genes of largest variance. Each generator is trained on the training cells and gives as many cells, and is trained again as a
-shadow of itself (``activa.metrics.privacy.shadow_attack``): scVI, which takes longest, on the files of --scvi-shadows only.
-Cells and rows that are in --out are not made again.
+shadow of itself (``activa.metrics.privacy.shadow_attack``): scVI, which takes longest, on the files of --scvi-shadows only,
+with fewer epochs, target and shadows alike, if --scvi-epochs says so. Cells and rows that are in --out are not made again.
 """
 
 from __future__ import annotations
@@ -62,16 +62,24 @@ def activa(train: ad.AnnData, seed: int, floor: ad.AnnData, labels_key: str) -> 
     return {OURS: cells, REFUSING: model.generate(train.n_obs, seed=seed, refuse=refuse)}
 
 
-def scvi(train: ad.AnnData, seed: int, floor: ad.AnnData, labels_key: str) -> Cells:
-    """The counts that scVI with its defaults predicts for each training cell."""
+def scvi(
+    train: ad.AnnData,
+    seed: int,
+    floor: ad.AnnData,
+    labels_key: str,
+    *,
+    name: str = SCVI,
+    max_epochs: int | None = None,
+) -> Cells:
+    """The counts that scVI, with its defaults but for the epochs, predicts for each training cell."""
     import scvi
 
     scvi.settings.seed = seed % 2**31
     scvi.model.SCVI.setup_anndata(train)
     model = scvi.model.SCVI(train)
-    model.train(enable_progress_bar=False)
+    model.train(max_epochs=max_epochs, enable_progress_bar=False)
     counts = model.posterior_predictive_sample().to_scipy_sparse().tocsr().astype(np.float32)
-    return {SCVI: ad.AnnData(counts, obs=train.obs[[labels_key]], var=train.var[[]])}
+    return {name: ad.AnnData(counts, obs=train.obs[[labels_key]], var=train.var[[]])}
 
 
 def bootstrap(train: ad.AnnData, seed: int, floor: ad.AnnData, labels_key: str) -> Cells:
@@ -136,14 +144,15 @@ def report(rows: pd.DataFrame, sizes: dict[str, int]) -> str:
     """A table a dataset, as Markdown."""
     sections = []
     for dataset, its_rows in rows.groupby("dataset", sort=False):
-        metrics = list(dict.fromkeys(its_rows.loc[its_rows.generator == OURS, "metric"]))
+        metrics = list(dict.fromkeys(its_rows["metric"]))
         table = pd.DataFrame(index=pd.Index(metrics, name="metric"))
         best = its_rows.groupby("metric")["best"].first()
         table["best"] = [show(best[m]) if not pd.isna(best[m]) else "–" for m in metrics]
         table["real cells"] = [_floor(its_rows.loc[its_rows.metric == m, "floor"]) for m in metrics]
-        for name in METHOD_OF:
+        for name in dict.fromkeys([*METHOD_OF, *its_rows.generator]):
             values = its_rows[its_rows.generator == name].set_index("metric")["value"].reindex(metrics)
-            table[name] = values.map(show)
+            if values.notna().any():
+                table[name] = values.map(show)
         n = sizes.get(str(dataset))
         note = "" if n is None else f" ({n:,} training cells)"
         sections.append(f"### {dataset}{note}\n\n{table.to_markdown(disable_numparse=True)}\n")
@@ -155,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="h5ad files of counts")
     parser.add_argument("--scvi-shadows", type=Path, nargs="*", default=[], help="those that scVI is shadowed on")
+    parser.add_argument("--scvi-epochs", type=int, help="of scVI where it is shadowed; its default otherwise")
     parser.add_argument("--labels-key", default="cell_type", help="column of obs with the types")
     parser.add_argument("--shadows", type=int, default=6, help="shadow generators")
     parser.add_argument("--seed", type=int, default=0, help="of the split, training, draws and shadows")
@@ -167,7 +177,12 @@ def main() -> None:
         rows = pd.read_csv(csv)
     # scVI's shadows come last: they take the longest
     jobs = [(path, name, name != SCVI) for name in METHOD_OF for path in args.data]
-    for path, name, shadows in [*jobs, *((path, SCVI, True) for path in args.scvi_shadows)]:
+    shadowed = SCVI
+    if args.scvi_epochs is not None:
+        shadowed = f"{SCVI}, {args.scvi_epochs} epochs"
+        METHOD_OF[shadowed] = shadowed
+        METHODS[shadowed] = partial(scvi, name=shadowed, max_epochs=args.scvi_epochs)
+    for path, name, shadows in [*jobs, *((path, shadowed, True) for path in args.scvi_shadows)]:
         folder = (args.cells or args.out / "privacy") / path.stem
         folder.mkdir(parents=True, exist_ok=True)
         parts = read_parts(path, args.labels_key, args.seed)

@@ -4,7 +4,6 @@ from tests_helpers import make_counts, make_model
 
 from activa.metrics.privacy import TooClose
 
-
 CELLS = make_counts(700)
 TRAIN, HELD_OUT = CELLS[:240].copy(), CELLS[240:].copy()
 
