@@ -1,8 +1,11 @@
 import numpy as np
+from anndata import AnnData
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 
+from activa.metrics._cells import check_labels, strings
 from activa.metrics._checks import as_labels
+from activa.metrics._subsample import halves
 
 
 def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float:
@@ -56,3 +59,37 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
         )
         raise ValueError(msg)
     return float(roc_auc_score(is_member, np.bincount(donor, weights=scores) / n_cells))
+
+
+def split_held_out(
+    held_out: AnnData, labels_key: str | None, donor_key: str | None, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two halves of the held-out cells, by donor or by type."""
+    donors = strings(held_out, donor_key)
+    if donors is None:
+        return halves(held_out.n_obs, rng, strings(held_out, labels_key))
+    names, donor = np.unique(donors, return_inverse=True)
+    if len(names) < 4:
+        msg = (
+            f"held_out has {len(names)} donors in {donor_key!r}; without floor its donors are split in two, and two of each "
+            "are the least. Hold out more donors, or leave donor_key out."
+        )
+        raise ValueError(msg)
+    first, second = (np.flatnonzero(np.isin(donor, half)) for half in halves(len(names), rng))
+    return first, second
+
+
+def check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
+    """Raise the error that :func:`~activa.metrics.privacy.evaluate` documents if donors are shared, or few."""
+    of = {}
+    for name, adata in sets.items():
+        check_labels(name, adata, donor_key, "donor_key")
+        of[name] = set(adata.obs[donor_key].astype(str))
+    for first, second in (("train", "held_out"), ("train", "floor"), ("held_out", "floor")):
+        if shared := sorted(of[first] & of.get(second, set())):
+            msg = f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor, or leave donor_key out."
+            raise ValueError(msg)
+    for name in ("train", "held_out"):
+        if len(of[name]) < 2:
+            msg = f"{name} has one donor in {donor_key!r}; two are the least. Leave donor_key out."
+            raise ValueError(msg)

@@ -6,12 +6,12 @@ from anndata import AnnData
 from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 
-from activa.metrics._cells import Cells, check_labels, check_sets, read_cells, strings
+from activa.metrics._cells import Cells, check_sets, read_cells, strings
 from activa.metrics._copying import copy_ratio, nearest
 from activa.metrics._space import Space
-from activa.metrics._subsample import halves, subsample
+from activa.metrics._subsample import subsample
 
-from ._donors import donor_auc
+from ._donors import check_donors, donor_auc, split_held_out
 from ._exact import exact_copies
 from ._low_fpr import chance_tpr, check_share, tpr_at_fpr
 from ._nearest_record import close_share, dcr_share, nndr
@@ -50,39 +50,6 @@ class _Real(NamedTuple):
     @property
     def members(self) -> np.ndarray:
         return np.repeat([True, False], [len(self.train), len(self.held_out)])
-
-
-def _split(
-    held_out: AnnData, labels_key: str | None, donor_key: str | None, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two halves of the held-out cells, by donor or by type."""
-    donors = strings(held_out, donor_key)
-    if donors is None:
-        return halves(held_out.n_obs, rng, strings(held_out, labels_key))
-    names, donor = np.unique(donors, return_inverse=True)
-    if len(names) < 4:
-        msg = (
-            f"held_out has {len(names)} donors in {donor_key!r}; without floor its donors are split in two, and two of each "
-            "are the least. Hold out more donors, or leave donor_key out."
-        )
-        raise ValueError(msg)
-    first, second = (np.flatnonzero(np.isin(donor, half)) for half in halves(len(names), rng))
-    return first, second
-
-
-def _check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
-    of = {}
-    for name, adata in sets.items():
-        check_labels(name, adata, donor_key, "donor_key")
-        of[name] = set(adata.obs[donor_key].astype(str))
-    for first, second in (("train", "held_out"), ("train", "floor"), ("held_out", "floor")):
-        if shared := sorted(of[first] & of.get(second, set())):
-            msg = f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor, or leave donor_key out."
-            raise ValueError(msg)
-    for name in ("train", "held_out"):
-        if len(of[name]) < 2:
-            msg = f"{name} has one donor in {donor_key!r}; two are the least. Leave donor_key out."
-            raise ValueError(msg)
 
 
 def _distance_attacks(real: _Real, published: np.ndarray, fpr: float, seed: int) -> dict[str, float]:
@@ -211,7 +178,7 @@ def evaluate(
     check_sets(sets | {"synthetic": synthetic}, None, layer)
     check_sets(sets, labels_key, layer)
     if donor_key is not None:
-        _check_donors(sets, donor_key)
+        check_donors(sets, donor_key)
     for name, adata in (sets | {"synthetic": synthetic}).items():
         least = 2 * _MIN_CELLS if name == "held_out" and floor is None else _MIN_CELLS
         if adata.n_obs < least:
@@ -220,19 +187,21 @@ def evaluate(
 
     rng = np.random.default_rng(seed)
     if floor is None:
-        first, second = _split(held_out, labels_key, donor_key, rng)
+        first, second = split_held_out(held_out, labels_key, donor_key, rng)
         held_out, floor = held_out[first], held_out[second]
-    pool = as_pool(train, held_out)
-    donors = strings(pool, donor_key)
-    out = None
+    donors = None
+    if donor_key is not None:
+        donors = np.concatenate([np.asarray(adata.obs[donor_key], dtype=str) for adata in (train, held_out)])
+    pool, out = None, np.empty((0, 0), dtype=bool)
     if generator is not None:
+        pool = as_pool(train, held_out)
         out = left_out(train.n_obs, held_out.n_obs, n_shadows, rng, strings(pool, labels_key), donors)
     read = {"train": train, "held_out": held_out}
     cells = read_cells(read, labels_key=None, layer=layer, normalised=normalised)
     both = cells["train"].above(cells["held_out"])
     real = _Real(cells["train"], cells["held_out"], Space(both, seed), Space(cells["train"], seed), donors)
     shadows = None
-    if generator is not None and out is not None:
+    if generator is not None and pool is not None:
         shadows = train_shadows(generator, pool, both, real.pooled, out, normalised=normalised, layer=layer, seed=seed)
 
     columns_of = {}
