@@ -21,13 +21,13 @@ def split(path: Path, labels_key: str, seed: int) -> dict[str, ad.AnnData]:
     return {name: cells[:, genes].copy() for name, cells in parts.items()}
 
 
-def assign_parts(labels: pd.Series, seed: int) -> np.ndarray:
+def assign_parts(labels: pd.Series, seed: int, fractions: dict[str, float] = FRACTIONS) -> np.ndarray:
     """Which part each cell belongs to."""
     rng = np.random.default_rng(seed)
     part = np.empty(len(labels), dtype=object)
     for label in labels.unique():
         cells = rng.permutation(np.flatnonzero(labels == label))
-        cuts = np.round(np.cumsum(list(FRACTIONS.values()))[:-1] * len(cells)).astype(int)
-        for name, chosen in zip(FRACTIONS, np.split(cells, cuts), strict=True):
+        cuts = np.round(np.cumsum(list(fractions.values()))[:-1] * len(cells)).astype(int)
+        for name, chosen in zip(fractions, np.split(cells, cuts), strict=True):
             part[chosen] = name
     return part

@@ -1,5 +1,6 @@
 """Metrics of realism: each a function on arrays, and :func:`evaluate` over them with the real-vs-real floor beside."""
 
+from . import privacy
 from ._copying import copy_ratio, membership_auc
 from ._correlation import correlation_discrepancy, top_markers
 from ._dropout import dropout_distance
@@ -31,6 +32,7 @@ __all__ = [
     "mixing",
     "mmd",
     "mmd_per_type",
+    "privacy",
     "rf_auc",
     "top_markers",
     "tstr_f1",

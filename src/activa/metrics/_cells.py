@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from ._subsample import subsample
 
@@ -48,6 +48,15 @@ class Cells:
             labels=None if self.labels is None else self.labels[cells],
         )
 
+    def above(self, other: Self) -> Self:
+        """These cells and others, of the same genes and kinds of values, below them."""
+        return replace(
+            self,
+            log_expression=vstack([self.log_expression, other.log_expression], format="csr"),
+            counts=None if self.counts is None else vstack([self.counts, other.counts], format="csr"),
+            labels=None if self.labels is None else np.concatenate([self.labels, other.types]),
+        )
+
 
 def log_normalise(counts: csr_matrix) -> csr_matrix:
     """log1p of counts scaled to 10,000 a cell, as a copy; a cell without counts stays empty."""
@@ -80,24 +89,31 @@ def _check_values(name: str, values: csr_matrix, normalised: bool) -> None:
         raise ValueError(msg)
 
 
-def _check_labels(name: str, adata: AnnData, labels_key: str) -> None:
-    if labels_key not in adata.obs:
-        msg = f"labels_key {labels_key!r} is not in {name}.obs, which has {list(adata.obs.columns)}."
+def strings(adata: AnnData, key: str | None) -> np.ndarray | None:
+    """A column of ``obs`` as strings; None without a key."""
+    return None if key is None else np.asarray(adata.obs[key], dtype=str)
+
+
+def check_labels(name: str, adata: AnnData, key: str, argument: str = "labels_key") -> None:
+    """Raise a KeyError or ValueError if a column of ``obs`` is not there, or not for all cells."""
+    if key not in adata.obs:
+        msg = f"{argument} {key!r} is not in {name}.obs, which has {list(adata.obs.columns)}."
         raise KeyError(msg)
-    if missing := int(adata.obs[labels_key].isna().sum()):
-        msg = f"{name}.obs[{labels_key!r}] is missing for {missing} of {adata.n_obs} cells; label or remove them."
+    if missing := int(adata.obs[key].isna().sum()):
+        msg = f"{name}.obs[{key!r}] is missing for {missing} of {adata.n_obs} cells; label or remove them."
         raise ValueError(msg)
 
 
-def _check_genes(name: str, var_names: pd.Index, expected: pd.Index) -> None:
+def check_genes(name: str, var_names: pd.Index, first: str, expected: pd.Index) -> None:
+    """Raise a ValueError if a set has not the genes of the first."""
     if not var_names.is_unique:
         msg = f"{name}.var_names are not unique; make them so in every set alike."
         raise ValueError(msg)
     shared = len(var_names.intersection(expected))
     if not shared == len(var_names) == len(expected):
         msg = (
-            f"{name} must have the genes of real: by var_names {shared} are in both, of {len(var_names)} in {name} "
-            f"and {len(expected)} in real."
+            f"{name} must have the genes of {first}: by var_names {shared} are in both, of {len(var_names)} in {name} "
+            f"and {len(expected)} in {first}."
         )
         raise ValueError(msg)
 
@@ -108,14 +124,14 @@ def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | No
         if not isinstance(adata, AnnData):
             msg = f"{name} must be an AnnData, found {type(adata).__name__}."
             raise TypeError(msg)
-    expected = next(iter(sets.values())).var_names
+    first, expected = next((name, adata.var_names) for name, adata in sets.items())
     for name, adata in sets.items():
         if layer is not None and layer not in adata.layers:
             msg = f"layer {layer!r} is not in {name}.layers, which has {list(adata.layers)}."
             raise KeyError(msg)
         if labels_key is not None:
-            _check_labels(name, adata, labels_key)
-        _check_genes(name, adata.var_names, expected)
+            check_labels(name, adata, labels_key)
+        check_genes(name, adata.var_names, first, expected)
 
 
 def read_cells(
@@ -135,6 +151,5 @@ def read_cells(
         if not adata.var_names.equals(expected):
             ordered = ordered[:, adata.var_names.get_indexer(expected)]
         log_expression = ordered.astype(np.float32) if normalised else log_normalise(ordered)
-        labels = None if labels_key is None else np.asarray(adata.obs[labels_key], dtype=str)
-        cells[name] = Cells(log_expression, None if normalised else ordered, labels)
+        cells[name] = Cells(log_expression, None if normalised else ordered, strings(adata, labels_key))
     return cells

@@ -7,9 +7,15 @@ from ._checks import as_pair, check_max_cells
 from ._subsample import subsample
 
 
-def _nearest(cells: np.ndarray, among: np.ndarray) -> np.ndarray:
+def nearest(cells: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Euclidean distance of each cell to the nearest of others."""
     return NearestNeighbors(n_neighbors=1).fit(among).kneighbors(cells)[0].ravel()
+
+
+def nearest_two(cells: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Euclidean distances of each cell to the nearest and the second nearest of others."""
+    first, second = NearestNeighbors(n_neighbors=2).fit(among).kneighbors(cells)[0].T
+    return first, second
 
 
 def _draw(cells: np.ndarray, max_cells: int, rng: np.random.Generator) -> np.ndarray:
@@ -63,12 +69,12 @@ def copy_ratio(
     train, held_out = as_pair(train, held_out, min_cells=1)
     _, synthetic = as_pair(train, synthetic, min_cells=1)
     rng = np.random.default_rng(seed)
-    expected = np.median(_nearest(_draw(held_out, max_cells, rng), train))
+    expected = np.median(nearest(_draw(held_out, max_cells, rng), train))
     # Distances by matrix products are exact to about 1e-7 of the spread.
     if expected <= 1e-5 * np.sqrt(train.var(axis=0).sum()):
         msg = "half or more of the held-out cells are found in train: give real cells that the generator has not seen."
         raise ValueError(msg)
-    return float(np.median(_nearest(_draw(synthetic, max_cells, rng), train)) / expected)
+    return float(np.median(nearest(_draw(synthetic, max_cells, rng), train)) / expected)
 
 
 def membership_auc(
@@ -116,5 +122,5 @@ def membership_auc(
     _, synthetic = as_pair(train, synthetic, min_cells=1)
     rng = np.random.default_rng(seed)
     train, held_out = (_draw(cells, max_cells, rng) for cells in (train, held_out))
-    distance = np.concatenate([_nearest(train, synthetic), _nearest(held_out, synthetic)])
+    distance = np.concatenate([nearest(train, synthetic), nearest(held_out, synthetic)])
     return float(roc_auc_score(np.repeat([1, 0], [len(train), len(held_out)]), -distance))

@@ -16,7 +16,13 @@ def subsample(n_cells: int, size: int, rng: np.random.Generator, labels: np.ndar
     return np.sort(_by_type(n_cells, labels, rng)[picks])
 
 
+def folds(n_cells: int, n_folds: int, rng: np.random.Generator, labels: np.ndarray | None = None) -> list[np.ndarray]:
+    """Sorted indices of so many parts of the cells, each type split evenly (to within one cell)."""
+    order = _by_type(n_cells, labels, rng)
+    return [np.sort(order[fold::n_folds]) for fold in range(n_folds)]
+
+
 def halves(n_cells: int, rng: np.random.Generator, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Sorted indices of two halves of the cells, each type split evenly (to within one cell)."""
-    order = _by_type(n_cells, labels, rng)
-    return np.sort(order[0::2]), np.sort(order[1::2])
+    first, second = folds(n_cells, 2, rng, labels)
+    return first, second

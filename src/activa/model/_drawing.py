@@ -15,7 +15,9 @@ from torch import Tensor
 
 from activa._random import seeded
 from activa._threads import threads_of_one
+from activa.metrics.privacy import TooClose
 from activa.model._cells import as_mudata
+from activa.model._filters import Filters
 from activa.model._plan_cells import (
     BATCH,
     LABEL,
@@ -171,44 +173,48 @@ class DrawingMixin(RegisteredMixin):
             x = hstack([x, csr_matrix(latents.proteins.cpu().numpy())], format="csr")
         return x
 
-    @torch.inference_mode()
-    def _filtered(self, plan: CellPlan, cells: np.ndarray, min_confidence: float, *seed: int) -> csr_matrix:
-        """Counts of planned cells that the classifier is sure enough of, each drawn until it is."""
+    def _filtered(self, plan: CellPlan, cells: np.ndarray, filters: Filters, *seed: int) -> csr_matrix:
+        """Counts of planned cells that pass, each drawn until it does."""
         kept, order = [], []
         waiting, n_drawn = np.arange(len(cells)), 0
         for attempt in range(_MAX_ATTEMPTS):
             x = self._decode(self._latents(plan, cells[waiting], *seed, attempt), expected=False)
             n_drawn += len(waiting)
-            genes = torch.from_numpy(x[:, : self.module.n_input].toarray()).to(self.device)
-            probabilities = self.module.classify(genes).softmax(-1).cpu().numpy()
-            asked = plan.label[cells[waiting]]
-            sure = probabilities[np.arange(len(asked)), asked] >= min_confidence
-            sure &= probabilities.argmax(-1) == asked
-            kept.append(x[sure])
-            order.append(waiting[sure])
-            waiting = waiting[~sure]
+            passes = filters.passing(x[:, : self.module.n_input], plan.label[cells[waiting]])
+            kept.append(x[passes])
+            order.append(waiting[passes])
+            waiting = waiting[~passes]
             if not len(waiting):
                 return vstack(kept, format="csr")[np.argsort(np.concatenate(order))]
         types = sorted({str(t) for t in self.types[plan.label[cells[waiting]]]})
         raise RuntimeError(
-            f"min_confidence={min_confidence} was met by {len(cells) - len(waiting)} of {n_drawn} cells drawn "
+            f"{filters} was met by {len(cells) - len(waiting)} of {n_drawn} cells drawn "
             f"({(len(cells) - len(waiting)) / n_drawn:.1%}); given up on {len(waiting)} cells of {types} after "
-            f"{_MAX_ATTEMPTS} draws each. Lower min_confidence, or leave these types out."
+            f"{_MAX_ATTEMPTS} draws each. {filters.advice}, or leave these types out."
         )
 
     def _blocks(
-        self, plan: CellPlan, blocks: range, seed: int, expected: bool, min_confidence: float | None
+        self, plan: CellPlan, blocks: range, seed: int, expected: bool, filters: Filters | None
     ) -> Iterator[Any]:
         """Blocks of cells, in order: CSR counts, or dense rates."""
         self.module.eval()
         with threads_of_one(self.device) as pool:
-            if min_confidence is None:
+            if filters is None:
                 # draws of latents are from the global generators, one block at a time
                 latents = [self._latents(plan, plan.block(block, BLOCK), seed, block, 0) for block in blocks]
                 yield from pool.map(self._decode, latents, [expected] * len(latents))
             else:
                 for block in blocks:
-                    yield self._filtered(plan, plan.block(block, BLOCK), min_confidence, seed, block)
+                    yield self._filtered(plan, plan.block(block, BLOCK), filters, seed, block)
+
+    def _filters(self, min_confidence: float | None, refuse: TooClose | None, expected: bool) -> Filters | None:
+        """The checked filters; None where all cells are kept."""
+        filters = Filters(self.module, self.types, self.trained_genes, min_confidence, refuse)
+        if not filters.names:
+            return None
+        if expected:
+            raise ValueError(f"expected=True gives rates, which {filters} cannot filter: choose one of them.")
+        return filters
 
     def _obs(self, plan: CellPlan, labels_key: str | None) -> pd.DataFrame:
         obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}" for i in range(len(plan))]))

@@ -13,6 +13,7 @@ from scvi import REGISTRY_KEYS
 from tqdm.auto import tqdm
 
 from activa._random import check_seed
+from activa.metrics.privacy import TooClose
 from activa.model._cells import LAYERS, as_mudata, stack
 from activa.model._drawing import BLOCK, DrawingMixin
 
@@ -32,6 +33,7 @@ class GenerationMixin(DrawingMixin):
         z: np.ndarray | None = None,
         expected: bool = False,
         min_confidence: float | None = None,
+        refuse: TooClose | None = None,
         batch_size: int = 4096,
         seed: int | None = None,
     ) -> AnnData:
@@ -62,6 +64,11 @@ class GenerationMixin(DrawingMixin):
             others in place of the rest. 0 is the paper's filter (the most probable type is the one asked for). None is no
             filter where the prior or the generator is given the type; where neither is, as in the paper's model, it is
             0, but for ``expected`` or given latents.
+        refuse
+            Which cells are closer to a training cell than real held-out cells are
+            (:class:`activa.metrics.privacy.TooClose`, made of those): others are drawn in their place, of the types asked
+            for. The cells that are kept are those that the seed gives without it. Of counts of genes only; proteins are not
+            compared. No promise of privacy: that class says what it does.
         batch_size
             Cells held dense at a time, rounded up to whole blocks of 256. The cells do not depend on it.
         seed
@@ -82,7 +89,8 @@ class GenerationMixin(DrawingMixin):
         TypeError, ValueError, KeyError
             For arguments that do not fit, among them a type never seen in training (KeyError).
         RuntimeError
-            If the model has not been trained, or ``min_confidence`` is met too rarely; the message tells how often.
+            If the model has not been trained, or ``min_confidence`` or ``refuse`` is met too rarely; the message tells how
+            often.
 
         Examples
         --------
@@ -90,7 +98,7 @@ class GenerationMixin(DrawingMixin):
         """
         batches = self.generate_batches(
             n, labels=labels, labels_key=labels_key, batch=batch, library_size=library_size, covariates=covariates, z=z,
-            expected=expected, min_confidence=min_confidence, batch_size=batch_size, seed=seed,
+            expected=expected, min_confidence=min_confidence, refuse=refuse, batch_size=batch_size, seed=seed,
         )  # fmt: skip
         chunks = list(batches)
         if len(chunks) == 1:
@@ -113,6 +121,7 @@ class GenerationMixin(DrawingMixin):
         z: np.ndarray | None = None,
         expected: bool = False,
         min_confidence: float | None = None,
+        refuse: TooClose | None = None,
         batch_size: int = 4096,
         seed: int | None = None,
     ) -> Iterator[AnnData]:
@@ -132,12 +141,9 @@ class GenerationMixin(DrawingMixin):
         """
         self._check_if_trained(warn=False)
         seed = check_seed(seed)
-        if min_confidence is not None and not (np.isreal(min_confidence) and 0 <= min_confidence < 1):
-            raise ValueError(f"min_confidence must be at least 0 and below 1, got {min_confidence!r}.")
-        if expected and min_confidence is not None:
-            raise ValueError("expected=True gives rates, which min_confidence cannot filter: choose one of them.")
         if min_confidence is None and not (self.module.knows_types or expected or z is not None):
             min_confidence = 0.0
+        filters = self._filters(min_confidence, refuse, expected)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}.")
         if labels_key is not None and not isinstance(labels_key, str):
@@ -154,7 +160,7 @@ class GenerationMixin(DrawingMixin):
                 for start in range(0, len(plan), size):
                     blocks = []
                     numbers = range(start // BLOCK, -(-min(start + size, len(plan)) // BLOCK))
-                    for block in self._blocks(plan, numbers, seed, expected, min_confidence):
+                    for block in self._blocks(plan, numbers, seed, expected, filters):
                         blocks.append(block)
                         progress.update(block.shape[0])
                     x = np.concatenate(blocks) if expected else vstack(blocks, format="csr")

@@ -15,6 +15,7 @@ from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
 
 from activa._whole import whole_folder
+from activa.metrics.privacy import TooClose
 from activa.model._generation import GenerationMixin
 
 STORE_MARKS = ("zarr.json", ".zgroup")
@@ -37,6 +38,7 @@ class ZarrMixin(GenerationMixin):
         z: np.ndarray | None = None,
         expected: bool = False,
         min_confidence: float | None = None,
+        refuse: TooClose | None = None,
         batch_size: int = 4096,
         seed: int | None = None,
         overwrite: bool = False,
@@ -48,7 +50,7 @@ class ZarrMixin(GenerationMixin):
         path
             The store, a folder. It is written beside and moved here when it is whole, so that what is found here is never
             half of one; an interrupt or an error leaves nothing.
-        n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, batch_size, seed
+        n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, batch_size, seed
             As in :meth:`generate`; ``batch_size`` is what is in memory at a time, and read in one piece later.
         overwrite
             Whether to replace a store that is at ``path``, which is kept until the new one is whole.
@@ -74,7 +76,7 @@ class ZarrMixin(GenerationMixin):
         """
         chunks = self.generate_batches(
             n, labels=labels, labels_key=labels_key, batch=batch, library_size=library_size, covariates=covariates, z=z,
-            expected=expected, min_confidence=min_confidence, batch_size=batch_size, seed=seed,
+            expected=expected, min_confidence=min_confidence, refuse=refuse, batch_size=batch_size, seed=seed,
         )  # fmt: skip
         with whole_folder(Path(path), overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
             _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=self._layer)

@@ -1,0 +1,219 @@
+from collections.abc import Callable
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm.auto import tqdm
+
+from activa._random import seeded
+from activa.metrics._cells import Cells, check_labels, check_sets, read_cells, strings
+from activa.metrics._space import Space
+from activa.metrics._subsample import folds
+
+from ._features import features
+
+type Generator = Callable[[AnnData, int], AnnData]
+"""Trains on cells and gives synthetic ones: ``generator(train, seed)``."""
+
+
+def as_pool(train: AnnData, held_out: AnnData) -> AnnData:
+    """Both sets as one, as a generator is trained on: no bookkeeping of a registered AnnData, and names that are unique."""
+    sets = {"train": train, "held_out": held_out[:, train.var_names]}
+    sets = {name: adata.to_memory() if adata.isbacked else adata for name, adata in sets.items()}
+    pool: Any = anndata.concat(sets, join="inner", merge="first", index_unique="-")
+    pool.obs = pool.obs[[column for column in pool.obs if not str(column).startswith("_scvi")]]
+    return pool
+
+
+def left_out(
+    n_train: int,
+    n_held_out: int,
+    n_shadows: int,
+    rng: np.random.Generator,
+    labels: np.ndarray | None,
+    donors: np.ndarray | None,
+) -> np.ndarray:
+    """Which cells of the pool each shadow is not trained on, boolean, ``(n_shadows, n_cells)``.
+
+    Each shadow is trained on about as large a part of the pool as the target was, and each cell is left out as often as any
+    other, to within one; whole donors are left out where donors are given.
+    """
+    n_cells = n_train + n_held_out
+    if donors is None:
+        unit, n_units, strata, n_out = np.arange(n_cells), n_cells, labels, n_held_out
+    else:
+        names, unit = np.unique(donors, return_inverse=True)
+        n_units, strata, n_out = len(names), None, len(np.unique(donors[n_train:]))
+    n_folds = max(2, round(n_units / n_out))
+    if n_shadows < 2 * n_folds:
+        msg = (
+            f"n_shadows must be at least {2 * n_folds}, found {n_shadows}: the target was trained on {n_train} of {n_cells} "
+            f"cells, so that each shadow leaves one of {n_folds} parts out, and each cell is to be left out twice."
+        )
+        raise ValueError(msg)
+    parts: list[np.ndarray] = []
+    while len(parts) < n_shadows:
+        parts += folds(n_units, n_folds, rng, strata)
+    return np.array([np.isin(unit, part) for part in parts[:n_shadows]])
+
+
+def read_published(synthetic: AnnData, train: AnnData, *, layer: str | None, normalised: bool) -> Cells:
+    """Checked synthetic cells, which need no types, with the genes in the order of the training cells."""
+    sets = {"synthetic": synthetic[:, train.var_names]}
+    return read_cells(sets, labels_key=None, layer=layer, normalised=normalised)["synthetic"]
+
+
+class Shadows:
+    """An attack learnt from shadow generators: of each it is known which cells it was trained on."""
+
+    def __init__(self, pool: np.ndarray, out: np.ndarray, synthetic: list[np.ndarray]) -> None:
+        self._pool, self._out = pool, out
+        self._seen = np.array([features(pool, cells) for cells in synthetic])
+        x = np.concatenate([self._calibrated(seen, leave=shadow) for shadow, seen in enumerate(self._seen)])
+        self._classifier = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, ~out.ravel())
+
+    def _calibrated(self, seen: np.ndarray, leave: int | None = None) -> np.ndarray:
+        """Features, and by how much they differ from those that the cell has with shadows that never saw it."""
+        out = self._out.copy()
+        if leave is not None:
+            out[leave] = False
+        expected = np.einsum("sc,scf->cf", out, self._seen) / out.sum(axis=0)[:, None]
+        # the last feature, the cell's difficulty, is of the pool alone
+        return np.hstack([seen, (seen - expected)[:, :-1]])
+
+    def attack(self, synthetic: np.ndarray) -> np.ndarray:
+        """Log odds of each cell of the pool, ``(n_cells,)``, that the generator of these cells was trained on it."""
+        return self._classifier.decision_function(self._calibrated(features(self._pool, synthetic)))
+
+
+def train_shadows(
+    generator: Generator,
+    adata: AnnData,
+    pool: Cells,
+    space: Space,
+    out: np.ndarray,
+    *,
+    normalised: bool,
+    layer: str | None,
+    seed: int,
+) -> Shadows:
+    """Train a generator without each of the parts, and the attack on what they give."""
+    made = []
+    for shadow, absent in enumerate(tqdm(out, desc="shadow generators", unit="shadow", leave=False)):
+        with seeded(seed, shadow):
+            its_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
+            cells: Any = generator(adata[~absent].copy(), its_seed)
+        check_sets({"train": adata, "what the generator returned": cells}, None, layer)
+        made.append(space.project(read_published(cells, adata, layer=layer, normalised=normalised)))
+    return Shadows(space.project(pool), out, made)
+
+
+def shadow_attack(
+    generator: Generator,
+    train: AnnData,
+    held_out: AnnData,
+    synthetic: AnnData,
+    *,
+    n_shadows: int = 8,
+    labels_key: str | None = None,
+    donor_key: str | None = None,
+    layer: str | None = None,
+    normalised: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Membership inference by an attacker who can train generators of the same kind.
+
+    The attacker sees the synthetic cells and a pool of candidates, and knows how the generator is trained, but not on which
+    of the candidates. He trains shadow generators on random parts of the pool and learns from them how cells that were
+    trained on differ from others, in how they lie beside the synthetic cells: distances to the nearest ones, their density,
+    the rank among candidates, each also compared with what the same cell has with shadows that did not see it (so that cells
+    that are easy or hard anyway are told from those that were in). A logistic regression on these is then applied to the
+    synthetic cells of the target.
+
+    All candidates are treated alike: log1p of counts scaled to 10,000, 50 principal components fitted on the whole pool.
+    The pool holds all training cells, which is more than most attackers have: read the result as an upper end for attacks
+    of this kind, not as a bound on all.
+
+    Parameters
+    ----------
+    generator
+        ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells, as many as
+        the target's ideally. It is called ``n_shadows`` times, with other seeds and the global random state seeded.
+    train
+        Cells that the target was trained on: cells x genes of counts.
+    held_out
+        Cells of the same population that it was not trained on. With as many as in ``train``, each shadow is trained on half
+        of the pool.
+    synthetic
+        The target's cells, as published.
+    n_shadows
+        Shadow generators. At least twice the number of parts that the pool is split in: 4 where ``held_out`` has as many cells
+        as ``train``, 8 where it has a third.
+    labels_key
+        Column of ``obs`` with the types, in ``train`` and ``held_out``: parts then have all types in proportion.
+    donor_key
+        Column of ``obs`` with the donors, in both: shadows then leave whole donors out.
+    layer
+        Layer of the counts, of synthetic cells too; ``X`` by default.
+    normalised
+        All sets hold log1p of counts scaled to 10,000 a cell.
+    seed
+        Seed of the parts, the components and the shadows. Global random state is left alone.
+
+    Returns
+    -------
+    A row a candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name), ``member`` (boolean)
+    and ``score``, the log odds that it was trained on. :func:`tpr_at_fpr`, :func:`donor_auc` and
+    :func:`sklearn.metrics.roc_auc_score` judge it.
+
+    Raises
+    ------
+    KeyError
+        If a key or the layer is not in one of the sets.
+    TypeError
+        If a set, or what the generator returns, is no AnnData.
+    ValueError
+        If the sets differ in genes, or there are too few shadows.
+
+    References
+    ----------
+    Shokri et al. 2017, arXiv:1610.05820 (shadow models); Stadler et al. 2022, arXiv:2011.07018 (on synthetic data); the
+    calibration by shadows that did not see a cell is after Carlini et al. 2022, arXiv:2112.03570, and Watson et al. 2022,
+    arXiv:2111.08440.
+
+    Examples
+    --------
+    >>> def generator(train, seed):
+    ...     ACTIVA.setup_anndata(train, labels_key="cell_type")
+    ...     model = ACTIVA(train, seed=seed)
+    ...     model.train(seed=seed)
+    ...     return model.generate(train.n_obs, seed=seed)
+    >>> scores = shadow_attack(generator, train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    >>> roc_auc_score(scores["member"], scores["score"])  # doctest: +SKIP
+    """
+    sets = {"train": train, "held_out": held_out}
+    check_sets(sets, labels_key, layer)
+    check_sets(sets | {"synthetic": synthetic}, None, layer)
+    if donor_key is not None:
+        for name, cells in sets.items():
+            check_labels(name, cells, donor_key, "donor_key")
+    adata = as_pool(train, held_out)
+    labels, donors = strings(adata, labels_key), strings(adata, donor_key)
+    out = left_out(train.n_obs, held_out.n_obs, n_shadows, np.random.default_rng(seed), labels, donors)
+    published = read_published(synthetic, adata, layer=layer, normalised=normalised)
+    pool = read_cells({"pool": adata}, labels_key=None, layer=layer, normalised=normalised)["pool"]
+    space = Space(pool, seed)
+    shadows = train_shadows(generator, adata, pool, space, out, normalised=normalised, layer=layer, seed=seed)
+    return pd.DataFrame(
+        {
+            "set": np.repeat(["train", "held_out"], [train.n_obs, held_out.n_obs]),
+            "cell": [*train.obs_names, *held_out.obs_names],
+            "member": np.repeat([True, False], [train.n_obs, held_out.n_obs]),
+            "score": shadows.attack(space.project(published)),
+        }
+    )
