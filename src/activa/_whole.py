@@ -172,9 +172,11 @@ def _workshop(path: Path, what: str) -> Iterator[Path]:
             "Make room, or choose another folder.",
         ) from error
     finally:
-        shutil.rmtree(room, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        try:
+            shutil.rmtree(room, ignore_errors=True)
+        finally:
+            if lock is not None:
+                os.close(lock)
 
 
 def _refusal(error: OSError | RuntimeError) -> int | None:

@@ -71,12 +71,13 @@ class SavingMixin:
             writing = whole_files(folder, what="model", last=last)
         else:
             raise ValueError(f"{dir_path!r} exists: give another dir_path, or overwrite=True to write into it.")
+        if save_anndata and self.adata is not None and "compression" not in anndata_write_kwargs:
+            disk = folder if folder.exists() else folder.parent
+            check_space(disk, size_of(self.adata), argument="dir_path", what="a file of the cells")
         cells = self.adata if save_anndata and isinstance(self.adata, AnnData) else None
         tables: Any = None if cells is None else (cells.obs.copy(), cells.var.copy())
         try:
             with writing as part:
-                if save_anndata and self.adata is not None and "compression" not in anndata_write_kwargs:
-                    check_space(part, size_of(self.adata), argument="dir_path", what="the cells")
                 super().save(  # type: ignore[misc]
                     str(part), prefix, True, save_anndata, save_kwargs, legacy_mudata_format, datamodule,
                     **anndata_write_kwargs,

@@ -276,9 +276,7 @@ class IntrospectivePlan(Safeguard, TrainingPlan):
 
     def on_train_epoch_start(self) -> None:
         """Balance the losses, and set the margin when the game begins."""
-        if self._random_state is not None:
-            set_torch_state(self._random_state)
-            self._random_state = None
+        if self.take_up_random_state():
             # in any other epoch the loader's iterator is made now, which draws its seed
             torch.empty((), dtype=torch.int64).random_()
         if not self._good_weights:
@@ -297,6 +295,14 @@ class IntrospectivePlan(Safeguard, TrainingPlan):
                 )
             margin = self._recent[-1][0] if isinstance(self.margin, str) else self.margin
             self.module.margin.fill_(margin)
+
+    def take_up_random_state(self) -> bool:
+        """Go on with the random numbers of the checkpoint, if there is one that has not been gone on from yet."""
+        if self._random_state is None:
+            return False
+        set_torch_state(self._random_state)
+        self._random_state = None
+        return True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the epochs' losses, which the margin and SoftAdapt go by, and the random state."""

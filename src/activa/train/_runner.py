@@ -43,6 +43,8 @@ class InterruptibleTrainRunner(TrainRunner):
         finally:
             if handler is not None:
                 signal.signal(signal.SIGINT, handler)
+        # where the checkpoint was of the last epoch the prior's fit is all that is left to do
+        self.training_plan.take_up_random_state()
         epoch = self.trainer.current_epoch
         self._finish()
         if interrupted:
