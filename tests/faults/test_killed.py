@@ -1,9 +1,13 @@
 """SIGKILL: nothing half is found after, and training goes on with at most one epoch lost. ``kill.py`` does more of it."""
 
+import signal
+from pickle import UnpicklingError
+
 import pytest
 import torch
+from faults.children import end, start, wait_for
 from faults.kill import KINDS, kill
-from faults.work import SETTINGS
+from faults.work import SETTINGS, train
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
@@ -15,6 +19,15 @@ def test_a_killed_process_leaves_nothing_half(kind, tmp_path):
     if kind == "cli":
         pytest.importorskip("typer")
     assert kill(kind, 2 if kind == "train" else 1, seed=0, folder=tmp_path)["killed"].all()
+
+
+def test_sigterm_ends_the_process_at_once(tmp_path):
+    """And is not taken for an interrupt, after which the rest of a script would go on with a model half trained."""
+    process = start(train, tmp_path)
+    wait_for(tmp_path / "run" / "last.ckpt", process)
+    end(process, signal.SIGTERM)
+    assert process.exitcode == 128 + signal.SIGTERM
+    assert (tmp_path / "run" / "last.ckpt").exists() and not (tmp_path / "weights.pt").exists()
 
 
 def test_a_run_killed_after_its_last_epoch_has_the_prior_to_fit(tmp_path):
@@ -48,7 +61,7 @@ def test_what_another_process_is_writing_is_left_alone(tmp_path):
     assert (path / "mark").read_text() == "first" and list(tmp_path.iterdir()) == [path]
 
 
-def test_half_a_checkpoint_is_refused(tmp_path):
+def test_half_a_file_is_refused(tmp_path):
     adata = make_counts(150, 20)
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
     model = ACTIVA(adata, **SETTINGS)
@@ -58,3 +71,9 @@ def test_half_a_checkpoint_is_refused(tmp_path):
         (tmp_path / "half.ckpt").write_bytes(whole[:size])
         with pytest.raises(ValueError, match="half.ckpt.*not a whole one"):
             model.train(max_epochs=1, ckpt_path=tmp_path / "half.ckpt", **QUIET)
+    model.save(str(tmp_path / "saved"))
+    whole = (tmp_path / "saved" / "model.pt").read_bytes()
+    for size in (0, 1, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "saved" / "model.pt").write_bytes(whole[:size])
+        with pytest.raises((RuntimeError, EOFError, UnpicklingError)):
+            ACTIVA.load(str(tmp_path / "saved"), adata=False, accelerator="cpu")
