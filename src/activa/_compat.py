@@ -1,7 +1,9 @@
 """Every private import from scvi-tools, in one place."""
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from scvi import settings
 from scvi.data._constants import ADATA_MINIFY_TYPE
@@ -9,7 +11,7 @@ from scvi.data._utils import _get_adata_minify_type as minify_type
 from scvi.model._utils import parse_device_args
 from scvi.module._constants import MODULE_KEYS
 
-__all__ = ["ADATA_MINIFY_TYPE", "MODULE_KEYS", "minify_type", "parse_device_args", "split_seed"]
+__all__ = ["ADATA_MINIFY_TYPE", "MODULE_KEYS", "let_cells_go", "minify_type", "parse_device_args", "split_seed"]
 
 
 @contextmanager
@@ -24,3 +26,11 @@ def split_seed(seed: int) -> Iterator[None]:
         yield
     finally:
         settings._seed = before
+
+
+def let_cells_go(model: Any) -> None:
+    """Have a model's entry in its class's store of managers, each of which holds its cells, end with the model.
+
+    scvi-tools keeps it as long as the process lives.
+    """
+    weakref.finalize(model, type(model)._per_instance_manager_store.pop, model.id, None)

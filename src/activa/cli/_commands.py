@@ -17,10 +17,11 @@ from scvi import REGISTRY_KEYS
 from activa import ACTIVA
 from activa._demo import run_demo
 from activa._report import report as write_report
-from activa._whole import check_free, whole_file
+from activa._whole import check_free, check_space, whole_file
 from activa.export import MARKS, read_files
 from activa.metrics import evaluate as evaluate_cells
 from activa.model._plan_cells import fill_up
+from activa.model._saving import size_of
 from activa.model._zarr import STORE_MARKS
 
 _OVERWRITING = "give --overwrite"
@@ -75,6 +76,7 @@ def generate(
         types: Any = ad.io.read_elem(zarr.open_group(output, mode="r")["obs"])
     else:
         cells = model.generate(n, labels=labels, batch=chosen, seed=seed)
+        check_space(output.absolute().parent, size_of(cells), argument="--output", what="the output")
         with whole_file(output, overwrite=overwrite, what=f"{kind} output") as part:
             cells.write(part)
         types = cells.obs

@@ -21,7 +21,7 @@ from scvi.data.fields import (
 )
 
 from activa._choices import check_choices
-from activa._compat import ADATA_MINIFY_TYPE, minify_type
+from activa._compat import ADATA_MINIFY_TYPE, let_cells_go, minify_type
 from activa._random import check_seed, seeded
 from activa.model._cells import genes_of, modality_of
 from activa.model._checks import check_genes, check_setup, check_values
@@ -134,6 +134,7 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         if registry is not None:
             registry = as_setup_anndata(registry, type(self).__name__)
         super().__init__(adata, registry)
+        let_cells_go(self)
         check_choices(
             gene_likelihood=(gene_likelihood, GeneLikelihood),
             generator=(generator, GeneratorForm),

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -82,7 +83,8 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
     ) -> None:
         """Train the model, with the classifier beside it, and fit its prior.
 
-        An interrupt (Ctrl-C, or the notebook's stop button) ends training with a warning and leaves a usable model.
+        An interrupt (Ctrl-C, or the notebook's stop button) ends training with a warning and leaves a usable model. So does
+        an error after the first epoch: a loss gone wrong with the last good weights, any other with those that it found.
 
         Parameters
         ----------
@@ -102,7 +104,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         seed
             Of the draws in training; the same seed gives the same weights on one device. None for a new one each time.
         checkpoint_dir
-            Folder to keep ``last.ckpt`` in, written after each epoch.
+            Folder to keep ``last.ckpt`` in, written after each epoch: whole, beside the one before, which it then replaces.
         ckpt_path
             Checkpoint to go on from. Give the same ``max_epochs`` as the run that wrote it.
         datasplitter_kwargs
@@ -126,9 +128,14 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         Raises
         ------
         ValueError
-            If the model was loaded without data, an argument is out of range, or validation is asked for without cells for it.
-        activa.train.NonFiniteLossError
-            If a loss is not finite. The model keeps the last good weights.
+            If the model was loaded without data, an argument is out of range, validation is asked for without cells for it,
+            or ``ckpt_path`` is no whole checkpoint. When training has ended, if the prior cannot be fitted because latents
+            are not finite: the trained weights are kept.
+        OSError
+            If ``checkpoint_dir`` cannot be written in or has no room, before training as far as that can be foreseen.
+        activa.train.NonFiniteLossError, activa.train.ExplodedLossError
+            If a loss is not finite, or the cells' reconstruction far worse than it was. The model keeps the last good weights
+            (those it had, untrained if it was, where no epoch was good).
 
         Examples
         --------
@@ -165,9 +172,12 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         seed = check_seed(seed)
         if ckpt_path is not None and not os.path.exists(ckpt_path):
             raise ValueError(f"ckpt_path={str(ckpt_path)!r} does not exist.")
+        if ckpt_path is not None and not is_zipfile(ckpt_path):
+            raise ValueError(f"ckpt_path={str(ckpt_path)!r} is no checkpoint, or not a whole one: give another.")
         callbacks = list(trainer_kwargs.pop("callbacks", []))
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
+            callbacks[-1].check(self.module)
         if realism is not None:
             model: Any = self
             callbacks.append(RealismCallback(model, metric=realism, fit_prior=fit_prior))
@@ -224,6 +234,11 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         """Fit the prior of each type to latents of its cells: of all, of some, or of a data module's sample."""
         rng = np.random.default_rng(int(torch.randint(2**31, ())))
         z, y, batch = self._draw_latents(rng, sample, indices)
+        if not np.isfinite(z).all():
+            raise ValueError(
+                f"{(~np.isfinite(z).all(axis=1)).mean():.1%} of the cells have latents that are not finite, so the prior "
+                "is left as it was: see what has changed the cells since the model was made. The model can be used."
+            )
         prior: Any = self.module.prior
         n_labels, n_components, _ = prior.loc.shape
         mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=_DRAWS)

@@ -19,10 +19,6 @@ Introspection = Literal["sleep", "soft", "hinge", "none"]
 SyntheticCells = Literal["half", "whole"]
 
 
-class NonFiniteLossError(RuntimeError):
-    """A loss was infinite or not a number, so that training stopped; the last good weights are kept."""
-
-
 class Game:
     """The introspective steps, for :class:`~activa.train.IntrospectivePlan`, which holds the weights of their terms."""
 

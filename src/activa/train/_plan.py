@@ -15,8 +15,9 @@ from torch.nn.utils import clip_grad_norm_
 from activa._choices import check_choices
 from activa._random import set_torch_state, torch_state
 from activa.module import ACTIVAModule
-from activa.train._game import Game, Introspection, NonFiniteLossError, SyntheticCells
+from activa.train._game import Introspection, SyntheticCells
 from activa.train._optimizers import make_optimizers
+from activa.train._safeguard import Safeguard
 from activa.train._softadapt import SoftAdapt, softadapt_weights
 
 LRSchedule = Literal["one-cycle", "constant"]
@@ -24,7 +25,7 @@ LRSchedule = Literal["one-cycle", "constant"]
 _SOFTADAPT_EPOCHS = 5
 
 
-class IntrospectivePlan(Game, TrainingPlan):
+class IntrospectivePlan(Safeguard, TrainingPlan):
     r"""Train :class:`~activa.module.ACTIVAModule`.
 
     The module is trained as a variational autoencoder, with the classifier beside it. From ``n_epochs_warmup`` epochs on
@@ -98,7 +99,11 @@ class IntrospectivePlan(Game, TrainingPlan):
     ValueError
         If an argument is not in its range.
     NonFiniteLossError
-        In training, if a loss is infinite or not a number. The weights of the last good epoch are put back.
+        In training, if a loss is infinite or not a number. The last good weights are put back: of the last epoch that began
+        with a sound ``L_AE``.
+    ExplodedLossError
+        In training, if an epoch's ``L_AE`` is above the lowest of the five before by more than it was itself and a nat a
+        gene. The last good weights are put back.
     """
 
     module: ACTIVAModule
@@ -161,6 +166,7 @@ class IntrospectivePlan(Game, TrainingPlan):
         self._sums = torch.zeros(3)  # of L_REG, of L_AE, and cells, of this epoch
         self._recent: list[list[float]] = []  # means of L_REG and L_AE of the epochs before
         self._random_state: list[Tensor] | None = None  # of the checkpoint that training goes on from
+        self._start_safeguard()
 
     # parameters and optimizers
 
@@ -215,11 +221,13 @@ class IntrospectivePlan(Game, TrainingPlan):
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
 
-        kl_weight = self.kl_weight
+        kl_weight, self._minibatch = self.kl_weight, batch
         inference, generative, output = self.forward(batch, loss_kwargs={"kl_weight": kl_weight})
         self._check_finite(output.loss)
         # L_REG and L_AE of the real cells
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
+        if batch_idx == 0:
+            self._keep_if_good(l_ae)
         terms = output.extra_metrics
         self._sums += torch.stack([l_reg, l_ae, torch.ones_like(l_ae)]).detach() * output.n_obs_minibatch
         elbo = self.alpha_1 * kl_weight * l_reg + self.alpha_2 * (l_ae + terms["weight_penalty"])
@@ -267,17 +275,14 @@ class IntrospectivePlan(Game, TrainingPlan):
             torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
 
     def on_train_epoch_start(self) -> None:
-        """Keep the weights to fall back on, balance the losses, and set the margin when the game begins."""
-        if self._random_state is not None:
-            set_torch_state(self._random_state)
-            self._random_state = None
+        """Balance the losses, and set the margin when the game begins."""
+        if self.take_up_random_state():
             # in any other epoch the loader's iterator is made now, which draws its seed
             torch.empty((), dtype=torch.int64).random_()
-        self._good_weights = {k: v.detach().clone() for k, v in self.module.state_dict().items()}
-        # the same on every device
-        *sums, n_cells = self.trainer.strategy.reduce(self._sums.to(self.device), reduce_op="sum").tolist()
-        if n_cells:
-            self._recent = [*self._recent, [part / n_cells for part in sums]][-_SOFTADAPT_EPOCHS:]
+        if not self._good_weights:
+            self._keep_weights()
+        if means := self._means_of_epoch():
+            self._recent = [*self._recent, means][-_SOFTADAPT_EPOCHS:]
         self._sums = torch.zeros(3, device=self.device)
         if len(self._recent) > 1:
             weights = softadapt_weights(torch.tensor(self._recent), variant=self.softadapt).tolist()
@@ -291,11 +296,13 @@ class IntrospectivePlan(Game, TrainingPlan):
             margin = self._recent[-1][0] if isinstance(self.margin, str) else self.margin
             self.module.margin.fill_(margin)
 
-    def on_train_epoch_end(self) -> None:
-        """See to it that the last step, which no loss is computed after, left finite weights."""
-        super().on_train_epoch_end()
-        with torch.no_grad():
-            self._check_finite(torch.stack([p.sum() for part in self._trainable() for p in part]).sum())
+    def take_up_random_state(self) -> bool:
+        """Go on with the random numbers of the checkpoint, if there is one that has not been gone on from yet."""
+        if self._random_state is None:
+            return False
+        set_torch_state(self._random_state)
+        self._random_state = None
+        return True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the epochs' losses, which the margin and SoftAdapt go by, and the random state."""
@@ -306,15 +313,3 @@ class IntrospectivePlan(Game, TrainingPlan):
         """Take them up again."""
         self._sums, self._recent = checkpoint["losses_of_epochs"]
         self._random_state = checkpoint["random_state"]
-
-    def _check_finite(self, loss: Tensor) -> None:
-        if self.trainer.world_size > 1:
-            # one device that stops leaves the others waiting for it
-            loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="sum")
-        if torch.isfinite(loss):
-            return
-        self.module.load_state_dict(self._good_weights)
-        raise NonFiniteLossError(
-            f"The loss was {float(loss.detach())} in epoch {self.current_epoch + 1}. The weights are back to those that the epoch "
-            "began with. Look for extreme counts, or train with a smaller lr or gradient_clip in plan_kwargs."
-        )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import warnings
+from typing import Any
 
-import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from scvi.train import TrainRunner
 
-from activa.train._game import NonFiniteLossError
+from activa.train._checkpoints import WholeCheckpointIO
 
 
 class InterruptibleTrainRunner(TrainRunner):
-    """scvi-tools' runner, but that an interrupt ends training and not the process."""
+    """scvi-tools' runner, but that an interrupt ends training and not the process, and checkpoints are whole or not there."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        strategy = self.trainer.strategy
+        if type(strategy.checkpoint_io) is TorchCheckpointIO:  # and none that the user chose
+            strategy.checkpoint_io = WholeCheckpointIO()
 
     def _run_training_core(self) -> None:
         in_main_thread = threading.current_thread() is threading.main_thread()
@@ -23,16 +29,22 @@ class InterruptibleTrainRunner(TrainRunner):
         interrupted = False
         try:
             self.trainer.fit(self.training_plan, self.data_splitter, ckpt_path=self.ckpt_path)
+        except SIGTERMException as error:
+            # whoever asked the process to end does not wait for the rest of it; Lightning's exit code would be 0
+            raise SystemExit(128 + signal.SIGTERM) from error
         except (KeyboardInterrupt, SystemExit):
             # Lightning turns an interrupt into SystemExit, and ignores further ones for good
             interrupted = True
-        except NonFiniteLossError:
-            # the plan has put the last good weights back
-            self._finish()
+            self.training_plan.leave_finite_weights()
+        except Exception:
+            if self.training_plan.good_epochs > 0:
+                self._finish()
             raise
         finally:
             if handler is not None:
                 signal.signal(signal.SIGINT, handler)
+        # where the checkpoint was of the last epoch the prior's fit is all that is left to do
+        self.training_plan.take_up_random_state()
         epoch = self.trainer.current_epoch
         self._finish()
         if interrupted:
@@ -52,20 +64,3 @@ class InterruptibleTrainRunner(TrainRunner):
         self.model.is_trained_ = True
         self.model.to_device(self.device)
         self.model.trainer = self.trainer
-
-
-class KeepResumePoint(Callback):
-    """Write ``last.ckpt`` after each epoch, for ``train(ckpt_path=...)`` to go on from.
-
-    Parameters
-    ----------
-    dirpath
-        Folder, made if it is not there.
-    """
-
-    def __init__(self, dirpath: str | os.PathLike[str]):
-        self.path = os.path.join(os.fspath(dirpath), "last.ckpt")
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint; an interrupt while it is written leaves the one before."""
-        trainer.save_checkpoint(self.path)
