@@ -7,7 +7,15 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+
+def as_path(path: Any) -> Path:
+    """The path; a TypeError says that it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or a Path, got {path!r}.")
+    return Path(path)
 
 
 def check_free(
