@@ -95,6 +95,10 @@ def check_values_of(adata: Any, *, layer: str | None) -> None:
 def _check_numbers(x: Any, where: str) -> None:
     if np.dtype(x.dtype).kind not in "biuf":
         raise TypeError(f"{where} must hold numbers, got dtype {x.dtype}: give raw counts as integers or floats.")
+    if issparse(getattr(x, "_meta", None)):
+        raise ValueError(
+            f"{where} is a dask array of sparse blocks, which are not read in minibatches: give adata.to_memory()."
+        )
     if isinstance(x, np.ma.MaskedArray):
         raise ValueError(
             f"{where} is a MaskedArray, whose hidden values would be read: give adata.X.filled(0), or drop them."
@@ -183,9 +187,9 @@ def _check_column(where: str, obs: pd.DataFrame, name: str, key: str, *, numeric
         raise ValueError(
             f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave those cells out{hint}."
         )
-    if not numerical and len(kinds := _kinds(column)) > 1:
+    if not numerical and (kinds := _kinds(column)):
         raise ValueError(
-            f"{name}={key!r} has values of several types, {kinds}, which have no order: make them one, "
+            f"{name}={key!r} has values of the types {kinds}, which have no order: make them strings, "
             f"{where}.obs[{key!r}].astype(str)."
         )
     if numerical and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(np.asarray(column, dtype=float)).all()):

@@ -147,7 +147,11 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             trainer_kwargs=trainer_kwargs,
         )  # fmt: skip
         # PyTorch takes no other whole numbers than Python's
-        seed, batch_size, max_epochs = check_seed(seed), int(batch_size), None if max_epochs is None else int(max_epochs)
+        seed, batch_size, max_epochs = (
+            check_seed(seed),
+            int(batch_size),
+            None if max_epochs is None else int(max_epochs),
+        )
         plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | dict(plan_kwargs or {})
         self._check_trainable(plan_kwargs, datamodule)
         if realism is not None and (datamodule is not None or self._modalities is not None):
