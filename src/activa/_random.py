@@ -9,6 +9,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from activa._numbers import check_whole
+
+MAX_SEED = 2**32 - 1
+"""The largest that NumPy's and scikit-learn's older generators take."""
+
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
@@ -52,12 +57,9 @@ def check_seed(seed: int | None) -> int:
     Raises
     ------
     TypeError, ValueError
-        If it is not a non-negative integer.
+        If it is not a whole number from 0 to 2**32 - 1.
     """
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed must be a non-negative integer or None, got {seed!r}.")
-    if seed < 0:
-        raise ValueError(f"seed must be a non-negative integer or None, got {seed}.")
+    check_whole(seed=seed, least=0, most=MAX_SEED)
     return int(seed)

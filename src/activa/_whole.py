@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 try:
@@ -18,6 +19,13 @@ except ImportError:  # Windows has no such locks: there what a killed process le
 
 # What a disk says that cannot be written to: full, beyond the quota or the largest file, read-only, broken
 _REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+def as_path(path: Any) -> Path:
+    """The path; a TypeError says that it is none."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or a Path, got {path!r}.")
+    return Path(path)
 
 
 def check_free(

@@ -251,7 +251,7 @@ def test_bad_input_is_refused(real, synthetic, train):
     with pytest.raises(ValueError, match="there are 4 cells to compare"):
         evaluate(real, synthetic[:4])
     train.obs["cell_type"] = train.obs["cell_type"].where(train.obs_names != "3")
-    with pytest.raises(ValueError, match=r"train\.obs\['cell_type'\] is missing for 1 of 200 cells"):
+    with pytest.raises(ValueError, match=r"labels_key='cell_type' is missing for 1 of 200 cells of train"):
         evaluate(real, synthetic, labels_key="cell_type", train=train)
 
 

@@ -304,7 +304,7 @@ def test_covariates_and_size_factors():
         ({"n": 3, "labels_key": "batch"}, ValueError, "labels_key='batch'"),
         ({"n": 3, "library_size": "big"}, ValueError, "library_size"),
         ({"n": 3, "covariates": "big"}, TypeError, "covariates"),
-        ({"n": 3, "min_confidence": "big"}, ValueError, "min_confidence"),
+        ({"n": 3, "min_confidence": "big"}, TypeError, "min_confidence"),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(model, kwargs, error, match):

@@ -149,7 +149,7 @@ def test_metrics_are_known_ones():
     model = untrained()
     for metric in ("mmd", "rf_auc", "wasserstein"):
         assert metric in METRICS
-    with pytest.raises(ValueError, match="metric must be one of"):
+    with pytest.raises(ValueError, match="realism must be one of"):
         train(model, realism="accuracy")
     with pytest.raises(ValueError, match="n_draws"):
         RealismCallback(model, n_draws=0)

@@ -1,6 +1,6 @@
 import warnings
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def _check_values(name: str, values: csr_matrix, normalised: bool) -> None:
     whole = (data == np.rint(data)).all()
     if not normalised and not whole:
         msg = (
-            f"{name} holds values that are not whole ({data[data != np.rint(data)][0]:.3g}), so they are no counts. Give "
+            f"{name} holds values that are not whole ({data[data != np.rint(data)][0]:.3g}), so they are no counts: give "
             "the layer of the counts, or normalised=True if every set holds log1p of counts scaled to 10,000 a cell."
         )
         raise ValueError(msg)
@@ -95,12 +95,15 @@ def strings(adata: AnnData, key: str | None) -> np.ndarray | None:
 
 
 def check_labels(name: str, adata: AnnData, key: str, argument: str = "labels_key") -> None:
-    """Raise a KeyError or ValueError if a column of ``obs`` is not there, or not for all cells."""
+    """Raise a TypeError, KeyError or ValueError if there is no such column of ``obs``, or not for all cells."""
+    if not isinstance(key, str):
+        msg = f"{argument} must be the name of a column of obs, got {key!r}."
+        raise TypeError(msg)
     if key not in adata.obs:
         msg = f"{argument} {key!r} is not in {name}.obs, which has {list(adata.obs.columns)}."
         raise KeyError(msg)
     if missing := int(adata.obs[key].isna().sum()):
-        msg = f"{name}.obs[{key!r}] is missing for {missing} of {adata.n_obs} cells; label or remove them."
+        msg = f"{argument}={key!r} is missing for {missing} of {adata.n_obs} cells of {name}: label or remove them."
         raise ValueError(msg)
 
 
@@ -124,11 +127,23 @@ def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | No
         if not isinstance(adata, AnnData):
             msg = f"{name} must be an AnnData, found {type(adata).__name__}."
             raise TypeError(msg)
+    if layer is not None and not isinstance(layer, str):
+        msg = f"layer must be the name of a layer, got {layer!r}."
+        raise TypeError(msg)
     first, expected = next((name, adata.var_names) for name, adata in sets.items())
     for name, adata in sets.items():
         if layer is not None and layer not in adata.layers:
-            msg = f"layer {layer!r} is not in {name}.layers, which has {list(adata.layers)}."
+            msg = f"layer {layer!r} is not in {name}.layers, which has {[k for k in dict(adata.layers) if k is not None]}."
             raise KeyError(msg)
+        values: Any = adata.X if layer is None else adata.layers[layer]
+        if adata.n_obs == 0 or values is None:
+            msg = (
+                f"{name} must have cells and counts, found {adata.n_obs} cells and {name}.X of {type(values).__name__}."
+            )
+            raise ValueError(msg)
+        if np.dtype(values.dtype).kind not in "biuf":
+            msg = f"{name} must hold numbers, found dtype {values.dtype}; give raw counts as integers or floats."
+            raise TypeError(msg)
         if labels_key is not None:
             check_labels(name, adata, labels_key)
         check_genes(name, adata.var_names, first, expected)

@@ -1,12 +1,14 @@
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
+from activa._numbers import check_flags, check_whole
 from activa._optional import is_installed
+from activa._random import MAX_SEED
 
 from ._cells import Cells, check_sets, read_cells
 from ._registry import METRICS, Comparison, Need
@@ -41,6 +43,9 @@ def met(real: AnnData, train: AnnData | None, labels_key: str | None, normalised
 def choose(metrics: Sequence[str] | None, met: set[Need]) -> list[str]:
     """Names of the metrics to compute, after checking that those asked for can be."""
     if metrics is not None:
+        if not isinstance(metrics, Iterable) or not metrics:
+            msg = f"metrics must name at least one of {list(METRICS)}, got {metrics!r}."
+            raise (ValueError if isinstance(metrics, Iterable) else TypeError)(msg)
         metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         if unknown := [name for name in metrics if name not in METRICS]:
             msg = f"unknown metrics {unknown}; choose from {list(METRICS)}."
@@ -51,7 +56,7 @@ def choose(metrics: Sequence[str] | None, met: set[Need]) -> list[str]:
         if not unmet:
             chosen.append(name)
         elif metrics is not None:
-            msg = f"metric {name!r} needs {' and '.join(_NEEDS[need] for need in unmet)}."
+            msg = f"metrics: {name!r} needs {' and '.join(_NEEDS[need] for need in unmet)}. Give it, or leave the metric out."
             raise ValueError(msg)
     absent = [name for name in chosen if (module := METRICS[name].module) and not is_installed(module)]
     if absent and metrics is not None:
@@ -139,10 +144,10 @@ def evaluate(
         If ``labels_key`` or ``layer`` is not in one of the sets.
     ValueError
         If a set has other genes than ``real``, missing types, negative or non-finite values, or values that are not
-        whole without ``normalised=True``; if fewer than five cells are left to compare; if a metric is unknown, or
+        whole without ``normalised=True``, or is empty; if fewer than five cells are left to compare; if a metric is unknown, or
         asked for without what it needs.
     TypeError
-        If a set is no AnnData.
+        If a set is no AnnData of numbers, or an argument of another type than it must be.
     ImportError
         If a metric of the ``eval`` extra is asked for by name and not installed. Otherwise it is left out with a
         warning.
@@ -154,6 +159,8 @@ def evaluate(
     >>> evaluate(held_out, synthetic, labels_key="cell_type", train=train)  # doctest: +SKIP
     """
     optional = {"floor": floor, "train": train}
+    check_flags(normalised=normalised)
+    check_whole(seed=seed, least=0, most=MAX_SEED)
     sets = {"real": real, "synthetic": synthetic} | {k: adata for k, adata in optional.items() if adata is not None}
     check_sets(sets, labels_key, layer)
     chosen = choose(metrics, met(real, train, labels_key, normalised))

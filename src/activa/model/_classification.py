@@ -11,8 +11,9 @@ import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
+from activa._numbers import check_flags, check_whole
 from activa.model._cells import genes_of
-from activa.model._checks import check_genes, check_values
+from activa.model._checks import check_genes, check_values, check_values_of, positions
 from activa.model._registered import RegisteredMixin
 
 
@@ -49,10 +50,13 @@ class ClassificationMixin(RegisteredMixin):
 
         Raises
         ------
+        TypeError
+            If ``adata`` is no AnnData, its values no numbers, or another argument of another type than it says.
         KeyError
             If the cells have not got the layer that was registered.
         ValueError
-            If the cells have other genes or values that are not counts, or there are none.
+            If the cells have other genes or values that are not counts, or there are none; or for indices that there are
+            not.
         RuntimeError
             If the model has not been trained.
 
@@ -61,27 +65,32 @@ class ClassificationMixin(RegisteredMixin):
         >>> model.predict(held_out, soft=True).max(axis=1)
         """
         self._check_if_trained(warn=False)
+        check_flags(soft=soft)
+        check_whole(batch_size=batch_size)
         if adata is None and self.adata is None:
             raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
         if adata is None:
             self._check_counts("predict without adata=")
             adata = self.adata
         adata = genes_of(adata, self._modalities)
-        check_genes(adata, self.trained_genes)
         layer = self._layer
-        if layer is not None and layer not in adata.layers:
-            raise KeyError(f"adata has no layer {layer!r}, where the model was told that counts are.")
+        check_values_of(adata, layer=layer)
+        check_genes(adata, self.trained_genes)
         x: Any = adata.X if layer is None else adata.layers[layer]
-        x = x if indices is None else x[np.asarray(indices)]
+        if indices is not None:
+            cells = positions(indices, adata.n_obs)
+            found, order = np.unique(cells, return_inverse=True)  # backed cells are read in their order
+            x = x[found][order]
         check_values(x, layer=layer, gene_likelihood=self.module.gene_likelihood)
         probabilities = np.concatenate(
             [self._type_probabilities(x[i : i + batch_size]) for i in range(0, x.shape[0], batch_size)]
         )
         if soft:
-            names = adata.obs_names if indices is None else adata.obs_names[np.asarray(indices)]
+            names = adata.obs_names if indices is None else adata.obs_names[cells]
             return pd.DataFrame(probabilities, index=names, columns=self.types)
         return self.types[probabilities.argmax(-1)]
 
     def _type_probabilities(self, x: Any) -> np.ndarray:
         dense = np.asarray(x.toarray() if issparse(x) else x, dtype=np.float32)
-        return self.module.classify(torch.from_numpy(dense).to(self.device)).softmax(-1).cpu().numpy()
+        # a copy: the array may be read-only
+        return self.module.classify(torch.tensor(dense).to(self.device)).softmax(-1).cpu().numpy()

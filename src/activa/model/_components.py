@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,8 @@ def principal_components(
     n_found = min(n_latent, len(cells) - 1, len(genes))
     projection = np.zeros((n_latent, a.shape[1]))
     if n_found:
-        pca = PCA(n_found, random_state=seed).fit(a[:, genes].toarray())
+        with np.errstate(invalid="ignore", divide="ignore"):  # shares of a variance of 0, which are not used
+            pca = PCA(n_found, random_state=seed).fit(a[:, genes].toarray())
         projection[:n_found, genes] = pca.components_ / np.sqrt(np.maximum(pca.explained_variance_, 1e-6))[:, None]
     scores = a @ projection.T - projection @ mean
     if counts:
@@ -178,7 +180,9 @@ def _recognise(z: np.ndarray, y: np.ndarray, n_labels: int) -> tuple[Tensor, Ten
     if len(present) == 1:
         bias[present] = 0.0
         return weight, bias
-    fit = LogisticRegression(max_iter=1_000).fit(z, y)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")  # many rare types
+        fit = LogisticRegression(max_iter=1_000).fit(z, y)
     logits = np.column_stack([fit.coef_, fit.intercept_])
     if len(present) == 2:  # it gives the logit of the second
         logits = np.concatenate([-logits, logits]) / 2

@@ -29,9 +29,17 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
 
     Raises
     ------
+    TypeError, ValueError
+        If it is no registry.
     KeyError
         If the data module has not found its column of labels.
     """
+    if not isinstance(registry, dict):
+        raise TypeError(f"registry must be that of a data module or a model, got {registry!r}.")
+    if missing := {"setup_args", "field_registries"} - set(registry):
+        raise ValueError(
+            f"registry must be that of a data module or a model, got {registry!r} without {sorted(missing)}."
+        )
     if registry.get("setup_method_name") != "setup_datamodule":
         return registry
     given, fields = registry["setup_args"], registry["field_registries"]

@@ -31,6 +31,7 @@ from activa.model._plan_cells import (
 )
 from activa.model._registered import RegisteredMixin
 from activa.module import CellDesign, draw_counts, sample_cells
+from activa.module._sampling import MAX_RATE
 
 # Cells drawn from one random stream. Part of what a seed means: another number gives other cells.
 BLOCK = 256
@@ -112,8 +113,15 @@ class DrawingMixin(RegisteredMixin):
             library_size = numbers("library_size", library_size, len(label))
             if (library_size <= 0).any():
                 raise ValueError(f"library_size must be positive, got {library_size.min()}.")
+            if (library_size > MAX_RATE).any():
+                raise ValueError(
+                    f"library_size must be at most {MAX_RATE:g}, above which counts are not drawn, got {library_size.max()}."
+                )
         if z is not None:
-            z = np.asarray(z, dtype=np.float32)
+            try:
+                z = np.asarray(z).astype(np.float32, casting="same_kind")
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"z must be a matrix of numbers, got {z!r}.") from error
             if z.shape != (len(label), self.module.n_latent) or not np.isfinite(z).all():
                 raise ValueError(
                     f"z must be finite, of shape {(len(label), self.module.n_latent)}, got shape {z.shape}."

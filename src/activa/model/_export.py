@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 
 from activa._compat import parse_device_args
-from activa._whole import whole_folder
+from activa._numbers import check_flags
+from activa._whole import as_path, whole_folder
 from activa.export import (
     MARKS,
     Fields,
@@ -27,6 +27,7 @@ from activa.export import (
     write_files,
 )
 from activa.export._fields import refused
+from activa.model._checks_training import check_device
 from activa.model._registered import RegisteredMixin
 from activa.train import IntrospectivePlan
 
@@ -81,7 +82,7 @@ class ExportMixin(RegisteredMixin):
         FileNotFoundError, NotADirectoryError, PermissionError
             If the folder that it is to be in is not there, or cannot be written in.
         TypeError
-            If a category is neither a string nor a number.
+            If ``path`` is none, or a category is neither a string nor a number.
 
         Examples
         --------
@@ -89,11 +90,12 @@ class ExportMixin(RegisteredMixin):
         >>> ACTIVA.from_export("blood/").generate(100, seed=0)
         """
         self._check_if_trained(warn=False)
+        check_flags(overwrite=overwrite)
         weights = {
             name: tensor.detach().cpu().contiguous().numpy() for name, tensor in self.module.state_dict().items()
         }
         tensors: Tensors = {f"{_WEIGHTS}{name}": array for name, array in weights.items()}
-        with whole_folder(Path(path), overwrite=overwrite, what="export", marks=MARKS) as part:
+        with whole_folder(as_path(path), overwrite=overwrite, what="export", marks=MARKS) as part:
             content: dict[str, Any] = {"model_class": type(self).__name__}
             content["model"] = settings_to_json(
                 self.init_params_["non_kwargs"], self.training_defaults_, self.reference_categories_
@@ -136,17 +138,19 @@ class ExportMixin(RegisteredMixin):
         FileNotFoundError
             If the folder or one of its files is not there.
         ValueError
-            If a file is damaged, was changed, or is of a newer format; or if what it says does not fit together.
+            If there is no such device; if a file is damaged, was changed, or is of a newer format; or if what it says does not fit together.
 
         Examples
         --------
         >>> model = ACTIVA.from_export("blood/")
         >>> synthetic = model.generate(1000, seed=0)
         """
+        path = as_path(path)
+        check_device(accelerator, device, "device")
         _, _, torch_device = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
-        fields, tensors = read_files(Path(path))
+        fields, tensors = read_files(path)
         fields.only(_PARTS)
         if fields.text("model_class") != cls.__name__:
             raise ValueError(

@@ -29,8 +29,6 @@ class Filters:
         min_confidence: float | None,
         refuse: TooClose | None,
     ):
-        if min_confidence is not None and not (np.isreal(min_confidence) and 0 <= min_confidence < 1):
-            raise ValueError(f"min_confidence must be at least 0 and below 1, got {min_confidence!r}.")
         if refuse is not None:
             if not isinstance(refuse, TooClose):
                 raise TypeError(f"refuse must be an activa.metrics.privacy.TooClose, got {type(refuse).__name__}.")

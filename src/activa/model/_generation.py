@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix, hstack, vstack
 from scvi import REGISTRY_KEYS
 from tqdm.auto import tqdm
 
+from activa._numbers import check_flags, check_numbers, check_whole
 from activa._random import check_seed
 from activa.metrics.privacy import TooClose
 from activa.model._cells import LAYERS, as_mudata, stack
@@ -52,7 +53,7 @@ class GenerationMixin(DrawingMixin):
             Batch of all cells, or a sequence with one a cell; None draws batches as they occur in the type.
         library_size
             Total count (or size factor, where that was registered) that a cell's expected counts sum to: one for all,
-            or one a cell. None draws it.
+            or one a cell, 1e8 at most. None draws it.
         covariates
             Registered covariate -> one value for all cells, or one a cell. Others are drawn as they occur in the type.
         z
@@ -141,13 +142,16 @@ class GenerationMixin(DrawingMixin):
         """
         self._check_if_trained(warn=False)
         seed = check_seed(seed)
+        check_flags(expected=expected)
+        check_numbers(min_confidence=min_confidence, least=0, below=1, optional=True)
+        check_whole(batch_size=batch_size)
         if min_confidence is None and not (self.module.knows_types or expected or z is not None):
             min_confidence = 0.0
         filters = self._filters(min_confidence, refuse, expected)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}.")
         if labels_key is not None and not isinstance(labels_key, str):
             raise TypeError(f"labels_key must be a column name, got {labels_key!r}.")
+        if labels_key == "":
+            raise ValueError("labels_key must be a column name, got ''.")
         if labels_key is not None and labels_key in self._design_columns():
             raise ValueError(f"labels_key={labels_key!r} is where the batch or a covariate is written: choose another.")
         plan = self._plan_cells(n, labels, batch, library_size, covariates, z, np.random.default_rng([seed, BLOCK]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
+from scipy.sparse import issparse
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from scvi.data.fields import (
@@ -22,6 +23,7 @@ from scvi.data.fields import (
 
 from activa._choices import check_choices
 from activa._compat import ADATA_MINIFY_TYPE, let_cells_go, minify_type
+from activa._numbers import check_numbers, check_whole
 from activa._random import check_seed, seeded
 from activa.model._cells import genes_of, modality_of
 from activa.model._checks import check_genes, check_setup, check_values
@@ -95,9 +97,11 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
 
     Raises
     ------
+    TypeError
+        If an argument is of another type than it must be.
     ValueError
         If the values are not what the likelihood describes: negative or not finite, or, for a count likelihood, not
-        whole; if a cell is empty; or if an argument is none of its choices.
+        whole; if a cell is empty; if an argument is out of its range; or if the cells were not registered.
 
     Examples
     --------
@@ -133,6 +137,7 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
     ):
         if registry is not None:
             registry = as_setup_anndata(registry, type(self).__name__)
+        self._check_registered(adata)
         super().__init__(adata, registry)
         let_cells_go(self)
         check_choices(
@@ -143,15 +148,18 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
             norm=(norm, Norm),
             label_input=(label_input, LabelInput),
         )
-        n_hidden = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
-        for name, value in {"loading_scale": loading_scale, "offset_scale": offset_scale}.items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}.")
-        if not n_hidden or any(width < 1 for width in n_hidden) or n_latent < 1 or n_prior_components < 1:
-            raise ValueError(
-                "n_hidden, n_latent and n_prior_components must be at least 1, got "
-                f"{n_hidden}, {n_latent} and {n_prior_components}."
-            )
+        widths = tuple(n_hidden) if isinstance(n_hidden, Iterable) and not isinstance(n_hidden, str) else (n_hidden,)
+        if not widths:
+            raise ValueError("n_hidden must have at least one width, got ().")
+        for width in widths:
+            check_whole(n_hidden=width)
+        check_whole(n_latent=n_latent, n_prior_components=n_prior_components)
+        check_numbers(loading_scale=loading_scale, offset_scale=offset_scale, above=0)
+        check_numbers(dropout_rate=dropout_rate, input_dropout_rate=input_dropout_rate, least=0, below=1)
+        # Python's own numbers, which every file format takes
+        n_hidden, n_latent, n_prior_components = tuple(map(int, widths)), int(n_latent), int(n_prior_components)
+        dropout_rate, input_dropout_rate = float(dropout_rate), float(input_dropout_rate)
+        loading_scale, offset_scale = float(loading_scale), float(offset_scale)
         seed = check_seed(seed)
         if protein_likelihood is not None:
             check_choices(protein_likelihood=(protein_likelihood, ProteinLikelihood))
@@ -225,6 +233,21 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         self.reference_categories_ = None
 
     @classmethod
+    def _check_registered(cls, adata: Any) -> None:
+        """Raise a TypeError or ValueError if cells are given that are not those that were registered."""
+        if adata is None:
+            return
+        if not isinstance(adata, AnnData | MuData):
+            raise TypeError(f"adata must be an AnnData or MuData that was registered, got {type(adata).__name__}.")
+        try:
+            cls._get_most_recent_anndata_manager(adata, required=True)
+        except ValueError as error:
+            raise ValueError(
+                f"adata is not what setup_anndata or setup_mudata was given, or a copy or view of it: register what the "
+                f"model is made of. ({error})"
+            ) from error
+
+    @classmethod
     def setup_anndata(
         cls,
         adata: AnnData,
@@ -264,17 +287,19 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         Raises
         ------
         TypeError
-            If ``adata`` is not an AnnData, or a list of keys is a string.
+            If ``adata`` is not an AnnData of numbers, a key is no string, or a list of keys none.
         KeyError
             If a key or layer is not in the data.
         ValueError
-            If a column has missing values, or values that it cannot have.
+            If ``adata`` is empty, lazy or a view; if a column has missing values, or values that it cannot have.
 
         Examples
         --------
         >>> ACTIVA.setup_anndata(adata, layer="counts", labels_key="cell_type", batch_key="donor")
         """
         setup_method_args = cls._get_setup_method_args(**locals())
+        if unknown := set(kwargs) - {"source_registry", "extend_categories", "allow_missing_labels"}:
+            raise TypeError(f"setup_anndata has no argument {sorted(unknown)[0]!r}, got {kwargs!r}.")
         check_setup(
             adata,
             layer=layer,
@@ -295,7 +320,13 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
             labels = LabelsWithUnlabeledObsField(REGISTRY_KEYS.LABELS_KEY, labels_key, unlabeled_category)
         fields = [
             # what the values are is checked when the model is made, which knows the likelihood
-            LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
+            LayerField(
+                REGISTRY_KEYS.X_KEY,
+                layer,
+                is_count_data=False,
+                # of sparse values it warns, dense ones it would write over
+                correct_data_format=issparse(adata.X if layer is None else adata.layers[layer]),
+            ),
             CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
             labels,
             NumericalObsField(REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key, required=False),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from activa._numbers import check_whole
+
+# The plan of so many takes some tens of GB: more are no slip of the pen, but several calls
+MAX_CELLS = 10**9
 
 # columns of the design table beside the covariates: names that no user's column has
 LABEL, BATCH, N_CELLS = "_activa_label", "_activa_batch", "_activa_n"
@@ -63,10 +68,12 @@ def plan_labels(
         For a count that is not a positive whole number, arguments that do not fit together, or an unknown type.
     """
     if n is not None:
-        _check_count("n", n, least=1)
+        check_whole(n=n, most=MAX_CELLS)
     if labels is None:
         if n is None:
-            raise ValueError("n must say how many cells to generate, or labels how many of each type.")
+            raise ValueError(
+                "n must say how many cells to generate, or labels how many of each type, got None for both."
+            )
         counts = _proportional(n, type_sizes)
         return rng.permutation(np.repeat(np.arange(len(types)), counts))
     if isinstance(labels, pd.Series) and labels.name == "count":  # what value_counts() gives
@@ -75,17 +82,21 @@ def plan_labels(
         if n is not None:
             raise ValueError(f"n={n} and a mapping for labels say how many cells twice: leave n out.")
         for name, count in labels.items():
-            _check_count(f"labels[{name!r}]", count, least=0)
-        if not sum(labels.values()):
-            raise ValueError("labels asks for no cell: give at least one type a count above 0.")
+            check_whole(least=0, most=None, optional=False, **{f"labels[{name!r}]": count})
+        if sum(map(int, labels.values())) > MAX_CELLS:
+            raise ValueError(f"labels must ask for {MAX_CELLS} cells at most, got {dict(labels)}.")
+        if not any(labels.values()):
+            raise ValueError(f"labels={dict(labels)} asks for no cell: give at least one type a count above 0.")
         return np.repeat(_codes(list(labels), types), list(labels.values()))
     if isinstance(labels, str) or np.isscalar(labels):
         if n is None:
             raise ValueError(f"n must say how many cells of type {labels!r} to generate.")
         return np.repeat(_codes([labels], types), n)
+    if isinstance(labels, pd.DataFrame) or not isinstance(labels, Iterable):
+        raise TypeError(f"labels must map types to counts, or be types, got {labels!r}.")
     labels = list(labels)
     if not labels:
-        raise ValueError("labels must name at least one cell.")
+        raise ValueError("labels must name at least one cell, got [].")
     if n is not None and n != len(labels):
         raise ValueError(f"n={n}, but labels has {len(labels)} entries: leave n out, or make them agree.")
     return _codes(labels, types)
@@ -169,29 +180,27 @@ def per_cell(name: str, values: Any, n: int) -> np.ndarray:
 def numbers(name: str, values: Any, n: int) -> np.ndarray:
     """One finite number for all cells, or one a cell, ``(n,)``."""
     array = per_cell(name, values, n)
-    if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array).all():
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite numbers, got {values!r}.")
     return array.astype(float)
 
 
 def categories_to_codes(name: str, values: np.ndarray, categories: np.ndarray) -> np.ndarray:
     """Codes of categories, ``(n,)``; a KeyError names those that are not known."""
-    codes = pd.Index(categories).get_indexer(pd.Index(values))
+    try:
+        codes = pd.Index(categories).get_indexer(pd.Index(values))
+    except (TypeError, ValueError):  # lists and the like, which are no category
+        codes = np.full(len(values), -1)
     if (codes < 0).any():
         unknown = sorted({str(v) for v in np.asarray(values)[codes < 0]})
-        raise KeyError(f"{name}: {unknown} not seen in training, which had {[str(c) for c in categories]}.")
+        raise KeyError(
+            f"{name}: {unknown} not seen in training, which had {[str(c) for c in categories]}: name one of these."
+        )
     return codes
 
 
 def _codes(labels: list, types: np.ndarray) -> np.ndarray:
     return categories_to_codes("labels", np.asarray(labels, dtype=object), types)
-
-
-def _check_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be a whole number of cells, got {value!r}.")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
 
 
 def _proportional(n: int, sizes: np.ndarray) -> np.ndarray:

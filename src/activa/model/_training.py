@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch.nn import BatchNorm1d
 
 from activa._compat import split_seed
 from activa._random import check_seed, seeded
+from activa.model._checks_training import check_training
 from activa.model._components import choose_cells, fit_mixtures
 from activa.model._datamodule import CellSample
 from activa.model._start import StartMixin
@@ -127,12 +127,14 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
 
         Raises
         ------
+        TypeError
+            If an argument is of another type than it must be, or there is none of its name.
         ValueError
             If the model was loaded without data, an argument is out of range, validation is asked for without cells for it,
             or ``ckpt_path`` is no whole checkpoint. When training has ended, if the prior cannot be fitted because latents
             are not finite: the trained weights are kept.
         OSError
-            If ``checkpoint_dir`` cannot be written in or has no room, before training as far as that can be foreseen.
+            If ``checkpoint_dir`` is a file, cannot be written in or has no room, before training as far as that can be foreseen.
         activa.train.NonFiniteLossError, activa.train.ExplodedLossError
             If a loss is not finite, or the cells' reconstruction far worse than it was. The model keeps the last good weights
             (those it had, untrained if it was, where no epoch was good).
@@ -141,10 +143,21 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         --------
         >>> model.train(plan_kwargs={"introspection": "hinge"})
         """
-        plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | (plan_kwargs or {})
+        check_training(
+            max_epochs=max_epochs, accelerator=accelerator, devices=devices, train_size=train_size,
+            validation_size=validation_size, shuffle_set_split=shuffle_set_split, batch_size=batch_size,
+            early_stopping=early_stopping, checkpoint_dir=checkpoint_dir, ckpt_path=ckpt_path,
+            datasplitter_kwargs=datasplitter_kwargs, plan_kwargs=plan_kwargs, fit_prior=fit_prior, realism=realism,
+            trainer_kwargs=trainer_kwargs,
+        )  # fmt: skip
+        # PyTorch takes no other whole numbers than Python's
+        seed, batch_size, max_epochs = (
+            check_seed(seed),
+            int(batch_size),
+            None if max_epochs is None else int(max_epochs),
+        )
+        plan_kwargs = self.training_defaults_.get("plan_kwargs", {}) | dict(plan_kwargs or {})
         self._check_trainable(plan_kwargs, datamodule)
-        if max_epochs is not None and max_epochs < 1:
-            raise ValueError(f"max_epochs must be at least 1, got {max_epochs}.")
         if realism is not None and (datamodule is not None or self._modalities is not None):
             raise ValueError(
                 f"realism={realism!r} is measured on cells of an AnnData: leave it out, and evaluate after."
@@ -169,11 +182,6 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
                 "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
                 "got 1.0."
             )
-        seed = check_seed(seed)
-        if ckpt_path is not None and not os.path.exists(ckpt_path):
-            raise ValueError(f"ckpt_path={str(ckpt_path)!r} does not exist.")
-        if ckpt_path is not None and not is_zipfile(ckpt_path):
-            raise ValueError(f"ckpt_path={str(ckpt_path)!r} is no checkpoint, or not a whole one: give another.")
         callbacks = list(trainer_kwargs.pop("callbacks", []))
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
@@ -189,6 +197,8 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         with self._in_training_mode(), seeded(seed), split_seed(seed), warnings.catch_warnings():
             # Lightning 2.6 with PyTorch 2.15, of no concern to the user
             warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+            # nor is this: where one cell left over would be an error, it is dropped
+            warnings.filterwarnings("ignore", message="Last batch will have a small size")
             sample = None
             if datamodule is not None:
                 datamodule, sample = self._read_datamodule(datamodule, seed)
@@ -222,7 +232,10 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
                 "(An export holds no cells.)"
             )
         if self.adata is not None and datamodule is not None:
-            raise ValueError("The model has an AnnData to train on: make it with registry=datamodule.registry instead.")
+            raise ValueError(
+                f"datamodule={datamodule!r} was given, and the model has an AnnData to train on: leave it out, or make the "
+                "model with registry=datamodule.registry."
+            )
         if self.minified_data_type is not None:
             # with counts too: the latents that are kept would no longer be the encoder's
             raise ValueError(

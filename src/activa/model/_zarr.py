@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import zarr
 from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
 
-from activa._whole import whole_folder
+from activa._numbers import check_flags
+from activa._whole import as_path, whole_folder
 from activa.metrics.privacy import TooClose
 from activa.model._generation import GenerationMixin
 
@@ -74,11 +74,19 @@ class ZarrMixin(GenerationMixin):
         >>> model.generate_zarr("synthetic.zarr", 1_000_000, labels_key="cell_type", seed=0)
         >>> lazy = anndata.experimental.read_lazy("synthetic.zarr")
         """
+        path = as_path(path)
+        check_flags(overwrite=overwrite)
         chunks = self.generate_batches(
             n, labels=labels, labels_key=labels_key, batch=batch, library_size=library_size, covariates=covariates, z=z,
             expected=expected, min_confidence=min_confidence, refuse=refuse, batch_size=batch_size, seed=seed,
         )  # fmt: skip
-        with whole_folder(Path(path), overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
+        columns = [labels_key or self._setup_arg("labels_key"), *self._design_columns()]
+        if slashed := [column for column in columns if column is not None and "/" in column]:
+            raise ValueError(
+                f"obs columns {slashed} have a slash, which a zarr store cannot hold: give another labels_key, or register "
+                "batch and covariates under other names."
+            )
+        with whole_folder(path, overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
             _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=self._layer)
             with warnings.catch_warnings():
                 # anndata consolidates too, and wants it: read_lazy warns where it is not done

@@ -11,6 +11,8 @@ from activa.module._outliers import OutlierNegativeBinomial
 
 # above this mean number of clusters (see draw_counts) the gamma-Poisson draw is cheaper
 _MAX_CLUSTERS = 8.0
+MAX_RATE = 1e8
+"""Poisson draws are of this mean at most."""
 
 
 @torch.no_grad()
@@ -64,7 +66,7 @@ def draw_counts(px: CellDistribution, generator: Generator | None = None) -> tup
     if sizes_vary:
         theta = rate / h[many]
         rate = torch.expm1(h[many]) * torch._standard_gamma(theta, generator=generator)
-    counts[many] = torch.poisson(rate.clamp(max=1e8), generator=generator)
+    counts[many] = torch.poisson(rate.clamp(max=MAX_RATE), generator=generator)
     kept = counts > 0
     if isinstance(px, ZeroInflatedNegativeBinomial):
         kept &= torch.rand(a.shape, generator=generator, device=a.device) >= px.zi_probs.reshape(-1)[where]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
 from activa._choices import check_choices
+from activa._numbers import check_flags, check_numbers, check_whole
 from activa._random import set_torch_state, torch_state
 from activa.module import ACTIVAModule
 from activa.train._game import Introspection, SyntheticCells
@@ -96,6 +98,8 @@ class IntrospectivePlan(Safeguard, TrainingPlan):
 
     Raises
     ------
+    TypeError
+        If an argument is of another type than it must be.
     ValueError
         If an argument is not in its range.
     NonFiniteLossError
@@ -141,11 +145,24 @@ class IntrospectivePlan(Safeguard, TrainingPlan):
             synthetic_cells=(synthetic_cells, SyntheticCells),
             lr_schedule=(lr_schedule, LRSchedule),
         )
-        if isinstance(margin, str) and margin != "kl":
+        if not isinstance(margin, str):
+            check_numbers(margin=margin)
+        elif margin != "kl":
             raise ValueError(f"margin must be a number of nats or 'kl', got {margin!r}.")
-        for name, value in {"lr": lr, "lr_classifier": lr_classifier, "lr_fast_factor": lr_fast_factor}.items():
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}.")
+        check_numbers(lr=lr, lr_classifier=lr_classifier, lr_fast_factor=lr_fast_factor, eps=eps, above=0)
+        check_numbers(gradient_clip=gradient_clip, above=0, optional=True)
+        check_numbers(
+            introspection_weight=introspection_weight, classifier_weight=classifier_weight, alpha_1=alpha_1,
+            alpha_2=alpha_2, beta_rec=beta_rec, beta_neg=beta_neg, weight_decay=weight_decay, least=0,
+        )  # fmt: skip
+        check_whole(n_epochs_warmup=n_epochs_warmup, n_epochs_kl_warmup=n_epochs_kl_warmup, least=0, optional=True)
+        check_flags(margin_per_cell=margin_per_cell)
+        if not isinstance(betas, Sequence) or isinstance(betas, str):
+            raise TypeError(f"betas must be two numbers, got {betas!r}.")
+        if len(betas) != 2:
+            raise ValueError(f"betas must be two numbers, got {betas!r}.")
+        for beta in betas:
+            check_numbers(betas=beta, least=0, below=1)
         if n_epochs_kl_warmup is None:
             n_epochs_kl_warmup = max_epochs // 10
         super().__init__(

@@ -1,0 +1,72 @@
+"""Arguments that are numbers or flags, checked: an error names the one that is not as it must be, and what was found."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+def check_whole(*, least: int = 1, most: int | None = None, optional: bool = False, **arguments: Any) -> None:
+    """Check that arguments are whole numbers (of Python or NumPy) in a range; None too, where ``optional``.
+
+    Raises
+    ------
+    TypeError
+        If one is no whole number; a flag and 2.0 are none.
+    ValueError
+        If one is out of the range.
+    """
+    for name, value in arguments.items():
+        if optional and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"{name} must be a whole number{_or_none(optional)}, got {value!r}.")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}.")
+        if most is not None and value > most:
+            raise ValueError(f"{name} must be at most {most}, got {value}.")
+
+
+def check_numbers(
+    *,
+    above: float | None = None,
+    least: float = -math.inf,
+    below: float | None = None,
+    most: float = math.inf,
+    optional: bool = False,
+    **arguments: Any,
+) -> None:
+    """Check that arguments are finite numbers in a range; None too, where ``optional``.
+
+    Raises
+    ------
+    TypeError
+        If one is no number; a flag is none.
+    ValueError
+        If one is not finite, or out of the range.
+    """
+    bounds = {"above": above, "at least": least, "below": below, "at most": most}
+    in_range = " and ".join(
+        f"{word} {bound}" for word, bound in bounds.items() if bound is not None and math.isfinite(bound)
+    )
+    for name, value in arguments.items():
+        if optional and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise TypeError(f"{name} must be a number{_or_none(optional)}, got {value!r}.")
+        inside = least <= value <= most and (above is None or value > above) and (below is None or value < below)
+        if not (inside and math.isfinite(value)):
+            raise ValueError(f"{name} must be {in_range or 'finite'}, got {value}.")
+
+
+def check_flags(**arguments: Any) -> None:
+    """Check that arguments are True or False; a TypeError names the one that is not."""
+    for name, value in arguments.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def _or_none(optional: bool) -> str:
+    return " or None" if optional else ""

@@ -1,0 +1,107 @@
+"""What is asked of the arguments of ``train``, before any work starts."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import lightning.pytorch as pl
+from scvi.dataloaders import AnnDataLoader, DataSplitter
+from scvi.model.base import UnsupervisedTrainingMixin
+from scvi.train import Trainer, TrainRunner
+from torch.utils.data import DataLoader
+
+from activa._choices import check_choices
+from activa._compat import parse_device_args
+from activa._numbers import check_flags, check_numbers, check_whole
+from activa.train import IntrospectivePlan, RealismMetric
+
+# arguments of train that are passed on under another name or in another place
+_OWN = {"max_epochs", "module", "self", "kwargs", "args", "model", "training_plan", "data_splitter"}
+
+
+def check_device(accelerator: Any, device: Any, name: str = "devices") -> None:
+    """Check that there is such a device; a ValueError says why not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # training warns itself
+        try:
+            parse_device_args(accelerator, device, return_device="torch", validate_single_device=name == "device")
+        except Exception as error:
+            raise ValueError(
+                f"accelerator={accelerator!r} and {name}={device!r} name no device that is here: give 'auto' for both, or "
+                f"others. ({type(error).__name__}: {error})"
+            ) from error
+
+
+def check_training(
+    *,
+    max_epochs: Any,
+    accelerator: Any,
+    devices: Any,
+    train_size: Any,
+    validation_size: Any,
+    shuffle_set_split: Any,
+    batch_size: Any,
+    early_stopping: Any,
+    checkpoint_dir: Any,
+    ckpt_path: Any,
+    datasplitter_kwargs: Any,
+    plan_kwargs: Any,
+    fit_prior: Any,
+    realism: Any,
+    trainer_kwargs: dict[str, Any],
+) -> None:
+    """Check the arguments of ``train``, but for what depends on the model.
+
+    Raises
+    ------
+    TypeError
+        If one is of another type than it must be, or there is none of its name.
+    ValueError
+        If one is out of its range, or names a device or a checkpoint that is not there.
+    NotADirectoryError
+        If ``checkpoint_dir`` is a file.
+    """
+    check_whole(max_epochs=max_epochs, optional=True)
+    check_whole(batch_size=batch_size)
+    check_whole(check_val_every_n_epoch=trainer_kwargs.get("check_val_every_n_epoch"), optional=True)
+    check_flags(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping, fit_prior=fit_prior)
+    check_numbers(train_size=train_size, above=0, most=1, optional=True)
+    check_numbers(validation_size=validation_size, least=0, below=1, optional=True)
+    if train_size is not None and validation_size is not None and train_size + validation_size > 1:
+        raise ValueError(
+            f"train_size and validation_size must be 1 together at most, got {train_size} and {validation_size}."
+        )
+    if realism is not None:
+        check_choices(realism=(realism, RealismMetric))
+    _check_names("plan_kwargs", plan_kwargs, IntrospectivePlan)
+    _check_names("datasplitter_kwargs", datasplitter_kwargs, DataSplitter, AnnDataLoader, DataLoader)
+    _check_names("train", trainer_kwargs, Trainer, pl.Trainer, TrainRunner, UnsupervisedTrainingMixin.train)
+    for name, path in {"checkpoint_dir": checkpoint_dir, "ckpt_path": ckpt_path}.items():
+        if path is not None and not isinstance(path, str | os.PathLike):
+            raise TypeError(f"{name} must be a string or a Path, got {path!r}.")
+    if ckpt_path is not None and not os.path.isfile(ckpt_path):
+        raise ValueError(
+            f"ckpt_path={str(ckpt_path)!r} does not exist, or is no file: give a checkpoint that was written."
+        )
+    if ckpt_path is not None and not is_zipfile(ckpt_path):
+        raise ValueError(f"ckpt_path={str(ckpt_path)!r} is no checkpoint, or not a whole one: give another.")
+    if checkpoint_dir is not None and any(p.is_file() for p in (Path(checkpoint_dir), *Path(checkpoint_dir).parents)):
+        raise NotADirectoryError(f"checkpoint_dir={str(checkpoint_dir)!r} is, or is in, a file: give a folder.")
+    check_device(accelerator, devices)
+
+
+def _check_names(argument: str, given: Any, *takers: Callable[..., Any]) -> None:
+    """Check that further arguments are a mapping whose names one of the takers has."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{argument} must map arguments of {takers[0].__name__} to values, got {given!r}.")
+    known = {name for taker in takers for name in inspect.signature(taker).parameters} - _OWN
+    if unknown := [name for name in given if name not in known]:
+        raise TypeError(f"{argument} has no argument {unknown[0]!r}, got {dict(given)!r}: name one of {sorted(known)}.")

@@ -1,0 +1,428 @@
+"""AnnData as people have them: cases, how one is built, and what is to come of it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import anndata as ad
+import dask.array as da
+import numpy as np
+import pandas as pd
+from hypothesis import strategies as st
+from scipy import sparse
+
+from activa.module._cells import GeneLikelihood
+
+FLOATS, SIGNED = ("float16", "float32", "float64"), ("int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+NO_NUMBERS = ("object", "str", "complex64")
+DTYPES = (*FLOATS, *SIGNED, *UNSIGNED, "bool", *NO_NUMBERS)
+DENSE = ("dense", "fortran", "read-only", "view", "view of a view", "backed dense", "zarr dense", "masked", "dask")
+SPARSE = (
+    "csr", "csc", "csr_array", "csc_array", "view of csr", "explicit zeros", "unsorted", "int64 indices",
+    "backed csr", "backed csc", "zarr csr", "dask of csr", "lazy",
+)  # fmt: skip
+CONTAINERS = (*DENSE, *SPARSE)
+VALUES = (
+    "counts", "ones", "empty gene", "empty cell", "nothing", "sixty thousand", "a million", "beyond float32", "log-normalised",
+    "a half", "negative", "nan", "inf", "negative zero",
+)  # fmt: skip
+LABELS = (
+    "none", "strings", "objects", "categories", "ordered", "unused", "ints", "floats", "bools", "nullable ints", "slashes",
+    "unicode", "empty string", "mixed", "one type", "type of one cell", "many types", "missing", "missing category",
+    "unlabelled", "all unlabelled", "missing beside unlabelled",
+)  # fmt: skip
+BATCHES = ("none", "strings", "categories", "unused", "ints", "bools", "batch of one cell", "one batch", "missing", "labels")  # fmt: skip
+COVARIATES = (
+    "none", "category", "number", "both", "whole numbers", "constant", "missing", "not a number", "infinite", "twice",
+)  # fmt: skip
+NAMES = ("unique", "duplicate cells", "duplicate genes", "numbers")
+COLUMNS = ("cell_type", "cell type/of", "origin", "labels", "_scvi_labels", "_activa_label")
+PLACES = ("X", "layer", "layer without X", "layer of counts, X log-normalised")
+
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "n_cells": (1, 2, 5, 24, 40), "n_genes": (1, 2, 12, 30), "container": CONTAINERS, "dtype": DTYPES, "values": VALUES,
+    "place": PLACES, "labels": LABELS, "column": COLUMNS, "batch": BATCHES, "covariates": COVARIATES,
+    "size_factors": ("none", "positive", "whole", "zero", "nan", "strings"), "names": NAMES,
+    "gene_likelihood": get_args(GeneLikelihood),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One AnnData, and how it is registered; the defaults are the simplest that work."""
+
+    n_cells: int = 24
+    n_genes: int = 12
+    container: str = "csr"
+    dtype: str = "float32"
+    values: str = "counts"
+    place: str = "X"
+    labels: str = "categories"
+    column: str = "cell_type"
+    batch: str = "none"
+    covariates: str = "none"
+    size_factors: str = "none"
+    names: str = "unique"
+    gene_likelihood: str = "nb-outlier"
+
+    def __str__(self) -> str:
+        default = asdict(Case())
+        return ", ".join(f"{k}={v!r}" for k, v in asdict(self).items() if v != default[k]) or "the default"
+
+
+def possible(case: Case) -> bool:
+    """Whether there is such an AnnData."""
+    on_disk = case.container.startswith(("backed", "zarr")) or case.container == "lazy"
+    if case.container in SPARSE and case.dtype in (*NO_NUMBERS, "float16"):
+        return False  # scipy has none
+    if on_disk and case.dtype in ("object", "bool", "complex64", "str"):
+        return False  # not written
+    if on_disk and (case.labels == "mixed" or "/" in case.column):
+        return False  # nor are these
+    if case.place != "X" and (case.container.startswith("backed")):
+        return False  # layers of backed AnnData are in memory
+    if case.labels == "many types" and case.n_cells < 300:
+        return False
+    if case.n_cells < 3 and case.labels not in ("none", "one type", "strings", "categories", "ints"):
+        return False
+    if case.values in ("a half", "log-normalised", "nan", "inf", "negative zero") and case.dtype not in (
+        *FLOATS,
+        "complex64",
+    ):
+        return False
+    if case.values == "negative" and case.dtype not in (*FLOATS, *SIGNED):
+        return False
+    if case.values == "sixty thousand" and case.dtype in ("int8", "int16", "uint8"):
+        return False
+    if case.values == "a million" and case.dtype not in ("float32", "float64", "int32", "int64", "uint32", "uint64"):
+        return False
+    if case.values == "beyond float32" and case.dtype not in ("float64", "int32", "int64", "uint32", "uint64"):
+        return False
+    return not (case.dtype == "bool" and case.values not in ("ones", "empty gene", "empty cell", "nothing"))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Any case; mostly a few oddities at once, so that what works is met as well."""
+    odd = draw(st.sets(st.sampled_from(sorted(CHOICES)), min_size=1, max_size=4), label="odd")
+    case = Case(**{name: draw(st.sampled_from(CHOICES[name]), label=name) for name in sorted(odd)})
+    return _made_possible(case)
+
+
+def alone() -> list[Case]:
+    """The default, and each oddity alone, of dense and of sparse values."""
+    found = [
+        _made_possible(Case(**{"container": container, name: value}))
+        for name, values in CHOICES.items()
+        for value in values
+        for container in ("csr", "dense")
+    ]
+    return [case for case in dict.fromkeys(found) if possible(case)]
+
+
+def _made_possible(case: Case) -> Case:
+    if case.labels == "many types":
+        case = replace(case, n_cells=520)
+    if case.n_cells < 3 and case.labels == "categories":
+        case = replace(case, labels="one type")
+    return replace(case, values="ones") if case.dtype == "bool" and case.values == "counts" else case
+
+
+def _values(case: Case, rng: np.random.Generator) -> np.ndarray:
+    x = rng.poisson(2.0, size=(case.n_cells, case.n_genes)).astype(np.float64)
+    x[:, 0] += 1  # no cell is empty
+    cell, gene = case.n_cells // 2, case.n_genes // 2
+    match case.values:
+        case "ones":
+            x = (x > 0).astype(float)
+        case "empty gene":
+            x[:, gene] = 0
+        case "empty cell":
+            x[cell] = 0
+        case "nothing":
+            x[:] = 0
+        case "sixty thousand":
+            x[cell] = 6e4
+        case "a million":
+            x[cell] = 1e6
+        case "beyond float32":
+            x[cell, gene] = 2**24 + 1
+        case "log-normalised":
+            x = np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4)
+        case "a half" | "negative" | "nan" | "inf" | "negative zero":
+            x[cell, gene] = {"a half": 0.5, "negative": -1, "nan": np.nan, "inf": np.inf, "negative zero": -0.0}[
+                case.values
+            ]
+    if case.dtype == "bool":
+        x = x > 0
+    if case.dtype == "object":
+        return x.astype(object)
+    return x.astype(case.dtype)
+
+
+def _contained(case: Case, x: np.ndarray) -> Any:
+    match case.container:
+        case "fortran":
+            return np.asfortranarray(x)
+        case "read-only":
+            x.flags.writeable = False
+            return x
+        case "masked":
+            return np.ma.MaskedArray(x, mask=np.eye(*x.shape, dtype=bool))
+        case "dask":
+            return da.from_array(x, chunks=(max(case.n_cells // 2, 1), case.n_genes))
+        case "dask of csr":
+            chunked = da.from_array(x, chunks=(max(case.n_cells // 2, 1), case.n_genes))
+            return chunked.map_blocks(sparse.csr_matrix, dtype=x.dtype)
+        case "csc" | "backed csc":
+            return sparse.csc_matrix(x)
+        case "csr_array":
+            return sparse.csr_array(x)
+        case "csc_array":
+            return sparse.csc_array(x)
+        case "explicit zeros":
+            full = np.ones(x.shape)
+            matrix = sparse.csr_matrix(full).astype(x.dtype)
+            matrix.data = x.ravel().copy()
+            return matrix
+        case "unsorted":
+            matrix = sparse.csr_matrix(x)
+            for a, b in zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True):
+                for array in (matrix.indices, matrix.data):
+                    array[a:b] = array[a:b][::-1].copy()
+            matrix.has_sorted_indices = False
+            return matrix
+        case "int64 indices":
+            matrix = sparse.csr_matrix(x)
+            matrix.indices, matrix.indptr = matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64)
+            return matrix
+    return sparse.csr_matrix(x) if case.container in SPARSE else x
+
+
+def _labels(case: Case, rng: np.random.Generator) -> Any:
+    n = case.n_cells
+    codes = rng.permutation(np.arange(n) % 3)
+    names = np.array(["B", "NK", "T"], dtype=object)[codes]
+    match case.labels:
+        case "strings":
+            return pd.array(names, dtype="str")
+        case "categories":
+            return pd.Categorical(names)
+        case "ordered":
+            return pd.Categorical(names, categories=["T", "NK", "B"], ordered=True)
+        case "unused":
+            return pd.Categorical(names, categories=["B", "Mast", "NK", "T"])
+        case "ints":
+            return codes * 10
+        case "floats":
+            return codes + 0.5
+        case "bools":
+            return codes > 0
+        case "nullable ints":
+            return pd.array(codes, dtype="Int64")
+        case "slashes":
+            return np.array(["B/plasma", "NK.1", "T cell / CD4+ (naïve)"], dtype=object)[codes]
+        case "unicode":
+            return np.array(["β細胞", 'Zelle "ü"', "a\nb"], dtype=object)[codes]
+        case "empty string":
+            return np.array(["", " ", "T"], dtype=object)[codes]
+        case "mixed":
+            return np.array(["B", 1, "T"], dtype=object)[codes]
+        case "one type":
+            return np.array(["T"] * n, dtype=object)
+        case "type of one cell":
+            names[:] = "T"
+            names[n // 2] = "B"
+        case "many types":
+            return np.array([f"type {i}" for i in rng.permutation(np.arange(n) % 500)], dtype=object)
+        case "missing" | "missing beside unlabelled":
+            names[0] = np.nan
+            names[1:3] = "unknown"
+        case "missing category":
+            names[0] = None
+            return pd.Categorical(names)
+        case "unlabelled":
+            names[codes == 1] = "unknown"
+        case "all unlabelled":
+            names[:] = "unknown"
+    return names
+
+
+def _batch(case: Case, rng: np.random.Generator) -> Any:
+    codes = rng.permutation(np.arange(case.n_cells) % 2)
+    names = np.array(["one", "two"], dtype=object)[codes]
+    match case.batch:
+        case "categories":
+            return pd.Categorical(names)
+        case "unused":
+            return pd.Categorical(names, categories=["none", "one", "two"])
+        case "ints":
+            return codes
+        case "bools":
+            return codes > 0
+        case "one batch":
+            names[:] = "one"
+        case "batch of one cell":
+            names[:] = "one"
+            names[0] = "two"
+        case "missing":
+            names[0] = None
+    return names
+
+
+def build(case: Case, folder: Path) -> ad.AnnData:
+    """The AnnData, with something in each of its other places; what is backed is in the folder."""
+    rng = np.random.default_rng(7)
+    n, g = case.n_cells, case.n_genes
+    x = _contained(case, _values(case, rng))
+    names = [f"cell_{i}" for i in range(n)]
+    genes = [f"gene_{i}" for i in range(g)]
+    if case.names == "duplicate cells":
+        names[-1] = names[0]
+    if case.names == "duplicate genes":
+        genes[-1] = genes[0]
+    if case.names == "numbers":
+        names, genes = ([str(i) for i in range(k)] for k in (n, g))
+    obs = pd.DataFrame({"note": np.arange(n) / 2}, index=pd.Index(names, name="barcode"))
+    var = pd.DataFrame({"chromosome": pd.Categorical(["1"] * g), "long": np.arange(g) > 1}, index=genes)
+    if case.labels != "none":
+        obs[case.column] = _labels(case, rng)
+        if case.labels == "objects":
+            obs[case.column] = obs[case.column].astype(object)
+    if case.batch not in ("none", "labels"):
+        obs["batch"] = _batch(case, rng)
+    obs["sex"] = pd.Categorical(np.array(["f", "m"])[np.arange(n) % 2])
+    obs["age"] = {
+        "whole numbers": np.arange(n), "constant": np.ones(n), "not a number": np.array(["old"] * n),
+        "missing": np.where(np.arange(n) == 0, np.nan, 1.0), "infinite": np.where(np.arange(n) == 0, np.inf, 1.0),
+    }.get(case.covariates, rng.uniform(20, 80, size=n))  # fmt: skip
+    obs["depth"] = {
+        "whole": np.ones(n, dtype=int), "zero": np.zeros(n), "nan": np.full(n, np.nan), "strings": np.array(["1"] * n),
+    }.get(case.size_factors, rng.uniform(0.5, 2, size=n))  # fmt: skip
+    other = {
+        "X": None, "layer": np.zeros((n, g), dtype=np.float32), "layer without X": None,
+        "layer of counts, X log-normalised": rng.uniform(size=(n, g)).astype(np.float32),
+    }[case.place]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that are not unique, and of what is coming
+        adata = ad.AnnData(
+            x if case.place == "X" else other,
+            obs=obs,
+            var=var,
+            layers=None if case.place == "X" else {"counts": x},
+            obsm={"X_pca": rng.normal(size=(n, 2))},
+            varm={"PCs": rng.normal(size=(g, 2))},
+            obsp={"distances": sparse.csr_matrix(np.eye(n))},
+            uns={"log": {"of": ["a", "b"]}, "colours": np.array(["red", "blue"])},
+        )
+        adata.raw = ad.AnnData(np.ones((n, g), dtype=np.float32), var=pd.DataFrame(index=var.index.copy()))
+        return _stored(case, adata, folder)
+
+
+def _stored(case: Case, adata: ad.AnnData, folder: Path) -> ad.AnnData:
+    kind = case.container
+    if kind.startswith("view"):
+        view = adata[: adata.n_obs]
+        return view[np.arange(adata.n_obs)][:, np.arange(adata.n_vars)] if kind == "view of a view" else view
+    if kind.startswith("backed"):
+        adata.write_h5ad(folder / "cells.h5ad")
+        return ad.read_h5ad(folder / "cells.h5ad", backed="r")
+    if kind.startswith("zarr"):
+        adata.write_zarr(folder / "cells.zarr")
+        return ad.read_zarr(folder / "cells.zarr")
+    if kind == "lazy":
+        adata.write_zarr(folder / "cells.zarr")
+        return ad.experimental.read_lazy(folder / "cells.zarr")
+    return adata
+
+
+def setup_of(case: Case) -> dict[str, Any]:
+    """Arguments of ``setup_anndata``."""
+    setup: dict[str, Any] = {}
+    if case.place != "X":
+        setup["layer"] = "counts"
+    if case.labels != "none":
+        setup["labels_key"] = case.column
+    if "unlabelled" in case.labels:
+        setup["unlabeled_category"] = "unknown"
+    if case.batch != "none":
+        setup["batch_key"] = case.column if case.batch == "labels" and case.labels != "none" else "batch"
+    if case.covariates != "none":
+        if case.covariates != "number":
+            setup["categorical_covariate_keys"] = ["sex", "sex"] if case.covariates == "twice" else ["sex"]
+        if case.covariates != "category":
+            setup["continuous_covariate_keys"] = ["age"]
+    if case.size_factors != "none":
+        setup["size_factor_key"] = "depth"
+    return setup
+
+
+def expected(case: Case) -> tuple[type[Exception], tuple[str, ...]] | None:
+    """What is to come of a case: None if it works, else the error and what its message must name.
+
+    It goes by the case's description, in the order that a user can know: the object, what is registered, the values.
+    """
+    where = "adata.X" if case.place == "X" else "adata.layers['counts']"
+    if case.container == "lazy":
+        return ValueError, ("adata is lazy", "to_memory")
+    if case.dtype in NO_NUMBERS:
+        return TypeError, (where, "must hold numbers")
+    if case.container == "dask of csr":
+        return ValueError, (where, "dask", "to_memory")
+    if case.container == "masked":
+        return ValueError, (where, "MaskedArray", "filled")
+    if "view" in case.container:
+        return ValueError, ("adata is a view", "adata.copy()")
+    return _expected_of_columns(case) or _expected_of_values(case, where)
+
+
+def _expected_of_columns(case: Case) -> tuple[type[Exception], tuple[str, ...]] | None:
+    has_labels = case.labels != "none"
+    if has_labels:
+        named = f"labels_key={case.column!r}"
+        if case.column.startswith("_"):
+            return ValueError, (named, "rename")
+        if "missing" in case.labels:
+            return ValueError, (named, "missing for 1 of", "leave those cells out")
+        if case.labels == "mixed" and case.n_cells > 1:
+            return ValueError, (named, "no order", "astype(str)")
+    if case.batch == "missing":
+        return ValueError, ("batch_key='batch'", "missing for 1 of")
+    if case.batch == "labels" and not has_labels:
+        return KeyError, ("batch_key='batch'", "which has")
+    size_factors = {"zero": "positive", "nan": "missing for", "strings": "finite numbers"}
+    if case.size_factors in ("nan", "strings"):
+        return ValueError, ("size_factor_key='depth'", size_factors[case.size_factors])
+    if case.covariates == "twice":
+        return ValueError, ("categorical_covariate_keys", "once", "sex")
+    covariates = {"missing": "missing for 1 of", "not a number": "finite numbers", "infinite": "finite numbers"}
+    if case.covariates in covariates:
+        return ValueError, ("continuous_covariate_keys='age'", covariates[case.covariates])
+    if case.size_factors == "zero":
+        return ValueError, ("size_factor_key='depth'", "positive")
+    if case.labels == "all unlabelled":
+        return ValueError, (f"labels_key={case.column!r}", "every cell is 'unknown'")
+    return None
+
+
+def _expected_of_values(case: Case, where: str) -> tuple[type[Exception], tuple[str, ...]] | None:
+    if case.values in ("nan", "inf"):
+        return ValueError, (where, "not finite", "remove or replace")
+    if case.values == "negative":
+        return ValueError, (where, "negative", "raw counts")
+    counts = case.gene_likelihood not in ("normal", "mse")
+    if case.values in ("a half", "log-normalised") and counts:
+        return ValueError, (where, "not whole", "raw counts", case.gene_likelihood)
+    empty = {"empty cell": 1, "nothing": case.n_cells}.get(case.values, 0)
+    if case.values == "negative zero" and case.n_genes == 1:
+        empty = 1
+    if case.values == "empty gene" and case.n_genes == 1:
+        empty = case.n_cells
+    if empty:
+        return ValueError, (where, f"{empty} cells without any counts", "filter_cells")
+    return None

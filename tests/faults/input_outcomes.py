@@ -1,0 +1,110 @@
+"""What comes of a call: whether it worked, was refused as the guide says, or was lost; and whether anything was changed."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+import activa
+
+SCVI_UNS = {"_scvi_uuid", "_scvi_manager_uuid"}
+SCVI_OBS = {"_scvi_labels", "_scvi_batch"}
+SCVI_OBSM = {"_scvi_extra_categorical_covs", "_scvi_extra_continuous_covs"}
+"""All that scvi-tools adds to the cells that are registered."""
+
+INTENDED = (
+    "has fewer than 3 cells",  # scvi-tools', of a type or batch that is hardly there
+    "names are not unique",  # anndata's, of names that the user has given
+    "Training will be faster when sparse matrix is formatted as CSR",  # scvi-tools'
+)
+"""Warnings that are meant for the user."""
+
+PACKAGE = Path(activa.__file__).parent
+
+
+def snapshot(adata: ad.AnnData) -> dict[str, Any]:
+    """All that the user has in the object, in an order and down to the bytes, but for what scvi-tools adds."""
+    parts: dict[str, Any] = {"X": _array(adata.X), "raw": None if adata.raw is None else _array(adata.raw.X)}
+    for name in ("layers", "obsm", "varm", "obsp", "varp"):
+        parts |= {f"{name}/{k}": _array(v) for k, v in getattr(adata, name).items() if k not in SCVI_OBSM}
+    for name in ("obs", "var"):
+        table: Any = getattr(adata, name)
+        table = table if isinstance(table, pd.DataFrame) else table.ds.to_dataframe()
+        table = table[[c for c in table.columns if c not in SCVI_OBS or name == "var"]]
+        parts[name] = [
+            list(table.columns),
+            table.index.name,
+            [str(t) for t in table.dtypes],
+            pickle.dumps(table.to_dict()),
+        ]
+        parts[f"{name} categories"] = {c: list(table[c].cat.categories) for c in table.select_dtypes("category")}
+    parts["uns"] = pickle.dumps({k: adata.uns[k] for k in adata.uns if k not in SCVI_UNS})
+    parts["is"] = (adata.is_view, adata.isbacked, adata.shape)
+    return parts
+
+
+def _array(x: Any) -> Any:
+    if x is None:
+        return None
+    if isinstance(x, pd.DataFrame):
+        return pickle.dumps(x)
+    if sparse.issparse(x):
+        return (type(x).__name__, *(_array(a) for a in (x.data, x.indices, x.indptr)))
+    if isinstance(x, np.ndarray):
+        order = (x.flags.c_contiguous, x.flags.f_contiguous, x.flags.writeable)
+        mask = _array(x.mask) if isinstance(x, np.ma.MaskedArray) else None
+        data = pickle.dumps(x) if x.dtype == object else np.ascontiguousarray(x).tobytes()
+        return type(x).__name__, str(x.dtype), x.shape, order, hashlib.sha256(data).hexdigest(), mask
+    if hasattr(x, "compute"):
+        return type(x).__name__, _array(x.compute())
+    values = x.to_memory() if hasattr(x, "to_memory") else x[:]
+    return type(x).__name__, _array(values)
+
+
+def changes(before: dict[str, Any], adata: ad.AnnData) -> list[str]:
+    """Names of the parts that are no longer as they were."""
+    now = snapshot(adata)
+    return sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+
+
+def outcome(call: Callable[[], Any], allowed: Sequence[str] = INTENDED) -> tuple[str, str]:
+    """How a call ends: ``"works"``, the refusal's type, or ``"lost"``, and the message.
+
+    It is lost if it raises what is no refusal of the package's own (something else, or raised further in) or warns of what
+    the package does not intend.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.filterwarnings(
+            "ignore", message="The '(future.infer_string|mode.chained_assignment)' option is deprecated"
+        )
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001  what is not foreseen is what is looked for
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+            own = Path(last.filename).is_relative_to(PACKAGE) and type(error).__module__ in ("builtins",)
+            own = own and last.line is not None and _raises(error)
+            if not own:
+                return "lost", f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {message}"
+            return type(error).__name__, message
+    odd = [str(w.message) for w in caught if not any(text in str(w.message) for text in allowed)]
+    return ("lost", f"warns: {odd[0]}") if odd else ("works", "")
+
+
+def _raises(error: BaseException) -> bool:
+    """Whether the package raised it by a statement, and it did not come of an operation in its code."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    lines = Path(frame.filename).read_text().splitlines()
+    first = (frame.lineno or 1) - 1
+    return any(lines[i].lstrip().startswith("raise ") for i in range(max(first - 1, 0), first + 1))
