@@ -272,7 +272,7 @@ def positions(indices: Any, n_cells: int) -> np.ndarray:
     """
     array = np.asarray(indices)
     if array.ndim and not array.size:
-        raise ValueError("indices must have at least one cell, got [].")
+        raise ValueError("indices=[] has no cell: give at least one.")
     if not array.ndim or array.dtype.kind not in "biu":
         raise TypeError(f"indices must be a sequence of positions of cells, got {indices!r}.")
     if array.dtype.kind == "b" and array.shape == (n_cells,):
