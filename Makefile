@@ -14,7 +14,7 @@ export MPLBACKEND := Agg
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-lowest docs lint clean
+.PHONY: help install demo test test-lowest browser docs links lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -27,12 +27,21 @@ demo: $(VENV)/.installed  ## train, generate and evaluate on real cells; writes 
 test: $(VENV)/.installed  ## run the tests (ARGS="-k name" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
 
+# axe judges what the report's page is worth to people who cannot see it, or use no mouse
+browser: $(VENV)/.installed  ## install what the report's tests need to open it (with Debian's chromium and chromium-driver)
+	npm install --prefix $(VENV)/axe --no-save --no-audit --no-fund --ignore-scripts --loglevel=error axe-core@4.14
+
 # Old versions warn of what has changed since: no error here
 test-lowest: $(LOWEST)/.installed  ## run the model's tests with the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -W default $(TESTS) $(ARGS)
 
 docs: $(VENV)/.installed-doc  ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -b html $(SPHINXOPTS) docs docs/_build/html
+
+links: $(VENV)/.installed-doc  ## check the documentation's links to the outside, where there is a network
+	@if $(BIN)/python -c "import socket; socket.create_connection(('docs.python.org', 443), timeout=3)" 2>/dev/null; \
+	then $(BIN)/python -m sphinx -b linkcheck --keep-going docs docs/_build/links; \
+	else echo "no network: links are not checked"; fi
 
 lint: $(VENV)/.installed-dev  ## check style and types
 	$(BIN)/ruff check

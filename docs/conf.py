@@ -1,6 +1,7 @@
 """Sphinx configuration; `make docs` builds into docs/_build/html without the internet."""
 
 import os
+import socket
 import sys
 from importlib.metadata import metadata
 from pathlib import Path
@@ -25,8 +26,18 @@ exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 bibtex_bibfiles = ["references.bib"]
 
-# Links to other projects need their inventories from the internet, so only the published docs have them.
-if os.environ.get("READTHEDOCS") == "True":
+
+def has_network() -> bool:
+    """Whether other projects' inventories can be had."""
+    try:
+        socket.create_connection(("docs.python.org", 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+# A build without a network does without links to other projects.
+if has_network():
     extensions.append("sphinx.ext.intersphinx")
     intersphinx_mapping = {
         "anndata": ("https://anndata.readthedocs.io/en/stable/", None),

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from . import datasets, experiments, hub, losses, metrics, model, module, pl, pp, train
+from ._report import report
 from .model import ACTIVA
 
 __version__ = version("activa-sc")
@@ -19,5 +20,6 @@ __all__ = [
     "module",
     "pl",
     "pp",
+    "report",
     "train",
 ]

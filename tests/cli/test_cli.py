@@ -197,3 +197,15 @@ def test_three_commands_in_a_shell(shared, tmp_path):
     assert json.loads(done[0].stdout)["genes"] == 40
     assert json.loads(done[1].stdout)["types"]["B"] == 40
     assert list(pd.read_csv(StringIO(done[2].stdout), sep="\t")["metric"]) == ["mmd"]
+
+
+def test_a_report_comes_with_the_table(shared, tmp_path):
+    page, sets = tmp_path / "report.html", [shared / "real.h5ad", shared / "real.zarr"]
+    arguments = ["evaluate", *sets, "--labels-key", "cell_type", "--report", page]
+    assert "leave --metrics or --report out" in refused(*arguments, "--metrics", "mmd")
+    table = pd.read_csv(StringIO(run(*arguments).stdout), sep="\t")
+    assert {"rf_auc", "mmd"} <= set(table["metric"])
+    assert "real.zarr: 120 synthetic cells" in page.read_text()
+    before = page.read_bytes()
+    assert "--overwrite" in refused(*arguments)
+    assert page.read_bytes() == before

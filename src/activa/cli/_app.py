@@ -103,13 +103,24 @@ def evaluate(
     train: Annotated[Path | None, typer.Option(help="The training cells: adds the metrics of copying.")] = None,
     floor: Annotated[Path | None, typer.Option(help="More real cells; without, 'real' is split.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Names with commas between; all if not given.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all metrics and plots.")] = None,
     seed: Seed = 0,
     print_as: PrintAs = Format.tsv,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare generated cells with real ones. Prints a table."""
     with outcome() as say:
         table = commands.evaluate(
-            real, synthetic, labels_key=labels_key, layer=layer, train=train, floor=floor, metrics=metrics, seed=seed
+            real,
+            synthetic,
+            labels_key=labels_key,
+            layer=layer,
+            train=train,
+            floor=floor,
+            metrics=metrics,
+            report=report,
+            seed=seed,
+            overwrite=overwrite,
         )
         say(commands.printed(table, print_as.value))
 

@@ -16,6 +16,7 @@ from scvi import REGISTRY_KEYS
 
 from activa import ACTIVA
 from activa._demo import run_demo
+from activa._report import report as write_report
 from activa._whole import check_free, whole_file
 from activa.export import MARKS, read_files
 from activa.metrics import evaluate as evaluate_cells
@@ -92,19 +93,22 @@ def evaluate(
     train: Path | None,
     floor: Path | None,
     metrics: str | None,
+    report: Path | None,
     seed: int,
+    overwrite: bool,
 ) -> pd.DataFrame:
-    """The table of metrics."""
-    return evaluate_cells(
-        read(real),
-        read(synthetic),
-        labels_key=labels_key,
-        layer=layer,
-        train=None if train is None else read(train),
-        floor=None if floor is None else read(floor),
-        metrics=None if metrics is None else [name.strip() for name in metrics.split(",")],
-        seed=seed,
-    )
+    """The table of metrics, and the report."""
+    if report is not None:
+        if metrics is not None:
+            raise ValueError(f"--metrics={metrics!r}: a report has all metrics; leave --metrics or --report out.")
+        check_free(report, overwrite=overwrite, what="report", overwriting=_OVERWRITING)
+    sets = read(real), read(synthetic)
+    given: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "seed": seed}
+    given |= {"train": None if train is None else read(train), "floor": None if floor is None else read(floor)}
+    if report is not None:
+        return write_report(*sets, report, name=synthetic.name, overwrite=overwrite, **given)
+    chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    return evaluate_cells(*sets, metrics=chosen, **given)
 
 
 def describe(folder: Path) -> dict[str, Any]:

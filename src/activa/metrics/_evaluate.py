@@ -23,7 +23,7 @@ _NEEDS: dict[Need, str] = {
 }
 
 
-def _met(real: AnnData, train: AnnData | None, labels_key: str | None, normalised: bool) -> set[Need]:
+def met(real: AnnData, train: AnnData | None, labels_key: str | None, normalised: bool) -> set[Need]:
     """What the metrics can count on."""
     met: set[Need] = set()
     if train is not None:
@@ -38,7 +38,7 @@ def _met(real: AnnData, train: AnnData | None, labels_key: str | None, normalise
     return met
 
 
-def _choose(metrics: Sequence[str] | None, met: set[Need]) -> list[str]:
+def choose(metrics: Sequence[str] | None, met: set[Need]) -> list[str]:
     """Names of the metrics to compute, after checking that those asked for can be."""
     if metrics is not None:
         metrics = [metrics] if isinstance(metrics, str) else list(metrics)
@@ -156,17 +156,24 @@ def evaluate(
     optional = {"floor": floor, "train": train}
     sets = {"real": real, "synthetic": synthetic} | {k: adata for k, adata in optional.items() if adata is not None}
     check_sets(sets, labels_key, layer)
-    chosen = _choose(metrics, _met(real, train, labels_key, normalised))
+    chosen = choose(metrics, met(real, train, labels_key, normalised))
+    return tabulate(chosen, *compare(read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised), seed))
 
-    cells = read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised)
+
+def compare(cells: dict[str, Cells], seed: int) -> tuple[Comparison, Comparison]:
+    """The synthetic cells, and real ones in their place, each beside as many real cells."""
     rng = np.random.default_rng(seed)
     first, second = cells["real"], cells.get("floor")
     if second is None:
         first, second = (cells["real"].take(half) for half in halves(len(first), rng, first.labels))
     space = Space(cells.get("train", first), seed)
     first, made, second = _same_size([first, cells["synthetic"], second], rng)
-    comparisons = [Comparison(first, other, space, train is not None, seed) for other in (made, second)]
+    has_train = "train" in cells
+    return Comparison(first, made, space, has_train, seed), Comparison(first, second, space, has_train, seed)
 
+
+def tabulate(chosen: Sequence[str], *comparisons: Comparison) -> pd.DataFrame:
+    """These metrics of what :func:`compare` gave."""
     rows = {}
     for name in tqdm(chosen, desc="evaluate", leave=False):
         metric = METRICS[name]

@@ -72,6 +72,8 @@ class Metric:
     """What evaluate() must be given."""
     module: str | None = None
     """Optional package that it imports."""
+    question: str = ""
+    """What it asks, for somebody who does not know metrics."""
     worst: float = math.inf
     """The value of cells that could not be less like the real ones."""
     two_sided: bool = False
@@ -100,12 +102,14 @@ METRICS: dict[str, Metric] = {
         lambda c: rf_auc(*c.joint_components, seed=c.seed),
         "How well a random forest tells synthetic from real cells (AUC): 0.5 is chance, 1 is always; lower is better.",
         best=0.5,
+        question="Can a random forest tell these cells from real ones?",
         worst=1.0,
     ),
     "mmd": Metric(
         lambda c: mmd(*c.components, seed=c.seed),
         "Squared maximum mean discrepancy, unbiased: 0 for equal distributions; lower is better.",
         best=0.0,
+        question="Do the cells lie where real cells lie?",
         worst=2.0,
         squared=True,
     ),
@@ -114,50 +118,59 @@ METRICS: dict[str, Metric] = {
         "Squared maximum mean discrepancy within types, mean over those with 10 cells on each side; lower is better.",
         best=0.0,
         needs=("labels",),
+        question="Do they, within each type?",
         worst=2.0,
         squared=True,
     ),
     "wasserstein": Metric(
         lambda c: wasserstein(*c.components, seed=c.seed),
         "Wasserstein-2 distance: best at the floor; above it cells lie far from real ones, below it they vary too little.",
+        question="How far would the cells have to move to become real ones?",
         two_sided=True,
     ),
     "mixing": Metric(
         lambda c: mixing(*c.components, seed=c.seed),
         "iLISI, how evenly synthetic and real cells are each other's neighbours, 0 to 1; higher is better.",
         module="scib_metrics",
+        question="Are real and synthetic cells each other's neighbours?",
         worst=0.0,
     ),
     "correlation_discrepancy": Metric(
         lambda c: correlation_discrepancy(*c.markers),
         "Frobenius norm of the difference of marker correlations, upper triangle; lower is better, to the floor.",
         needs=("two types",),
+        question="Do marker genes go together as they do in real cells?",
     ),
     "correlation_discrepancy_1norm": Metric(
         lambda c: correlation_discrepancy(*c.markers, norm="one"),
         "The same difference in the 1-norm of the paper (largest column sum); lower is better, to the floor.",
         needs=("two types",),
+        question="The same, as the paper measures it: the gene that is furthest off",
     ),
     "dropout_distance": Metric(
         lambda c: dropout_distance(c.real.counts, c.synthetic.counts),
         "Mean distance between curves of dropout rate against mean count, 0 to 1; lower is better, to the floor.",
         needs=("counts",),
+        question="Are as many counts zero as in real cells?",
         worst=1.0,
     ),
     "library_size_distance": Metric(
         lambda c: library_size_distance(c.real.counts, c.synthetic.counts),
         "Wasserstein-1 distance of log total counts; lower is better, to the floor.",
         needs=("counts",),
+        question="Have cells as many counts as real ones?",
     ),
     "genes_per_cell_distance": Metric(
         lambda c: genes_per_cell_distance(c.real.counts, c.synthetic.counts),
         "Wasserstein-1 distance of log numbers of genes detected in a cell; lower is better, to the floor.",
         needs=("counts",),
+        question="Have cells as many detected genes as real ones?",
     ),
     "label_fidelity": Metric(
         _label_fidelity,
         "Accuracy of an independent classifier on synthetic types: best at the floor; above it types are too pure.",
         needs=("two types",),
+        question="Are the cells of the types that they are called?",
         worst=0.0,
         two_sided=True,
     ),
@@ -165,12 +178,14 @@ METRICS: dict[str, Metric] = {
         lambda c: tstr_f1(c.components[0], c.real.types, c.components[1], c.synthetic.types, seed=c.seed),
         "Macro F1 on real cells of a forest trained on synthetic ones; higher is better, up to about the floor.",
         needs=("two types",),
+        question="Does a classifier trained on these cells recognise real ones?",
         worst=0.0,
     ),
     "marker_overlap": Metric(
         lambda c: marker_overlap(c.real.log_expression, c.real.types, c.synthetic.log_expression, c.synthetic.types),
         "Share of the top 20 markers of a type that are the same, mean over types; higher is better, up to the floor.",
         needs=("two types",),
+        question="Would you find the same marker genes?",
         worst=0.0,
     ),
     "copy_ratio": Metric(
@@ -178,6 +193,7 @@ METRICS: dict[str, Metric] = {
         "Distance to the nearest training cell over that of held-out cells: 1 is best, below 1 is copying.",
         best=1.0,
         needs=("train",),
+        question="Are cells copies of training cells?",
         worst=0.0,
         two_sided=True,
     ),
@@ -186,6 +202,7 @@ METRICS: dict[str, Metric] = {
         "How well closeness to synthetic cells gives training cells away (AUC): 0.5 is not at all; lower is better.",
         best=0.5,
         needs=("train",),
+        question="Do the cells give away who was in the training set?",
         worst=1.0,
     ),
 }
