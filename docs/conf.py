@@ -1,7 +1,10 @@
 """Sphinx configuration; `make docs` builds into docs/_build/html without the internet."""
 
+import os
 import socket
+import sys
 from importlib.metadata import metadata
+from pathlib import Path
 
 info = metadata("activa-sc")
 project = "activa"
@@ -55,8 +58,16 @@ napoleon_google_docstring = False
 napoleon_use_rtype = True
 typehints_defaults = "braces"
 
-# The notebooks are committed with their outputs.
-nb_execution_mode = "off"
+# The tutorials are text, run here; what has not changed is not run again. ACTIVA_DOCS_EXECUTE=off leaves the outputs out.
+nb_execution_mode = "off" if os.environ.get("ACTIVA_DOCS_EXECUTE") == "off" else "cache"
+nb_execution_in_temp = True
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+# For the notebooks' kernels: pictures on the page, no progress bars, and the commands of this environment.
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+os.environ["TQDM_DISABLE"] = "1"
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 nb_merge_streams = True
 nb_output_stderr = "remove"
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
