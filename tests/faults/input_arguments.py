@@ -306,6 +306,8 @@ def wrongs(call: str) -> Iterator[Wrong]:
 
 
 def _others(call: str, argument: str, value: Any) -> dict[str, Any]:
+    if argument in ("device", "devices"):
+        return {"accelerator": "cpu"}  # a GPU can be number 0
     if call == "setup_anndata":
         return {"labels_key": "cell_type"} if argument == "unlabeled_category" else {}
     if call == "train":

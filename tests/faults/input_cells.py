@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import anndata as ad
-import dask.array as da
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from scipy import sparse
 
 from activa.module._cells import GeneLikelihood
 
+HAS_LAZY = all(importlib.util.find_spec(name) for name in ("dask", "xarray"))  # with the extra annbatch
 FLOATS, SIGNED = ("float16", "float32", "float64"), ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 NO_NUMBERS = ("object", "str", "complex64")
@@ -78,6 +79,8 @@ class Case:
 def possible(case: Case) -> bool:
     """Whether there is such an AnnData."""
     on_disk = case.container.startswith(("backed", "zarr")) or case.container == "lazy"
+    if (case.container.startswith("dask") or case.container == "lazy") and not HAS_LAZY:
+        return False
     if case.container in SPARSE and case.dtype in (*NO_NUMBERS, "float16"):
         return False  # scipy has none
     if on_disk and case.dtype in ("object", "bool", "complex64", "str"):
@@ -166,6 +169,11 @@ def _values(case: Case, rng: np.random.Generator) -> np.ndarray:
 
 
 def _contained(case: Case, x: np.ndarray) -> Any:
+    if case.container.startswith("dask"):
+        import dask.array as da
+
+        chunked = da.from_array(x, chunks=(max(case.n_cells // 2, 1), case.n_genes))
+        return chunked if case.container == "dask" else chunked.map_blocks(sparse.csr_matrix, dtype=x.dtype)
     match case.container:
         case "fortran":
             return np.asfortranarray(x)
@@ -174,11 +182,6 @@ def _contained(case: Case, x: np.ndarray) -> Any:
             return x
         case "masked":
             return np.ma.MaskedArray(x, mask=np.eye(*x.shape, dtype=bool))
-        case "dask":
-            return da.from_array(x, chunks=(max(case.n_cells // 2, 1), case.n_genes))
-        case "dask of csr":
-            chunked = da.from_array(x, chunks=(max(case.n_cells // 2, 1), case.n_genes))
-            return chunked.map_blocks(sparse.csr_matrix, dtype=x.dtype)
         case "csc" | "backed csc":
             return sparse.csc_matrix(x)
         case "csr_array":
