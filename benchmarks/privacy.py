@@ -84,9 +84,9 @@ def scvi(
 
 def bootstrap(train: ad.AnnData, seed: int, floor: ad.AnnData, labels_key: str) -> Cells:
     """Training cells drawn with replacement."""
-    drawn = train[np.random.default_rng(seed).integers(train.n_obs, size=train.n_obs)].copy()
-    drawn.obs_names = [f"drawn_{i}" for i in range(drawn.n_obs)]
-    return {COPIES: drawn}
+    drawn = np.random.default_rng(seed).integers(train.n_obs, size=train.n_obs)
+    obs = train.obs.iloc[drawn].set_axis([f"drawn_{i}" for i in range(len(drawn))])
+    return {COPIES: ad.AnnData(train.X[drawn], obs=obs, var=train.var[[]])}
 
 
 METHODS: dict[str, Callable[..., Cells]] = {"activa": activa, "scvi": scvi, "bootstrap": bootstrap}

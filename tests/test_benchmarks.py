@@ -3,6 +3,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
@@ -185,3 +186,29 @@ def test_evaluation_at_scale_sets_what_is_estimated_beside_what_is_exact(benchma
     text = [line.split() for line in scale.report(rows, "made").splitlines()]
     assert ["|", "in", "all", "|", "3", "|", "200", "|"] in text
     assert "| mmd | 0.75 | 0.5 | -0.25 | 0.25 | 0.25 | 0 | 8.0 | 2.0 |".split() in text
+
+
+def test_the_privacy_benchmark_catches_copies_and_keeps_what_is_made(benchmark_module, tmp_path, monkeypatch):
+    privacy = benchmark_module("privacy")
+    monkeypatch.setattr(privacy, "REALISM", ["mmd"])
+    make_counts(300).write_h5ad(tmp_path / "made.h5ad")
+    out = tmp_path / "out"
+    (out / "privacy").mkdir(parents=True)
+    parts = privacy.read_parts(tmp_path / "made.h5ad", "cell_type", seed=0)
+    names = [name for cells in parts.values() for name in cells.obs_names]
+    assert len(set(names)) == len(names) == 300
+    assert all(abs(len(parts[name]) - share * 300) <= 2 for name, share in privacy.FRACTIONS.items())
+    args = SimpleNamespace(labels_key="cell_type", seed=0, shadows=4)
+    rows = privacy.rows_of(parts, privacy.COPIES, args, out / "privacy", shadows=True).set_index("metric")
+    assert rows.value["exact_copies"] == rows.value["dcr_share"] == 1
+    # as many of the training cells are found as are drawn
+    assert rows.value["shadow_tpr"] == pytest.approx(1 - np.exp(-1), abs=0.12)
+    assert abs(rows.floor["shadow_auc"] - 0.5) < 0.2
+    files = sorted((out / "privacy").iterdir())
+    assert len(files) == 5
+    changed = [file.stat().st_mtime_ns for file in files]
+    privacy.rows_of(parts, privacy.COPIES, args, out / "privacy", shadows=True)
+    assert [file.stat().st_mtime_ns for file in files] == changed
+    text = privacy.report(rows.reset_index(), {"privacy": 120})
+    assert "### privacy (120 training cells)" in text
+    assert "| exact_copies" in text and "| training cells" in text and "ACTIVA" not in text

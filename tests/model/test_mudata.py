@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix, issparse
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
+from activa.metrics.privacy import TooClose
 
 # mudata 0.4 asks pandas 3.1 for an argument that it has deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.drop:DeprecationWarning")
@@ -123,6 +124,18 @@ def test_a_seed_repeats_whatever_the_batch_size(model, kwargs):
     assert [c.n_obs for c in chunks] == [256, 44] and all(isinstance(c, MuData) for c in chunks)
     assert_same(first[:256].copy(), chunks[0])
     assert (first["protein"].X != model.generate(300, seed=4, **kwargs)["protein"].X).any()
+
+
+def test_refuse_compares_the_genes(model):
+    rna = model.adata["rna"]
+    refuse = TooClose(rna[:120], rna[120:], quantile=0.2)
+    cells, plain = (model.generate(60, seed=0, refuse=given) for given in (refuse, None))
+    assert not refuse.refuses(cells["rna"]).any()
+    kept = ~refuse.refuses(plain["rna"])
+    assert 0 < kept.sum() < 60
+    for name in ("rna", "protein"):
+        first, second = (x[name].X[kept] for x in (cells, plain))
+        assert (first != second).sum() == 0
 
 
 def test_expected_is_the_mean_of_what_is_sampled(model):
