@@ -24,7 +24,7 @@ from activa import ACTIVA
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as in pytest
 from faults.children import CONTEXT, start
 
-MOST_MIB = 2_048
+MOST_MIB = 512
 
 
 def made(n_cells: int, n_genes: int) -> ad.AnnData:

@@ -13,7 +13,7 @@ from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
 
-MOMENTS = np.random.default_rng(0).uniform(0, 1, size=(6, 4))
+MOMENTS = np.random.default_rng(0).uniform(0, 1, size=(4, 3))
 
 
 @pytest.fixture(scope="module")
