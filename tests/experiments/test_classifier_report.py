@@ -73,7 +73,7 @@ def test_bad_input_is_refused(model, test_cells):
     missing = test_cells.copy()
     missing.obs["cell_type"] = missing.obs["cell_type"].cat.remove_categories("NK")
     for sets, error, match in (
-        ((test_cells, missing), ValueError, "test.obs.'cell_type'. is missing"),
+        ((test_cells, missing), ValueError, "labels_key='cell_type' is missing for .* of test"),
         ((test_cells.X, test_cells), TypeError, "train must be an AnnData"),
         ((test_cells, test_cells[:, :5]), ValueError, "adata has 5 genes"),
         ((test_cells, test_cells[:0]), ValueError, "no cell"),

@@ -1,3 +1,4 @@
+import functools
 import io
 
 import numpy as np
@@ -17,6 +18,7 @@ def test_each_margin_is_trained_with_from_large_to_small(configuration, monkeypa
     before, state = adata.copy(), np.random.get_state()[1].copy()
     keep = IntrospectivePlan.__init__
 
+    @functools.wraps(keep)
     def noted(self, module, **kwargs):
         trained.append((kwargs["introspection"], kwargs["margin"], kwargs["n_epochs_warmup"]))
         keep(self, module, **kwargs)

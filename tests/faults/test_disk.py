@@ -101,6 +101,6 @@ def test_a_read_only_folder(read_only):
 
 def test_a_checkpoint_folder_that_is_a_file(tmp_path):
     (tmp_path / "run").write_text("years of work")
-    with pytest.raises(FileExistsError, match="checkpoint_dir"):
+    with pytest.raises(NotADirectoryError, match="checkpoint_dir"):
         untrained().train(max_epochs=1, checkpoint_dir=tmp_path / "run", **QUIET)
     assert (tmp_path / "run").read_text() == "years of work"

@@ -93,9 +93,10 @@ def test_generate(own_model):
         assert (own_model.generate(3_000, seed=0).X != expected).nnz == 0
 
 
-def test_train(own_model, tmp_path):
+def test_train(tmp_path):
     """In the set-up, in an epoch, while the checkpoint is written, while the prior is fitted."""
-    adata = own_model.adata
+    adata = make_counts(1_500, 200)
+    ACTIVA.setup_anndata(adata, labels_key="cell_type")
 
     def train(seconds: float | None) -> ACTIVA:
         model = ACTIVA(adata, n_hidden=(32,), n_latent=5, n_prior_components=2)

@@ -136,10 +136,11 @@ def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | No
             msg = f"layer {layer!r} is not in {name}.layers, which has {[k for k in dict(adata.layers) if k is not None]}."
             raise KeyError(msg)
         values: Any = adata.X if layer is None else adata.layers[layer]
-        if adata.n_obs == 0 or values is None:
-            msg = (
-                f"{name} must have cells and counts, found {adata.n_obs} cells and {name}.X of {type(values).__name__}."
-            )
+        if adata.n_obs == 0:
+            msg = f"{name} has no cells (n_obs=0); give some."
+            raise ValueError(msg)
+        if values is None:
+            msg = f"{name}.X is None; give counts in X, or the layer that has them."
             raise ValueError(msg)
         if np.dtype(values.dtype).kind not in "biuf":
             msg = f"{name} must hold numbers, found dtype {values.dtype}; give raw counts as integers or floats."

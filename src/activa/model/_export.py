@@ -187,6 +187,8 @@ class ExportMixin(RegisteredMixin):
             with torch.device("meta"):
                 return cls(registry=registry, **settings)  # type: ignore[call-arg]
         except (ValueError, TypeError, RuntimeError) as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None  # which PyTorch's stack of devices hides
             raise refused(fields.where, f"'settings' make no model ({error})") from error
 
     def _take_weights(self, fields: Fields, tensors: Tensors) -> None:
