@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from activa._embedding import umap_coordinates
 from activa.pl import umap
 
 
@@ -95,3 +96,9 @@ def test_bad_input_is_refused(sets):
         umap(real, synthetic[:, :5])
     with pytest.raises(ValueError, match="a UMAP needs at least 5"):
         umap(real[:2], synthetic[:2])
+
+
+def test_more_cells_than_neighbours_are_searched_exactly_by_default():
+    """From 8,192 cells on scanpy takes another search for neighbours."""
+    coordinates = umap_coordinates(np.random.default_rng(0).normal(size=(8_300, 2)).astype(np.float32), 5, 0.5, 0)
+    assert coordinates.shape == (8_300, 2) and np.isfinite(coordinates).all()

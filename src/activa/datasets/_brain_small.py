@@ -128,7 +128,8 @@ def _clusters(counts: AnnData, resolution: float) -> pd.Series:
     with warnings.catch_warnings():
         # umap-learn's note on a package that it can do without
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
-        sc.pp.neighbors(cells, n_pcs=_N_COMPONENTS, random_state=0)
+        # scanpy 1.12 cannot read what pynndescent 0.7 gives, its choice for so many cells
+        sc.pp.neighbors(cells, n_pcs=_N_COMPONENTS, transformer="sklearn", random_state=0)
     sc.tl.leiden(cells, resolution=resolution, flavor="igraph", n_iterations=-1, random_state=0)
     by_size = cells.obs["leiden"].value_counts().index
     return cells.obs["leiden"].cat.rename_categories({name: str(i) for i, name in enumerate(by_size)}).astype(str)
