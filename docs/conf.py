@@ -75,3 +75,5 @@ myst_heading_anchors = 3
 
 html_theme = "sphinx_book_theme"
 html_title = "activa"
+html_static_path = ["_static"]
+html_css_files = ["tutorials.css"]
