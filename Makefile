@@ -24,8 +24,8 @@ install: $(VENV)/.installed  ## make .venv and install activa with all that the 
 demo: $(VENV)/.installed  ## train, generate and evaluate on real cells; writes demo/
 	$(BIN)/python scripts/demo.py
 
-test: $(VENV)/.installed  ## run the tests (ARGS="-k name" for some of them)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed  ## run the tests in two processes (ARGS="-k name" for some of them, "-n 0" for one process)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 # axe judges what the report's page is worth to people who cannot see it, or use no mouse
 browser: $(VENV)/.installed  ## install what the report's tests need to open it (with Debian's chromium and chromium-driver)
