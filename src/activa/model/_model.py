@@ -278,7 +278,8 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         size_factor_key
             Column of ``obs`` with positive size factors, to be used instead of the cells' total counts.
         categorical_covariate_keys, continuous_covariate_keys
-            Columns of ``obs`` that the model is given beside the batch.
+            Columns of ``obs`` that the model is given beside the batch. Continuous ones are taken as they are: give them
+            with a standard deviation of about 1, since weights are shrunk alike and effects of smaller values come out too small.
         unlabeled_category
             Value of the labels that stands for no label: such cells are trained on, and never generated as a type.
         **kwargs
