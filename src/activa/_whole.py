@@ -122,7 +122,7 @@ def whole_folder(path: Path, *, overwrite: bool, what: str, marks: Sequence[str]
         try:
             part.rename(path)
         except BaseException:
-            if old.exists():
+            if old.exists() and not path.exists():  # an interrupt may come just after the new one was moved
                 old.rename(path)
             raise
 

@@ -12,6 +12,7 @@ import torch
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
+from activa._interrupts import interrupts_wait
 
 MOMENTS = np.random.default_rng(0).uniform(0, 1, size=(4, 3))
 
@@ -38,6 +39,8 @@ def interrupt_after(seconds: float):
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        # an interrupt inside no_grad can leave gradients off, which is PyTorch's, and which train() does not mind
+        torch.set_grad_enabled(True)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # Lightning ignores it for good
         signal.signal(signal.SIGALRM, handler)
         signal.signal(signal.SIGINT, of_interrupt)
@@ -82,6 +85,32 @@ def test_writing(kind, own_model, tmp_path):
         np.testing.assert_array_equal(own_model.generate(50, seed=0).X.toarray(), expected)
     write(own_model, path)  # and clears what an interrupt of the clearing left
     assert {item.name for item in tmp_path.iterdir()} == {kind, "whole"}
+
+
+def test_an_interrupt_that_waits():
+    done = []
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_wait():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("all of it")
+        assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with interrupts_wait():
+            pass
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def test_training_after_an_interrupt_that_left_gradients_off():
+    adata = make_counts(100)
+    ACTIVA.setup_anndata(adata, labels_key="cell_type")
+    model = ACTIVA(adata, n_hidden=(8,), n_latent=3, n_prior_components=1)
+    torch.set_grad_enabled(False)
+    try:
+        model.train(max_epochs=1, **QUIET)
+        assert not torch.is_grad_enabled()
+    finally:
+        torch.set_grad_enabled(True)
 
 
 def test_generate(own_model):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from activa._compat import parse_device_args
+from activa._interrupts import interrupts_wait
 from activa._numbers import check_flags
 from activa._whole import as_path, whole_folder
 from activa.export import (
@@ -184,11 +185,11 @@ class ExportMixin(RegisteredMixin):
     def _without_weights(cls, fields: Fields, registry: dict[str, Any], settings: Mapping[str, Any]) -> Self:
         """A model whose weights have shapes and no memory, however large a file says that they are."""
         try:
-            with torch.device("meta"):
+            # with this device each of PyTorch's calls goes through Python code that an interrupt would leave half done:
+            # gradients off, or all later tensors without memory
+            with interrupts_wait(), torch.device("meta"):
                 return cls(registry=registry, **settings)  # type: ignore[call-arg]
         except (ValueError, TypeError, RuntimeError) as error:
-            if isinstance(error.__context__, KeyboardInterrupt):
-                raise error.__context__ from None  # which PyTorch's stack of devices hides
             raise refused(fields.where, f"'settings' make no model ({error})") from error
 
     def _take_weights(self, fields: Fields, tensors: Tensors) -> None:
@@ -207,7 +208,8 @@ class ExportMixin(RegisteredMixin):
                 )
             # a copy: the array is read-only
             found[name.removeprefix(_WEIGHTS)] = torch.tensor(array)
-        self.module.load_state_dict(found, assign=True)
+        with interrupts_wait():
+            self.module.load_state_dict(found, assign=True)
 
 
 _NUMPY = {torch.float32: np.dtype("float32"), torch.int64: np.dtype("int64")}

@@ -194,7 +194,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         trainer_kwargs.setdefault("check_val_every_n_epoch", often)
         # losses are logged by epoch; the default asks for ten steps in each, which few cells do not have
         trainer_kwargs.setdefault("log_every_n_steps", 1)
-        with self._in_training_mode(), seeded(seed), split_seed(seed), warnings.catch_warnings():
+        with self._in_training_mode(), seeded(seed), split_seed(seed), warnings.catch_warnings(), torch.enable_grad():
             # Lightning 2.6 with PyTorch 2.15, of no concern to the user
             warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
             # nor is this: where one cell left over would be an error, it is dropped
