@@ -14,6 +14,9 @@ from tests_helpers import QUIET, make_counts
 from activa import ACTIVA
 from activa._interrupts import interrupts_wait
 
+# an interrupt may come while something is finalised, where Python can only say so
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 MOMENTS = np.random.default_rng(0).uniform(0, 1, size=(4, 3))
 
 
@@ -138,7 +141,8 @@ def test_train(tmp_path):
     for moment in MOMENTS[:, 2]:
         model = train(moment * seconds)
         assert all(torch.isfinite(p).all() for p in model.module.parameters())
-        assert list(tmp_path.iterdir()) == [tmp_path / "last.ckpt"]
+        # what an interrupt of the clearing leaves is hidden, and for the next that writes there to clear
+        assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["last.ckpt"]
         if model.is_trained:
             assert not model.module.training
             assert model.generate(20, seed=0).n_obs == 20
