@@ -18,7 +18,7 @@ def _by_type(task: Task, name: str, draw: Callable[[csr_matrix, int], csr_matrix
         types, n_cells = np.unique(labels, return_counts=True)
         counts = vstack([draw(task.train.X[train_labels == label], n) for label, n in zip(types, n_cells, strict=True)])
         # they come sorted by type
-        return task.labelled(counts.tocsr()[np.argsort(np.argsort(labels, kind="stable"))], labels)
+        return task.labeled(counts.tocsr()[np.argsort(np.argsort(labels, kind="stable"))], labels)
 
     start = time.perf_counter()
     made = cells(task.labels)

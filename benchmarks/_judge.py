@@ -10,8 +10,8 @@ import numpy as np
 from _rare import rare_types
 from scipy.sparse import csr_matrix
 
+from activa.data import Cells, log_normalize, read_cells
 from activa.metrics import METRICS, Comparison, label_fidelity
-from activa.metrics._cells import Cells, log_normalise, read_cells
 from activa.metrics._evaluate import _same_size
 from activa.metrics._space import Space
 
@@ -25,7 +25,7 @@ class Judge:
     def __init__(self, parts: dict[str, ad.AnnData], labels_key: str, seed: int):
         self.labels_key, self.seed = labels_key, seed
         self._genes = parts["train"].var_names
-        cells = read_cells(parts, labels_key=labels_key, layer=None, normalised=False)
+        cells = read_cells(parts, labels_key=labels_key, layer=None, normalized=False)
         self.train, self.test, self.floor = (cells[name] for name in ("train", "test", "floor"))
         self.space = Space(self.train, seed)
         self._rare = rare_types(parts["train"].obs[labels_key])
@@ -37,8 +37,8 @@ class Judge:
         x = csr_matrix(adata.X)
         if (x.data != np.rint(x.data)).any():
             labels = None if labels_key is None else adata.obs[labels_key].to_numpy(dtype=str)
-            return Cells(log_normalise(x), None, labels)
-        return read_cells({"synthetic": adata}, labels_key=labels_key, layer=None, normalised=False)["synthetic"]
+            return Cells(log_normalize(x), None, labels)
+        return read_cells({"synthetic": adata}, labels_key=labels_key, layer=None, normalized=False)["synthetic"]
 
     def score(self, cells: Cells, names: list[str]) -> dict[str, float]:
         """These metrics of the cells, in the place of the synthetic ones; NaN for those that need what they lack."""
@@ -53,7 +53,7 @@ class Judge:
         return scores
 
     def rare_recall(self, *sets: Cells) -> float:
-        """Share of the sets' cells of rare types that are recognised, by the classifier of label fidelity.
+        """Share of the sets' cells of rare types that are recognized, by the classifier of label fidelity.
 
         Types are pooled; NaN without such cells.
         """

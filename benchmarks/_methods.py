@@ -54,7 +54,7 @@ def scvi(task: Task) -> Run:
             order = np.concatenate([rng.permutation(cells) for _ in range(-(-n // len(cells)))])
             sources[labels == label] = order[:n]
         counts = model.posterior_predictive_sample(indices=sources).to_scipy_sparse().tocsr()
-        return task.labelled(counts, labels)
+        return task.labeled(counts, labels)
 
     posterior = from_posterior(task.labels)
     generated = time.perf_counter()
@@ -83,11 +83,11 @@ def paper(task: Task) -> Run:
     from activa.experiments._configurations import TYPE, draw_values
     from activa.experiments._sets import read
 
-    sets = read(task.train, task.train, labels_key=task.labels_key, layer=None, normalised=False)
+    sets = read(task.train, task.train, labels_key=task.labels_key, layer=None, normalized=False)
     model, cost = trained(sets["real"], task.train.var_names, "paper", task.folder, task.max_epochs, task.seed)
     start = time.perf_counter()
     made = draw_values(model, task.labels, seed=task.seed)
-    cells = task.labelled(made.X, made.obs[TYPE].to_numpy(dtype=str))
+    cells = task.labeled(made.X, made.obs[TYPE].to_numpy(dtype=str))
     return Run({"ACTIVA as published": cells}, {"train": cost["seconds"], "generate": time.perf_counter() - start})
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 from _clock import Clock
 
 from activa import ACTIVA
+from activa.data import Cells
 from activa.experiments._configurations import TYPE, Configuration, draw_cells, model_input, train_configuration
 from activa.experiments._sets import read
-from activa.metrics._cells import Cells
 
 NAMES: dict[Configuration, str] = {"default": "ACTIVA", "paper": "as published"}
 
@@ -51,10 +51,10 @@ class Models:
         self.folder, self.epochs = folder, epochs
         self.genes = parts["train"].var_names
         others = {name: parts[name] for name in ("test", "floor")}
-        self.real: dict[str, Cells] = read(parts["train"], others, labels_key=labels_key, layer=None, normalised=False)
+        self.real: dict[str, Cells] = read(parts["train"], others, labels_key=labels_key, layer=None, normalized=False)
         self.real["train"] = self.real.pop("real")
 
-    def log_normalised(self, cells: Cells) -> ad.AnnData:
+    def log_normalized(self, cells: Cells) -> ad.AnnData:
         """What all sets are compared as: the paper's configuration makes no counts."""
         obs = pd.DataFrame({TYPE: pd.Categorical(cells.types)}, index=np.arange(len(cells)).astype(str))
         return ad.AnnData(cells.log_expression, obs=obs, var=pd.DataFrame(index=self.genes))
@@ -79,10 +79,10 @@ class Models:
     def generated(self) -> dict[str, ad.AnnData]:
         """As many cells of each as there are test cells, and the floor's real ones."""
         sets = {
-            name: self.log_normalised(draw_cells(self.trained(configuration)[0], self.real["test"].types))
+            name: self.log_normalized(draw_cells(self.trained(configuration)[0], self.real["test"].types))
             for configuration, name in NAMES.items()
         }
-        return sets | {"held out": self.log_normalised(self.real["floor"])}
+        return sets | {"held out": self.log_normalized(self.real["floor"])}
 
     def generation(self, n: int) -> pd.DataFrame:
         """Seconds to generate n cells with each, without keeping them."""

@@ -1,4 +1,4 @@
-"""Rare types: are they generated, and recognised by a classifier that knows real cells only?"""
+"""Rare types: are they generated, and recognized by a classifier that knows real cells only?"""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ import torch
 from scipy.sparse import csr_matrix, vstack
 from torch import Tensor, nn
 
-from activa._random import seeded
 from activa.module._rows import rows
+from activa.seeds import seeded
 
 LIBRARY = 20_000
 N_LATENT = 128
@@ -40,7 +40,7 @@ LR, FINAL_LR, DECAY_STEPS = 1e-4, 1e-5, 1_000_000
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation over all cells, then a scale and an offset of each type."""
+    """Batch normalization over all cells, then a scale and an offset of each type."""
 
     def __init__(self, n_features: int, n_types: int):
         super().__init__()
@@ -49,7 +49,7 @@ class ConditionalBatchNorm(nn.Module):
         self.offset = nn.Parameter(torch.zeros(n_types, n_features))
 
     def forward(self, x: Tensor, types: Tensor) -> Tensor:
-        """Normalised features of cells of these types."""
+        """Normalized features of cells of these types."""
         return rows(self.scale, types) * self.norm(x) + rows(self.offset, types)
 
 
@@ -71,7 +71,7 @@ class Generator(nn.Module):
         for linear, norm in zip(self.linears, self.norms, strict=True):
             z = norm(linear(z), types).relu()
         x = self.output(z).relu()
-        # library-size normalisation; a cell without values stays empty
+        # library-size normalization; a cell without values stays empty
         return x * (LIBRARY / (x.sum(dim=1, keepdim=True) + np.finfo(float).eps))
 
 
@@ -96,7 +96,7 @@ class Critic(nn.Module):
 
 
 def _init_before_relu(linear: nn.Linear) -> nn.Linear:
-    """He initialisation, over the mean of inputs and outputs."""
+    """He initialization, over the mean of inputs and outputs."""
     nn.init.xavier_normal_(linear.weight, gain=math.sqrt(2))
     nn.init.zeros_(linear.bias)
     return linear

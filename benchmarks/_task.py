@@ -26,7 +26,7 @@ class Task:
     folder: Path
     """For what a long run goes on from."""
 
-    def labelled(self, counts: csr_matrix, labels: np.ndarray) -> ad.AnnData:
+    def labeled(self, counts: csr_matrix, labels: np.ndarray) -> ad.AnnData:
         """Counts of the training cells' genes as cells of these types."""
         obs = pd.DataFrame({self.labels_key: labels}, index=np.arange(len(labels)).astype(str))
         return ad.AnnData(counts.astype(np.float32), obs=obs, var=self.train.var.copy())

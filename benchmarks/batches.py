@@ -1,4 +1,4 @@
-"""Whether cells generated for a batch are recognised as that batch as often as real held-out cells are.
+"""Whether cells generated for a batch are recognized as that batch as often as real held-out cells are.
 
     python benchmarks/batches.py --data FILE [FILE ...] --batch-key batch --labels-key cell_type
 
@@ -20,7 +20,7 @@ from _data import split
 from sklearn.ensemble import RandomForestClassifier
 
 from activa import ACTIVA
-from activa.metrics._cells import read_cells
+from activa.data import read_cells
 from activa.metrics._space import Space
 
 MIN_TRAINING_CELLS, MIN_TEST_CELLS, MIN_GENERATED = 10, 5, 100
@@ -39,9 +39,9 @@ def train_and_generate(parts: dict[str, ad.AnnData], labels_key: str, batch_key:
     return model.generate(labels=types[known], batch=batches[known], seed=seed)
 
 
-def recognised(sets: dict[str, ad.AnnData], labels_key: str, batch_key: str, seed: int) -> pd.DataFrame:
-    """Share of each set's cells recognised, a row for each type and batch; sets["train"] is what forests learn."""
-    cells = read_cells(sets, labels_key=labels_key, layer=None, normalised=False)
+def recognized(sets: dict[str, ad.AnnData], labels_key: str, batch_key: str, seed: int) -> pd.DataFrame:
+    """Share of each set's cells recognized, a row for each type and batch; sets["train"] is what forests learn."""
+    cells = read_cells(sets, labels_key=labels_key, layer=None, normalized=False)
     space = Space(cells["train"], seed)
     components = {name: space.project(part) for name, part in cells.items()}
     types = {name: part.types for name, part in cells.items()}
@@ -95,7 +95,7 @@ def main() -> None:
             for part in parts.values():
                 part.obs[args.batch_key] = part.obs[args.batch_key].astype(str).astype("category")
             parts["generated"] = train_and_generate(parts, args.labels_key, args.batch_key, seed)
-            table = recognised(parts, args.labels_key, args.batch_key, seed)
+            table = recognized(parts, args.labels_key, args.batch_key, seed)
             table.insert(0, "data", path.stem)
             table.insert(1, "seed", seed)
             tables.append(table)

@@ -38,10 +38,10 @@ class Paper:
     @cached_property
     def sets(self) -> tuple[ad.AnnData, dict[str, ad.AnnData]]:
         """Test cells, and what they are compared with."""
-        return self.models.log_normalised(self.models.real["test"]), self.models.generated()
+        return self.models.log_normalized(self.models.real["test"]), self.models.generated()
 
     def _compare(self, experiment: Callable, **kwargs) -> pd.DataFrame:
-        return experiment(*self.sets, normalised=True, **kwargs)
+        return experiment(*self.sets, normalized=True, **kwargs)
 
     def rf_detection(self) -> pd.DataFrame:
         """A forest of 1,000 trees."""

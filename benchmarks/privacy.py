@@ -25,8 +25,8 @@ from _data import assign_parts
 from _report import show
 from scipy.sparse import csr_matrix
 
+from activa.data import log_normalize
 from activa.metrics import evaluate, privacy
-from activa.metrics._cells import log_normalise
 from activa.metrics._space import variable_genes
 
 FRACTIONS = {"train": 0.4, "held_out": 0.4, "floor": 0.2}
@@ -40,7 +40,7 @@ type Cells = dict[str, ad.AnnData]
 def read_parts(path: Path, labels_key: str, seed: int) -> Cells:
     """The three sets of cells, of the variable genes; cells without a count of these are left out."""
     adata = ad.read_h5ad(path)
-    adata = adata[:, variable_genes(log_normalise(csr_matrix(adata.X)))]
+    adata = adata[:, variable_genes(log_normalize(csr_matrix(adata.X)))]
     adata = adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0]
     labels = adata.obs[labels_key].astype(str)
     part = assign_parts(labels, seed, FRACTIONS)

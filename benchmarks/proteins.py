@@ -48,7 +48,7 @@ def dense(x) -> np.ndarray:
 
 
 def values(mdata: md.MuData, modalities: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Log-normalised genes and proteins, each cells x variables."""
+    """Log-normalized genes and proteins, each cells x variables."""
     counts, proteins = (dense(mdata[name].X) for name in modalities)
     are_counts = (proteins >= 0).all() and (proteins == np.round(proteins)).all()
     log = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True).clip(min=1))
@@ -59,8 +59,8 @@ def correlations(genes: np.ndarray, proteins: np.ndarray) -> np.ndarray:
     """Pearson correlations, genes x proteins; zero for what does not vary."""
     scaled = []
     for x in (genes, proteins):
-        centred = x - x.mean(axis=0)
-        scaled.append(centred / np.maximum(np.sqrt((centred**2).sum(axis=0)), 1e-12))
+        centered = x - x.mean(axis=0)
+        scaled.append(centered / np.maximum(np.sqrt((centered**2).sum(axis=0)), 1e-12))
     return scaled[0].T @ scaled[1]
 
 

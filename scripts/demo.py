@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from activa._demo import run_demo
+from activa.cli.demo import run_demo
 
 OUT = Path("demo")
 

@@ -11,11 +11,11 @@ def terms():
     return [torch.rand(7) * 10 for _ in range(4)]
 
 
-def test_regularisation_is_the_kl_from_the_standard_normal():
+def test_regularization_is_the_kl_from_the_standard_normal():
     torch.manual_seed(0)
     mu, log_var = torch.randn(6, 4), torch.randn(6, 4)
     expected = kl_divergence(Normal(mu, (log_var / 2).exp()), Normal(torch.zeros(()), torch.ones(()))).sum(-1)
-    torch.testing.assert_close(losses.regularisation(mu, log_var), expected)
+    torch.testing.assert_close(losses.regularization(mu, log_var), expected)
 
 
 def test_hinge_encoder_equals_the_paper(terms):

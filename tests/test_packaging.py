@@ -24,12 +24,12 @@ def read(path):
     return yaml.safe_load((ROOT / path).read_text())
 
 
-def test_versions_and_licences_agree(project):
+def test_versions_and_licenses_agree(project):
     recipe, meta, citation = read("packaging/recipe.yaml"), read("packaging/meta.yaml"), read("CITATION.cff")
     for version in (recipe["context"]["version"], meta["version"], citation["version"]):
         assert str(version) == project["version"]
-    for licence in (recipe["about"]["license"], meta["license"], citation["license"]):
-        assert licence == project["license"]
+    for license in (recipe["about"]["license"], meta["license"], citation["license"]):
+        assert license == project["license"]
     assert f">={recipe['context']['python_min']}" == project["requires-python"]
     assert meta["install"]["pypi"] == recipe["context"]["name"] == project["name"]
     assert recipe["build"]["python"]["entry_points"] == [f"activa = {project['scripts']['activa']}"]

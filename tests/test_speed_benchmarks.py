@@ -87,14 +87,14 @@ def test_the_scale_benchmark_runs(tmp_path):
 
 
 def test_batches_are_told_apart_by_what_differs(benchmark_module):
-    """Forests of real cells recognise cells with their batch's genes, and not those without."""
+    """Forests of real cells recognize cells with their batch's genes, and not those without."""
     from tests_helpers import make_counts
 
     sets = {name: make_counts(400, seed=seed) for name, seed in (("train", 1), ("test", 2), ("floor", 3))}
     alike = make_counts(400, seed=4)
     alike.obs["batch"] = np.random.default_rng(0).permutation(alike.obs["batch"])
     tables = [
-        benchmark_module("batches").recognised(sets | {"generated": made}, "cell_type", "batch", seed=0)
+        benchmark_module("batches").recognized(sets | {"generated": made}, "cell_type", "batch", seed=0)
         for made in (make_counts(400, seed=5), alike)
     ]
     for table in tables:

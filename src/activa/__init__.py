@@ -1,4 +1,4 @@
-"""ACTIVA: labelled synthetic single-cell counts from an introspective variational autoencoder."""
+"""ACTIVA: labeled synthetic single-cell counts from an introspective variational autoencoder."""
 
 from importlib.metadata import version
 

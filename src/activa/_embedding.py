@@ -15,7 +15,7 @@ def umap_coordinates(components: np.ndarray, n_neighbors: int, min_dist: float, 
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
         warnings.filterwarnings("ignore", message="Graph is not fully connected", category=UserWarning)
         # scanpy 1.12 cannot read what pynndescent 0.7 gives, which it asks from 8,192 cells on
-        neighbours = {"n_neighbors": min(n_neighbors, len(components) - 1), "transformer": "sklearn"}
-        sc.pp.neighbors(adata, use_rep="X", random_state=seed, **neighbours)
+        neighbors = {"n_neighbors": min(n_neighbors, len(components) - 1), "transformer": "sklearn"}
+        sc.pp.neighbors(adata, use_rep="X", random_state=seed, **neighbors)
         sc.tl.umap(adata, min_dist=min_dist, random_state=seed)
     return np.asarray(adata.obsm["X_umap"])

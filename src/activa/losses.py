@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import gaussian_nll_loss, mse_loss, relu
 
 
-def regularisation(mu: Tensor, log_var: Tensor) -> Tensor:
+def regularization(mu: Tensor, log_var: Tensor) -> Tensor:
     r"""KL divergence of N(mu, exp(log_var)) from N(0, I), the paper's ``L_REG``, a value a cell.
 
     Parameters
@@ -31,7 +31,7 @@ def regularisation(mu: Tensor, log_var: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> regularisation(torch.zeros(1, 2), torch.zeros(1, 2))
+    >>> regularization(torch.zeros(1, 2), torch.zeros(1, 2))
     tensor([0.])
     """
     # L_REG = -1/2 sum_d (1 + log sigma_d^2 - mu_d^2 - sigma_d^2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activa import _optional
+from activa import optional
 from activa.datasets import _download
 from activa.datasets._download import fetch, reading
 
@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_made_is_not_a_connection_error(server, tmp_path
 
 
 def test_without_pooch_the_error_says_what_to_install(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_optional, "is_installed", lambda module: False)
+    monkeypatch.setattr(optional, "is_installed", lambda module: False)
     with pytest.raises(ImportError, match=r"pooch.*activa-sc\[data\]"):
         fetch(NAME)
 

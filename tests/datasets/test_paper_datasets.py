@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from activa import _optional
+from activa import optional
 from activa.datasets import brain_small, neurocovid, pbmc68k
 from activa.datasets._prepare import split
 
@@ -139,7 +139,7 @@ def test_a_bad_resolution_is_refused_before_a_download(resolution: float, server
 
 
 def test_brain_small_needs_igraph_before_a_download(server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_optional, "is_installed", lambda module: module != "igraph")
+    monkeypatch.setattr(optional, "is_installed", lambda module: module != "igraph")
     with pytest.raises(ImportError, match="igraph"):
         brain_small()
     assert server.asked == []
@@ -169,8 +169,8 @@ def test_other_files_put_there_by_hand_are_named(load, damage: str, server, cach
 
 
 def test_values_that_are_not_counts_are_refused(server, cache: Path) -> None:
-    normalised = np.log1p(server.made.counts)
-    (server.folder / "GSE163005_matrix.mtx.gz").write_bytes(gzip.compress(server.made.mtx(normalised)))
+    normalized = np.log1p(server.made.counts)
+    (server.folder / "GSE163005_matrix.mtx.gz").write_bytes(gzip.compress(server.made.mtx(normalized)))
     with pytest.raises(RuntimeError, match="not whole counts"):
         neurocovid()
 

@@ -26,7 +26,7 @@ def test_counts_are_whole_float32_csr(adata: ad.AnnData) -> None:
     np.testing.assert_array_equal(adata.X.data, np.rint(adata.X.data))
 
 
-def test_normalising_the_counts_gives_scanpys_values(adata: ad.AnnData, bundled: ad.AnnData) -> None:
+def test_normalizing_the_counts_gives_scanpys_values(adata: ad.AnnData, bundled: ad.AnnData) -> None:
     # n_counts is each cell's total over all its genes, which the counts were not recovered from
     library_size = bundled.obs["n_counts"].to_numpy(np.float64)[:, None]
     expected = np.log1p(adata.X.toarray() / library_size * 1e4)

@@ -87,8 +87,8 @@ def test_types_with_few_cells_are_left_out(real, sets, table):
         differential_state(real, sets, labels_key="cell_type", min_cells=5000)
 
 
-@pytest.mark.parametrize("normalised", [False, True])
-def test_every_cell_is_in_one_replicate(real, sets, monkeypatch, normalised):
+@pytest.mark.parametrize("normalized", [False, True])
+def test_every_cell_is_in_one_replicate(real, sets, monkeypatch, normalized):
     seen = []
 
     def spy(sums, alpha):
@@ -101,17 +101,17 @@ def test_every_cell_is_in_one_replicate(real, sets, monkeypatch, normalised):
     n = min(one.n_obs, other.n_obs) // 7 * 7
     one, other = one[:n].copy(), other[:n].copy()
     totals = [adata.X.toarray() for adata in (one, other)]
-    if normalised:
+    if normalized:
         totals = [1e4 * x / x.sum(axis=1, keepdims=True) for x in totals]
         one.X, other.X = (csr_matrix(np.log1p(x)) for x in totals)
-    differential_state(one, other, labels_key="cell_type", n_replicates=7, normalised=normalised)
+    differential_state(one, other, labels_key="cell_type", n_replicates=7, normalized=normalized)
     (sums,) = seen
     assert sums.shape == (14, real.n_vars)
     assert sums.dtype.kind == "i"
     for part, total in zip(np.split(sums, 2), totals, strict=True):
         # seven roundings a gene at most
-        np.testing.assert_allclose(part.sum(axis=0), total.sum(axis=0), atol=4 if normalised else 0)
-        if normalised:
+        np.testing.assert_allclose(part.sum(axis=0), total.sum(axis=0), atol=4 if normalized else 0)
+        if normalized:
             np.testing.assert_allclose(part.sum(axis=1), 1e4 * n / 7, rtol=0.01)
         assert len(np.unique(part, axis=0)) == 7
 
@@ -148,7 +148,7 @@ def test_one_gene_is_enough(real, sets):
         ({"alpha": 1.0}, ValueError, "alpha must be between 0 and 1"),
         ({"labels_key": "kind"}, KeyError, "kind"),
         ({"layer": "raw"}, KeyError, "raw"),
-        ({"normalised": True}, ValueError, "normalised=True"),
+        ({"normalized": True}, ValueError, "normalized=True"),
     ],
 )
 def test_bad_input_is_refused(real, sets, kwargs, error, match):

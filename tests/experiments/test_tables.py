@@ -36,13 +36,13 @@ def test_every_experiment_is_seeded_and_leaves_all_as_it_was(name, real, sets):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_one_set_needs_no_name_and_log_normalised_values_will_do(name, real, sets):
+def test_one_set_needs_no_name_and_log_normalized_values_will_do(name, real, sets):
     table = getattr(experiments, name)(real, sets["good"], **QUICK[name])
     assert set(table["set"]) <= {"real", "synthetic"} and "synthetic" in set(table["set"])
-    normalised = [adata.copy() for adata in (real, sets["good"])]
-    for adata in normalised:
+    normalized = [adata.copy() for adata in (real, sets["good"])]
+    for adata in normalized:
         adata.X = scaled(adata).astype(np.float32)
-    again = getattr(experiments, name)(*normalised, normalised=True, **QUICK[name])
+    again = getattr(experiments, name)(*normalized, normalized=True, **QUICK[name])
     numbers = [c for c in table.select_dtypes("number") if not c.startswith(("UMAP", "tSNE"))]
     assert np.allclose(table[numbers], again[numbers], atol=2e-3)
 

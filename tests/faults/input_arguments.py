@@ -268,7 +268,7 @@ EVALUATE: dict[str, list[Bad]] = {
     "train": SETS,
     "floor": SETS,
     "metrics": [("nope", ValueError), (["nope"], ValueError), ([], ValueError), (3, TypeError), ([3], ValueError), ("copy_ratio", ValueError)],
-    "normalised": [*FLAG, (True, ValueError)],
+    "normalized": [*FLAG, (True, ValueError)],
     "seed": [*SEED, (None, TypeError)],
 }  # fmt: skip
 

@@ -28,13 +28,13 @@ SPARSE = (
 )  # fmt: skip
 CONTAINERS = (*DENSE, *SPARSE)
 VALUES = (
-    "counts", "ones", "empty gene", "empty cell", "nothing", "sixty thousand", "a million", "beyond float32", "log-normalised",
+    "counts", "ones", "empty gene", "empty cell", "nothing", "sixty thousand", "a million", "beyond float32", "log-normalized",
     "a half", "negative", "nan", "inf", "negative zero",
 )  # fmt: skip
 LABELS = (
     "none", "strings", "objects", "categories", "ordered", "unused", "ints", "floats", "bools", "nullable ints", "slashes",
     "unicode", "empty string", "mixed", "one type", "type of one cell", "many types", "missing", "missing category",
-    "unlabelled", "all unlabelled", "missing beside unlabelled",
+    "unlabeled", "all unlabeled", "missing beside unlabeled",
 )  # fmt: skip
 BATCHES = ("none", "strings", "categories", "unused", "ints", "bools", "batch of one cell", "one batch", "missing", "labels")  # fmt: skip
 COVARIATES = (
@@ -42,7 +42,7 @@ COVARIATES = (
 )  # fmt: skip
 NAMES = ("unique", "duplicate cells", "duplicate genes", "numbers")
 COLUMNS = ("cell_type", "cell type/of", "origin", "labels", "_scvi_labels", "_activa_label")
-PLACES = ("X", "layer", "layer without X", "layer of counts, X log-normalised")
+PLACES = ("X", "layer", "layer without X", "layer of counts, X log-normalized")
 
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -93,7 +93,7 @@ def possible(case: Case) -> bool:
         return False
     if case.n_cells < 3 and case.labels not in ("none", "one type", "strings", "categories", "ints"):
         return False
-    if case.values in ("a half", "log-normalised", "nan", "inf", "negative zero") and case.dtype not in (
+    if case.values in ("a half", "log-normalized", "nan", "inf", "negative zero") and case.dtype not in (
         *FLOATS,
         "complex64",
     ):
@@ -155,7 +155,7 @@ def _values(case: Case, rng: np.random.Generator) -> np.ndarray:
             x[cell] = 1e6
         case "beyond float32":
             x[cell, gene] = 2**24 + 1
-        case "log-normalised":
+        case "log-normalized":
             x = np.log1p(x / x.sum(axis=1, keepdims=True) * 1e4)
         case "a half" | "negative" | "nan" | "inf" | "negative zero":
             x[cell, gene] = {"a half": 0.5, "negative": -1, "nan": np.nan, "inf": np.inf, "negative zero": -0.0}[
@@ -243,15 +243,15 @@ def _labels(case: Case, rng: np.random.Generator) -> Any:
             names[n // 2] = "B"
         case "many types":
             return np.array([f"type {i}" for i in rng.permutation(np.arange(n) % 500)], dtype=object)
-        case "missing" | "missing beside unlabelled":
+        case "missing" | "missing beside unlabeled":
             names[0] = np.nan
             names[1:3] = "unknown"
         case "missing category":
             names[0] = None
             return pd.Categorical(names)
-        case "unlabelled":
+        case "unlabeled":
             names[codes == 1] = "unknown"
-        case "all unlabelled":
+        case "all unlabeled":
             names[:] = "unknown"
     return names
 
@@ -309,7 +309,7 @@ def build(case: Case, folder: Path) -> ad.AnnData:
     }.get(case.size_factors, rng.uniform(0.5, 2, size=n))  # fmt: skip
     other = {
         "X": None, "layer": np.zeros((n, g), dtype=np.float32), "layer without X": None,
-        "layer of counts, X log-normalised": rng.uniform(size=(n, g)).astype(np.float32),
+        "layer of counts, X log-normalized": rng.uniform(size=(n, g)).astype(np.float32),
     }[case.place]  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names that are not unique, and of what is coming
@@ -321,7 +321,7 @@ def build(case: Case, folder: Path) -> ad.AnnData:
             obsm={"X_pca": rng.normal(size=(n, 2))},
             varm={"PCs": rng.normal(size=(g, 2))},
             obsp={"distances": sparse.csr_matrix(np.eye(n))},
-            uns={"log": {"of": ["a", "b"]}, "colours": np.array(["red", "blue"])},
+            uns={"log": {"of": ["a", "b"]}, "colors": np.array(["red", "blue"])},
         )
         adata.raw = ad.AnnData(np.ones((n, g), dtype=np.float32), var=pd.DataFrame(index=var.index.copy()))
         return _stored(case, adata, folder)
@@ -351,7 +351,7 @@ def setup_of(case: Case) -> dict[str, Any]:
         setup["layer"] = "counts"
     if case.labels != "none":
         setup["labels_key"] = case.column
-    if "unlabelled" in case.labels:
+    if "unlabeled" in case.labels:
         setup["unlabeled_category"] = "unknown"
     if case.batch != "none":
         setup["batch_key"] = case.column if case.batch == "labels" and case.labels != "none" else "batch"
@@ -408,7 +408,7 @@ def _expected_of_columns(case: Case) -> tuple[type[Exception], tuple[str, ...]] 
         return ValueError, ("continuous_covariate_keys='age'", covariates[case.covariates])
     if case.size_factors == "zero":
         return ValueError, ("size_factor_key='depth'", "positive")
-    if case.labels == "all unlabelled":
+    if case.labels == "all unlabeled":
         return ValueError, (f"labels_key={case.column!r}", "every cell is 'unknown'")
     return None
 
@@ -419,7 +419,7 @@ def _expected_of_values(case: Case, where: str) -> tuple[type[Exception], tuple[
     if case.values == "negative":
         return ValueError, (where, "negative", "raw counts")
     counts = case.gene_likelihood not in ("normal", "mse")
-    if case.values in ("a half", "log-normalised") and counts:
+    if case.values in ("a half", "log-normalized") and counts:
         return ValueError, (where, "not whole", "raw counts", case.gene_likelihood)
     empty = {"empty cell": 1, "nothing": case.n_cells}.get(case.values, 0)
     if case.values == "negative zero" and case.n_genes == 1:

@@ -12,7 +12,7 @@ from faults.starved import WRITING, digest, starve, try_all, untrained
 from tests_helpers import QUIET
 
 from activa import ACTIVA
-from activa._whole import check_space
+from activa.io.atomic import check_space
 
 
 def test_files_that_can_grow_no_more(tmp_path):

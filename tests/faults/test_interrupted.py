@@ -12,9 +12,9 @@ import torch
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
-from activa._interrupts import interrupts_wait
+from activa.interrupts import interrupts_wait
 
-# an interrupt may come while something is finalised, where Python can only say so
+# an interrupt may come while something is finalized, where Python can only say so
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 MOMENTS = np.random.default_rng(0).uniform(0, 1, size=(4, 3))

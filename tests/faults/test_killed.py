@@ -11,7 +11,7 @@ from faults.work import SETTINGS, train
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
-from activa._whole import whole_folder
+from activa.io.atomic import atomic_folder
 
 
 @pytest.mark.parametrize("kind", ["train", "save", "generate_zarr"])
@@ -44,7 +44,10 @@ def test_what_was_moved_out_of_the_way_is_put_back(tmp_path):
     path, left = tmp_path / "store", tmp_path / ".store.0123abcd.part"
     (left / ".old").mkdir(parents=True)
     (left / ".old" / "mark").write_text("the user's")
-    with pytest.raises(FileExistsError, match="overwrite"), whole_folder(path, overwrite=False, what="store", marks=()):
+    with (
+        pytest.raises(FileExistsError, match="overwrite"),
+        atomic_folder(path, overwrite=False, what="store", marks=()),
+    ):
         pass
     assert (path / "mark").read_text() == "the user's" and list(tmp_path.iterdir()) == [path]
 
@@ -52,8 +55,8 @@ def test_what_was_moved_out_of_the_way_is_put_back(tmp_path):
 def test_what_another_process_is_writing_is_left_alone(tmp_path):
     """Two that write to one path at a time."""
     path, marks = tmp_path / "store", ("mark",)
-    with whole_folder(path, overwrite=True, what="store", marks=marks) as first:
-        with whole_folder(path, overwrite=True, what="store", marks=marks) as second:
+    with atomic_folder(path, overwrite=True, what="store", marks=marks) as first:
+        with atomic_folder(path, overwrite=True, what="store", marks=marks) as second:
             (second / "mark").write_text("second")
         (first / "mark").write_text("first")
     assert (path / "mark").read_text() == "first" and list(tmp_path.iterdir()) == [path]

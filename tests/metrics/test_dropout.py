@@ -30,7 +30,7 @@ def curve_by_hand(counts):
     return fit.x, x
 
 
-def test_agrees_with_the_likelihood_maximised_by_hand():
+def test_agrees_with_the_likelihood_maximized_by_hand():
     real, synthetic = poisson(0), zero_inflated(1)
     (a, x), (b, _) = curve_by_hand(real), curve_by_hand(synthetic)
     grid = np.linspace(x.min(), x.max(), 200)

@@ -7,8 +7,8 @@ import pytest
 import scanpy as sc
 from scipy.sparse import csc_matrix, csr_matrix
 
+from activa.data import log_normalize
 from activa.metrics import METRICS, _evaluate, evaluate, wasserstein
-from activa.metrics._cells import log_normalise
 from activa.metrics._registry import Metric
 
 QUICK = ["mmd", "wasserstein", "correlation_discrepancy", "dropout_distance", "label_fidelity"]
@@ -25,9 +25,9 @@ def instant(monkeypatch):
         monkeypatch.setitem(METRICS, name, dataclasses.replace(metric, compute=lambda c: 0.0))
 
 
-def log_normalised(adata):
+def log_normalized(adata):
     copy = adata.copy()
-    copy.X = log_normalise(adata.X)
+    copy.X = log_normalize(adata.X)
     return copy
 
 
@@ -80,7 +80,7 @@ def test_copies_of_training_cells_are_caught(make, real, train):
     table = evaluate(real, train.copy(), train=train, metrics=names)
     assert table.value["copy_ratio"] < 1e-3
     # Half of real is 80 cells, so that 80 of the 200 training cells are among the copies compared: these are all
-    # recognised, the others by chance.
+    # recognized, the others by chance.
     assert table.value["membership_auc"] == pytest.approx(0.4 * 1 + 0.6 * 0.5, abs=0.1)
     assert table.floor["membership_auc"] == pytest.approx(0.5, abs=0.1)
     assert table.floor["copy_ratio"] == pytest.approx(1, abs=0.15)
@@ -135,18 +135,18 @@ def test_layer(real, synthetic):
     pd.testing.assert_frame_equal(evaluate_quickly(real, synthetic, layer="counts"), expected)
 
 
-def test_normalised_sets_give_the_same_but_for_the_metrics_of_counts(real, synthetic):
+def test_normalized_sets_give_the_same_but_for_the_metrics_of_counts(real, synthetic):
     names = [name for name in QUICK if name != "dropout_distance"]
     expected = evaluate_quickly(real, synthetic, metrics=names)
-    real, synthetic = log_normalised(real), log_normalised(synthetic)
-    found = evaluate_quickly(real, synthetic, metrics=names, normalised=True)
+    real, synthetic = log_normalized(real), log_normalized(synthetic)
+    found = evaluate_quickly(real, synthetic, metrics=names, normalized=True)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
 
 
 @pytest.mark.usefixtures("instant")
-def test_normalised_sets_leave_out_the_metrics_of_counts(real, synthetic):
+def test_normalized_sets_leave_out_the_metrics_of_counts(real, synthetic):
     left_out = set(METRICS) - set(
-        evaluate_quickly(*map(log_normalised, (real, synthetic)), metrics=None, normalised=True).index
+        evaluate_quickly(*map(log_normalized, (real, synthetic)), metrics=None, normalized=True).index
     )
     of_counts = {"dropout_distance", "library_size_distance", "genes_per_cell_distance"}
     assert left_out == of_counts | {"copy_ratio", "membership_auc"}
@@ -155,7 +155,7 @@ def test_normalised_sets_leave_out_the_metrics_of_counts(real, synthetic):
 def test_components_are_fitted_on_train_with_its_mean_subtracted(make, real, train):
     synthetic, floor = make(160, seed=3), make(160, seed=4)
     expression = {
-        name: log_normalise(x.X).toarray() for name, x in (("train", train), ("real", real), ("s", synthetic))
+        name: log_normalize(x.X).toarray() for name, x in (("train", train), ("real", real), ("s", synthetic))
     }
     mean = expression["train"].mean(axis=0)
     axes = np.linalg.svd(expression["train"] - mean, full_matrices=False)[2][:50]
@@ -164,7 +164,7 @@ def test_components_are_fitted_on_train_with_its_mean_subtracted(make, real, tra
     assert table.value["wasserstein"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_without_train_neither_set_is_favoured_by_the_components(make):
+def test_without_train_neither_set_is_favored_by_the_components(make):
     # Components fitted on one of the two sets spread it wider: real cells would then not mix with real cells.
     table = evaluate(make(80, seed=0), make(40, seed=3), metrics=["mmd", "mixing"])
     assert (table.loc["mmd", ["value", "floor"]].astype(float).abs() < 0.015).all()
@@ -173,9 +173,9 @@ def test_without_train_neither_set_is_favoured_by_the_components(make):
 
 def test_a_shift_of_all_cells_is_seen(real, make):
     # The published mistake: each set's own mean subtracted hides this.
-    synthetic, floor = log_normalised(make(160, seed=3)), log_normalised(make(160, seed=4))
+    synthetic, floor = log_normalized(make(160, seed=3)), log_normalized(make(160, seed=4))
     synthetic.X = csr_matrix(synthetic.X.toarray() + 0.7)
-    table = evaluate(log_normalised(real), synthetic, floor=floor, metrics=["mmd"], normalised=True)
+    table = evaluate(log_normalized(real), synthetic, floor=floor, metrics=["mmd"], normalized=True)
     assert table.value["mmd"] > 0.03
     assert abs(table.floor["mmd"]) < 0.005
 
@@ -230,7 +230,7 @@ def test_metrics_that_cannot_be_computed_are_refused_by_name(real, synthetic):
     with pytest.raises(ValueError, match="'copy_ratio' needs train"):
         evaluate(real, synthetic, metrics=["copy_ratio"])
     with pytest.raises(ValueError, match="'dropout_distance' needs counts"):
-        evaluate(log_normalised(real), log_normalised(synthetic), metrics=["dropout_distance"], normalised=True)
+        evaluate(log_normalized(real), log_normalized(synthetic), metrics=["dropout_distance"], normalized=True)
 
 
 def test_bad_input_is_refused(real, synthetic, train):
@@ -244,10 +244,10 @@ def test_bad_input_is_refused(real, synthetic, train):
         evaluate(real, synthetic, layer="counts")
     with pytest.raises(ValueError, match="synthetic must have the genes of real: by var_names 119 are in both"):
         evaluate(real, synthetic[:, :-1])
-    with pytest.raises(ValueError, match="synthetic holds values that are not whole.*normalised=True"):
-        evaluate(real, log_normalised(synthetic))
-    with pytest.raises(ValueError, match="real holds whole counts, but normalised=True"):
-        evaluate(real, log_normalised(synthetic), normalised=True)
+    with pytest.raises(ValueError, match="synthetic holds values that are not whole.*normalized=True"):
+        evaluate(real, log_normalized(synthetic))
+    with pytest.raises(ValueError, match="real holds whole counts, but normalized=True"):
+        evaluate(real, log_normalized(synthetic), normalized=True)
     with pytest.raises(ValueError, match="there are 4 cells to compare"):
         evaluate(real, synthetic[:4])
     train.obs["cell_type"] = train.obs["cell_type"].where(train.obs_names != "3")
@@ -262,10 +262,10 @@ def test_bad_values_are_refused(real, synthetic, bad, message):
         evaluate(real, synthetic)
 
 
-def test_log_normalise_is_log1p_of_cp10k():
+def test_log_normalize_is_log1p_of_cp10k():
     counts = csr_matrix(np.array([[1, 3, 0], [0, 0, 0], [5, 0, 5]]))
     expected = np.log1p(np.array([[2500, 7500, 0], [0, 0, 0], [5000, 0, 5000]]))
-    np.testing.assert_allclose(log_normalise(counts).toarray(), expected, rtol=1e-6)
+    np.testing.assert_allclose(log_normalize(counts).toarray(), expected, rtol=1e-6)
     assert counts.sum() == 14
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix, random_array
 from sklearn.decomposition import PCA
 
+from activa.data import Cells, log_normalize, subsample
 from activa.metrics import (
     _space,
     copy_ratio,
@@ -21,9 +22,7 @@ from activa.metrics import (
     tstr_f1,
     wasserstein,
 )
-from activa.metrics._cells import Cells, log_normalise
 from activa.metrics._space import Space
-from activa.metrics._subsample import subsample
 
 N = 800
 TYPES = np.repeat(["a", "b"], [560, 240])
@@ -147,7 +146,7 @@ def test_cells_are_projected_without_all_of_them_dense(wide, monkeypatch):
 
 def test_components_are_fitted_on_so_many_cells_of_each_type(make, monkeypatch):
     train = make(400, seed=2)
-    cells = Cells(log_normalise(train.X), train.X, np.asarray(train.obs["cell_type"], dtype=str))
+    cells = Cells(log_normalize(train.X), train.X, np.asarray(train.obs["cell_type"], dtype=str))
     monkeypatch.setattr(_space, "MAX_FITTED", 100)
     seen = []
     fit = PCA.fit

@@ -3,8 +3,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.stats import ranksums
 
+from activa.data import log_normalize
 from activa.metrics import marker_overlap
-from activa.metrics._cells import log_normalise
 
 N_MARKERS = 8
 
@@ -12,7 +12,7 @@ N_MARKERS = 8
 @pytest.fixture
 def pair(make):
     real, synthetic = make(160, seed=0), make(90, seed=1)
-    return [(log_normalise(x.X), x.obs["cell_type"].to_numpy(dtype=str)) for x in (real, synthetic)]
+    return [(log_normalize(x.X), x.obs["cell_type"].to_numpy(dtype=str)) for x in (real, synthetic)]
 
 
 def markers_by_hand(expression, labels, label):
@@ -38,7 +38,7 @@ def test_equal_sets_agree_whatever_their_form_and_order(pair):
 
 def test_shuffled_types_have_no_markers_in_common_but_by_chance(make):
     sets = [make(400, seed=seed) for seed in (0, 1)]
-    expression = [log_normalise(x.X) for x in sets]
+    expression = [log_normalize(x.X) for x in sets]
     labels = [x.obs["cell_type"].to_numpy(dtype=str) for x in sets]
     shuffled = np.random.default_rng(0).permutation(labels[1])
     shuffled_overlap = marker_overlap(expression[0], labels[0], expression[1], shuffled)

@@ -3,13 +3,13 @@ import pytest
 from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
 
-from activa import _optional
+from activa import optional
+from activa.data import subsample
 from activa.metrics import mixing
-from activa.metrics._subsample import subsample
 
 
 def lisi_by_hand(real, synthetic, n_neighbors, looked_at=None):
-    """Median over cells (those looked at) of the inverse Simpson index at a perplexity of a third of the neighbours, minus 1."""
+    """Median over cells (those looked at) of the inverse Simpson index at a perplexity of a third of the neighbors, minus 1."""
     x = np.vstack([real, synthetic])
     origin = np.repeat([0, 1], [len(real), len(synthetic)])
     distance = cdist(x, x)
@@ -38,7 +38,7 @@ def test_agrees_with_the_definition(cells, shift):
     assert mixing(real, synthetic, n_neighbors=30) == pytest.approx(lisi_by_hand(real, synthetic, 30), abs=1e-3)
 
 
-def test_above_the_limit_drawn_cells_have_their_neighbours_among_all_cells(cells):
+def test_above_the_limit_drawn_cells_have_their_neighbors_among_all_cells(cells):
     real, synthetic = cells[0], cells[1][:120] + 0.7
     rng = np.random.default_rng(5)
     looked_at = np.concatenate([subsample(150, 40, rng), 150 + subsample(120, 40, rng)])
@@ -60,6 +60,6 @@ def test_few_cells(cells):
 
 
 def test_says_what_to_install(cells, monkeypatch):
-    monkeypatch.setattr(_optional, "is_installed", lambda module: False)
+    monkeypatch.setattr(optional, "is_installed", lambda module: False)
     with pytest.raises(ImportError, match=r"pip install 'activa-sc\[eval\]'"):
         mixing(*cells)

@@ -15,7 +15,7 @@ def typed(cells):
     return cells[0][:, :3] + APART, cells[1][:, :3] + APART
 
 
-def test_types_apart_are_all_recognised(typed):
+def test_types_apart_are_all_recognized(typed):
     real, synthetic = typed
     assert label_fidelity(real, TYPES, synthetic, TYPES) == 1
     assert tstr_f1(real, TYPES, synthetic, TYPES, n_trees=20) == 1
@@ -30,7 +30,7 @@ def test_wrong_labels_are_caught_by_their_share(typed):
     assert tstr_f1(real, TYPES, synthetic, np.roll(TYPES, 50), n_trees=20) == 0
 
 
-def test_overlapping_types_are_recognised_as_often_as_the_best_classifier_can():
+def test_overlapping_types_are_recognized_as_often_as_the_best_classifier_can():
     # Types N(0, 1) and N(2, 1): the best boundary is at 1 and right with probability Phi(1).
     rng = np.random.default_rng(0)
     labels = np.repeat(["a", "b"], 2000)

@@ -1,4 +1,4 @@
-"""Cells of a batch, or with a covariate, are as recognisable as real ones, and differ by it alone."""
+"""Cells of a batch, or with a covariate, are as recognizable as real ones, and differ by it alone."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def model():
 
 
 @pytest.mark.parametrize("key", ["batch", "sex"])
-def test_generated_cells_are_recognised_as_often_as_real_ones(model, key):
+def test_generated_cells_are_recognized_as_often_as_real_ones(model, key):
     judge = LogisticRegression(max_iter=2_000, C=0.1).fit(log_cpk(model.adata), model.adata.obs[key])
     real = made(slice(500, None))
     cells = model.generate(

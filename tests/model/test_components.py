@@ -28,7 +28,7 @@ def test_the_projection_gives_whitened_principal_components():
     start, _ = start_of(adata)
     x = adata.X.toarray()
     x = np.log1p(x / x.sum(1, keepdims=True) * 1e4)
-    scores = (torch.as_tensor(x).float() - start.centre) @ start.projection.T
+    scores = (torch.as_tensor(x).float() - start.center) @ start.projection.T
     theirs = PCA(4, whiten=True, svd_solver="full").fit_transform(x)
     for ours, other in zip(scores.numpy().T, theirs.T, strict=True):
         assert abs(np.corrcoef(ours, other)[0, 1]) > 0.999
@@ -40,7 +40,7 @@ def test_types_start_at_their_own_expression():
     adata = make_counts(n_cells=3_000)
     start, y = start_of(adata)
     x = adata.X.toarray()
-    scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.centre) @ start.projection.T
+    scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.center) @ start.projection.T
     overall = torch.as_tensor(np.log(x.sum(0) / x.sum())).float()
     for label in range(3):
         torch.testing.assert_close(start.label_means[label], scores[y == label].mean(0), rtol=1e-3, atol=1e-3)
@@ -54,7 +54,7 @@ def test_loadings_leave_to_offsets_what_differs_between_types(with_offsets):
     adata = make_counts()
     start, y = start_of(adata, with_offsets=with_offsets, counts=False)
     x = adata.X.toarray()
-    scores = (torch.as_tensor(x).float() - start.centre).numpy() @ start.projection.numpy().T
+    scores = (torch.as_tensor(x).float() - start.center).numpy() @ start.projection.numpy().T
     if with_offsets:
         means = np.stack([x[y == label].mean(0) for label in range(3)])
         np.testing.assert_allclose(start.offsets, means - x.mean(0), rtol=1e-3, atol=1e-4)
@@ -135,7 +135,7 @@ def test_the_gate_starts_as_a_logistic_regression(types):
         adata.X, y, n_latent=4, n_labels=3, n_components=2, with_offsets=True, counts=True, seed=0
     )
     x = adata.X.toarray()
-    scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.centre) @ start.projection.T
+    scores = (torch.as_tensor(np.log1p(x / x.sum(1, keepdims=True) * 1e4)).float() - start.center) @ start.projection.T
     found = (scores @ start.gate_weight.T + start.gate_bias).softmax(-1).numpy()
     expected = np.zeros((adata.n_obs, 3))
     if len(types) > 1:

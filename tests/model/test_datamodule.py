@@ -73,8 +73,8 @@ def test_a_seed_gives_the_same_weights(tmp_path):
 
 # scvi-tools makes tensors of pandas' read-only arrays
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable:UserWarning")
-def test_covariates_unlabelled_cells_and_early_stopping(tmp_path):
-    """The data module's codes follow the alphabet; the unlabelled category is amid the types."""
+def test_covariates_unlabeled_cells_and_early_stopping(tmp_path):
+    """The data module's codes follow the alphabet; the unlabeled category is amid the types."""
     adata = make_counts()
     adata.obs["cell_type"] = adata.obs["cell_type"].cat.rename_categories({"NK": "Ignored"})
     keys = {"categorical_covariate_keys": ["sex"], "continuous_covariate_keys": ["age"]}

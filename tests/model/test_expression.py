@@ -7,8 +7,8 @@ import torch
 from scipy.sparse import csr_matrix
 from tests_helpers import make_counts, make_model
 
-from activa._random import seeded
 from activa.module import OutlierNegativeBinomial
+from activa.seeds import seeded
 
 SETUP = {"labels_key": "cell_type", "batch_key": "batch"}
 REAL_VALUED = ("normal", "mse")
@@ -27,11 +27,11 @@ def model(request):
 def short():
     return {
         name: make_model(epochs=2, setup=SETUP, gene_likelihood=name, prior=prior)
-        for name, prior in (("nb-outlier", "labelled"), ("nb", "standard"))
+        for name, prior in (("nb-outlier", "labeled"), ("nb", "standard"))
     }
 
 
-def test_normalised_expression(model):
+def test_normalized_expression(model):
     cells = model.get_normalized_expression(n_samples=4)
     assert list(cells.index) == list(model.adata.obs_names) and list(cells.columns) == list(model.adata.var_names)
     samples = model.get_normalized_expression(n_samples=3, return_mean=False, indices=[4, 9], gene_list=["gene_3"])

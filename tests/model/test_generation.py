@@ -15,7 +15,7 @@ def dense(adata: ad.AnnData) -> np.ndarray:
     return adata.X.toarray()
 
 
-def test_counts_are_whole_and_labelled_as_asked(model):
+def test_counts_are_whole_and_labeled_as_asked(model):
     cells = model.generate(labels={"T": 30, "B": 0, "NK": 12}, seed=0)
     assert issparse(cells.X) and cells.X.format == "csr" and cells.X.dtype == np.float32
     assert (cells.X.data == np.round(cells.X.data)).all() and (cells.X.data > 0).all()
@@ -239,7 +239,7 @@ def test_labels_key_names_the_column(model):
     assert list(model.generate(3, labels_key="kind", seed=0).obs.columns) == ["kind", "batch"]
 
 
-def test_unlabelled_cells_are_never_generated_as_a_type():
+def test_unlabeled_cells_are_never_generated_as_a_type():
     adata = make_counts()
     adata.obs["cell_type"] = adata.obs["cell_type"].cat.rename_categories({"NK": "unknown"})
     model = make_model(adata, epochs=3, setup={"labels_key": "cell_type", "unlabeled_category": "unknown"})

@@ -4,7 +4,7 @@ import torch
 from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
-from activa._random import seeded
+from activa.seeds import seeded
 
 SETUP = {"labels_key": "cell_type", "batch_key": "batch", "layer": "counts"}
 KEPT = ["latent_posterior_parameters", "latent_posterior_parameters_with_counts"]

@@ -144,7 +144,7 @@ def test_values_that_are_no_counts(value, match, sparse):
         ACTIVA(adata)
 
 
-def test_log_normalised_values(counts):
+def test_log_normalized_values(counts):
     counts.X = np.log1p(counts.X.toarray())
     ACTIVA.setup_anndata(counts, labels_key="cell_type")
     for gene_likelihood in ("nb", "zinb", "poisson"):

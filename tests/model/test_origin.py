@@ -1,4 +1,4 @@
-"""Generated and augmented cells are AnnData like any other: written, joined, analysed and trained on."""
+"""Generated and augmented cells are AnnData like any other: written, joined, analyzed and trained on."""
 
 import anndata as ad
 import numpy as np

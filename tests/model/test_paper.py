@@ -44,11 +44,11 @@ def test_layers_are_supplement_hs():
     def dense(*widths):
         return sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
 
-    normalised = 2 * (1024 + 512 + 256)
+    normalized = 2 * (1024 + 512 + 256)
     counts = [sum(p.numel() for p in part.parameters()) for part in (module.encoder, module.generator)]
     assert counts == [
-        dense(m, 1024, 512, 256) + 2 * dense(256, 128) + normalised,
-        dense(128, 256, 512, 1024, m) + normalised,
+        dense(m, 1024, 512, 256) + 2 * dense(256, 128) + normalized,
+        dense(128, 256, 512, 1024, m) + normalized,
     ]
 
 

@@ -93,7 +93,7 @@ def test_training_leaves_reference_cells_where_they_are(kwargs):
     model.train(max_epochs=2, **QUIET)
     for found, value in zip(all_that_is_made_of(model, make_reference()), expected, strict=True):
         torch.testing.assert_close(found, value, rtol=0, atol=0)
-    # types are recognised by the counts alone; all else of the query's cells has moved
+    # types are recognized by the counts alone; all else of the query's cells has moved
     assert [torch.equal(a, b) for a, b in zip(all_that_is_made_of(model, model.adata), of_query, strict=True)] == [
         False
     ] * 7 + [True]
@@ -212,7 +212,7 @@ def test_unfrozen_all_is_trained_but_the_prior_of_absent_types(reference):
 
 
 @pytest.mark.parametrize("column", [True, False])
-def test_unlabelled_query_cells(column):
+def test_unlabeled_query_cells(column):
     adata = make_reference()
     adata.obs["cell_type"] = adata.obs["cell_type"].cat.add_categories("unknown")
     adata.obs.loc[adata.obs_names[:30], "cell_type"] = "unknown"

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from activa.module import LabelledPrior, LibrarySize, StandardPrior
+from activa.module import LabeledPrior, LibrarySize, StandardPrior
 
 
 @pytest.fixture
@@ -12,9 +12,9 @@ def encoding():
     return mu, log_var, torch.arange(8) % 2
 
 
-def make_prior(n_components: int) -> LabelledPrior:
+def make_prior(n_components: int) -> LabeledPrior:
     torch.manual_seed(1)
-    prior = LabelledPrior(2, 3, n_components)
+    prior = LabeledPrior(2, 3, n_components)
     with torch.no_grad():
         for p in prior.parameters():
             p.add_(torch.randn_like(p) * 0.3)
@@ -77,7 +77,7 @@ def test_library_sizes_follow_the_state():
     z = torch.randn(2_000, 1)
     log_library = 7 + 0.5 * z.squeeze(-1) + 0.1 * torch.randn(2_000)
     library = LibrarySize(1)
-    library.standardise(log_library)
+    library.standardize(log_library)
     optimizer = torch.optim.Adam(library.parameters(), lr=0.01)
     for _ in range(300):
         optimizer.zero_grad()
@@ -94,7 +94,7 @@ def test_threads_do_not_change_the_gradient():
     n_threads = torch.get_num_threads()
     mu, log_var, z = torch.randn(3, 512, 16, generator=torch.Generator().manual_seed(0)).unbind()
     y = torch.arange(512) % 3
-    prior = LabelledPrior(3, 16, 16)
+    prior = LabeledPrior(3, 16, 16)
     try:
         torch.set_num_threads(2)
         gradients = set()
@@ -108,7 +108,7 @@ def test_threads_do_not_change_the_gradient():
 
 
 def test_batches_have_their_own_shares_of_a_types_gaussians():
-    prior = LabelledPrior(2, 1, 2, n_batch=3)
+    prior = LabeledPrior(2, 1, 2, n_batch=3)
     prior.start_from(torch.tensor([[[-9.0], [9.0]]] * 2), torch.ones(2, 2, 1), torch.tensor([[0.5, 0.5], [0.2, 0.8]]))
     y, batch = torch.tensor([0] * 40 + [1] * 10), torch.tensor([0] * 20 + [1] * 30)
     z = torch.tensor([-9.0] * 15 + [9.0] * 5 + [9.0] * 20 + [-9.0] * 10)[:, None]

@@ -12,8 +12,8 @@ from sklearn.metrics import confusion_matrix
 from tests_helpers import make_counts
 
 from activa import metrics, pl
-from activa.metrics._cells import log_normalise
-from activa.pl._colours import type_colours
+from activa.data import log_normalize
+from activa.pl._colors import type_colors
 
 REAL, SYNTHETIC = "#0072b2", "#e69f00"
 KEY = {"labels_key": "cell_type", "return_fig": True}
@@ -52,17 +52,17 @@ def without_counts(adata, cells, genes):
     return adata
 
 
-def points(ax, colour):
-    """All points of a colour, sorted."""
-    drawn = [np.asarray(c.get_offsets()) for c in ax.collections if to_hex(c.get_facecolor()[0]) == colour]
+def points(ax, color):
+    """All points of a color, sorted."""
+    drawn = [np.asarray(c.get_offsets()) for c in ax.collections if to_hex(c.get_facecolor()[0]) == color]
     return np.array(sorted(map(tuple, np.concatenate(drawn))))
 
 
 def test_dropout_shows_each_genes_mean_and_share_of_zeros(sets):
     ax = pl.dropout(*sets, show=False)
-    for counts, colour in zip(in_order(sets), (REAL, SYNTHETIC), strict=True):
+    for counts, color in zip(in_order(sets), (REAL, SYNTHETIC), strict=True):
         expected = np.array(sorted(zip(counts.mean(axis=0), (counts == 0).mean(axis=0), strict=True)))
-        np.testing.assert_allclose(points(ax, colour), expected, rtol=1e-6)
+        np.testing.assert_allclose(points(ax, color), expected, rtol=1e-6)
     (poisson,) = ax.lines
     np.testing.assert_allclose(poisson.get_ydata(), np.exp(-poisson.get_xdata()))
     assert ax.get_xscale() == "log"
@@ -71,10 +71,10 @@ def test_dropout_shows_each_genes_mean_and_share_of_zeros(sets):
 def test_mean_variance_shows_each_genes_moments(sets):
     silent = sets[0], without_counts(sets[1], slice(None), sets[1].var_names == "gene_3")
     ax = pl.mean_variance(*silent, show=False)
-    for counts, colour in zip(in_order(silent), (REAL, SYNTHETIC), strict=True):
+    for counts, color in zip(in_order(silent), (REAL, SYNTHETIC), strict=True):
         varying = counts.astype(float)[:, counts.any(axis=0)]
         expected = np.array(sorted(zip(varying.mean(axis=0), varying.var(axis=0), strict=True)))
-        np.testing.assert_allclose(points(ax, colour), expected, rtol=1e-6)
+        np.testing.assert_allclose(points(ax, color), expected, rtol=1e-6)
     assert len(points(ax, SYNTHETIC)) == 39
     assert np.array_equal(*ax.lines[0].get_data()) and ax.get_xscale() == ax.get_yscale() == "log"
 
@@ -113,7 +113,7 @@ def test_a_violin_a_type_and_set_has_a_line_at_its_median(name, sets):
 
 def test_markers_are_the_real_cells_and_their_medians_both_sets(sets):
     panels = pl.markers(*sets, labels_key="cell_type", n_genes=2, show=False)
-    real, synthetic = (log_normalise(csr_matrix(x)).toarray() for x in in_order(sets))
+    real, synthetic = (log_normalize(csr_matrix(x)).toarray() for x in in_order(sets))
     shown = {ax.get_title(): [label.get_text() for label in ax.get_xticklabels()] for ax in panels}
     assert list(shown) == ["B", "NK", "T"]
     of_all = sets[0].var_names[metrics.top_markers(real, sets[0].obs["cell_type"], n_markers=2)]
@@ -143,7 +143,7 @@ def test_correlations_are_pearsons_in_one_order(sets):
     at = sets[0].var_names.get_indexer(genes)
     largest = 0
     for ax, counts in zip((real, synthetic), in_order(sets), strict=True):
-        expected = np.corrcoef(log_normalise(csr_matrix(counts)).toarray()[:, at].T.astype(float))
+        expected = np.corrcoef(log_normalize(csr_matrix(counts)).toarray()[:, at].T.astype(float))
         np.testing.assert_allclose(ax.images[0].get_array(), expected, atol=1e-6)
         largest = max(largest, np.abs(expected - np.eye(4)).max())
         assert [label.get_text() for label in ax.get_xticklabels()] == genes
@@ -155,7 +155,7 @@ def test_correlations_are_pearsons_in_one_order(sets):
 def test_correlations_are_of_the_markers_or_of_variable_genes_each_once(sets):
     figure = pl.correlation(*sets, n_markers=3, **KEY)
     genes = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    log_expression = log_normalise(csr_matrix(in_order(sets)[0]))
+    log_expression = log_normalize(csr_matrix(in_order(sets)[0]))
     expected = sets[0].var_names[metrics.top_markers(log_expression, sets[0].obs["cell_type"], n_markers=3)]
     assert sorted(genes) == sorted(expected)
     without = pl.correlation(*sets, return_fig=True)
@@ -174,7 +174,7 @@ def test_confusion_is_of_the_classifier_that_label_fidelity_has(sets):
     assert shares.mask[1].all() and not shares.mask[[0, 2, 3]].any()
     np.testing.assert_allclose(shares[[0, 2, 3]].sum(axis=1), 1)
 
-    cells = [log_normalise(csr_matrix(x)) for x in in_order((sets[0], synthetic))]
+    cells = [log_normalize(csr_matrix(x)) for x in in_order((sets[0], synthetic))]
     # of 40 genes all are the variable ones, and 40 components are all there are
     pca = PCA(40, random_state=0).fit(cells[0].toarray())
     components = [pca.transform(x.toarray()) for x in cells]
@@ -187,7 +187,7 @@ def test_confusion_is_of_the_classifier_that_label_fidelity_has(sets):
     accuracy = metrics.label_fidelity(
         components[0], sets[0].obs["cell_type"], components[1], synthetic.obs["cell_type"]
     )
-    assert ax.get_title() == f"{accuracy:.1%} of {synthetic.n_obs} cells recognised"
+    assert ax.get_title() == f"{accuracy:.1%} of {synthetic.n_obs} cells recognized"
     numbers = {tuple(map(round, text.get_position()))[::-1]: text.get_text() for text in ax.texts}
     assert numbers == {at: f"{share:.2f}" for at, share in np.ndenumerate(expected) if share >= 0.005}
 
@@ -197,30 +197,30 @@ def test_a_panel_a_type_has_its_cells_in_front_of_all(sets):
     assert [ax.get_title() for ax in panels] == ["T", "NK"]
     for ax in panels:
         assert len(ax.collections[0].get_offsets()) == 270
-        for adata, colour in zip(sets, (REAL, SYNTHETIC), strict=True):
-            assert len(points(ax, colour)) == (adata.obs["cell_type"] == ax.get_title()).sum()
+        for adata, color in zip(sets, (REAL, SYNTHETIC), strict=True):
+            assert len(points(ax, color)) == (adata.obs["cell_type"] == ax.get_title()).sum()
 
 
-def test_types_have_their_own_colours_everywhere(sets):
+def test_types_have_their_own_colors_everywhere(sets):
     real, synthetic = (adata.copy() for adata in sets)
     own = {"B": "#123456", "NK": "#654321", "T": "#abcdef"}
     for adata in (real, synthetic):
         adata.uns["cell_type_colors"] = list(own.values())
     synthetic.uns["cell_type_colors"] = ["#000000"] * 3
-    assert type_colours(own, "cell_type", real, synthetic) == own
+    assert type_colors(own, "cell_type", real, synthetic) == own
     figure = pl.umap(real, synthetic, **KEY)
-    shown = {to_hex(colour) for ax in figure.axes[:2] for colour in ax.collections[-1].get_facecolor()}
+    shown = {to_hex(color) for ax in figure.axes[:2] for color in ax.collections[-1].get_facecolor()}
     assert shown == set(own.values())
     # those of synthetic cells where real ones have none, and scanpy's where neither has any that can be used
     del real.uns["cell_type_colors"]
-    assert set(type_colours(own, "cell_type", real, synthetic).values()) == {"#000000"}
-    for useless in (["red"], ["red", "blue", "no colour"], "red"):
+    assert set(type_colors(own, "cell_type", real, synthetic).values()) == {"#000000"}
+    for useless in (["red"], ["red", "blue", "no color"], "red"):
         synthetic.uns["cell_type_colors"] = useless
-        assert type_colours(own, "cell_type", real, synthetic)["B"] == "#1f77b4"
+        assert type_colors(own, "cell_type", real, synthetic)["B"] == "#1f77b4"
     # a type that has none gets one that no other has
     real.uns["cell_type_colors"] = ["#1f77b4", "#ff7f0e", "#279e68"]
-    colours = type_colours([*own, "new"], "cell_type", real, synthetic)
-    assert len(set(colours.values())) == 4 and colours["B"] == "#1f77b4"
+    colors = type_colors([*own, "new"], "cell_type", real, synthetic)
+    assert len(set(colors.values())) == 4 and colors["B"] == "#1f77b4"
 
 
 @pytest.mark.parametrize("name", ["confusion", "library_size", "correlation", "markers"])
@@ -245,7 +245,7 @@ def test_bad_input_is_refused(sets):
     for name, wrong, error, match in [
         ("dropout", {"layer": "counts"}, KeyError, "layer 'counts' is not in real.layers"),
         ("library_size", {"labels_key": "type"}, KeyError, "labels_key 'type' is not in real.obs"),
-        ("genes_per_cell", {"normalised": True}, ValueError, "whole counts, but normalised=True"),
+        ("genes_per_cell", {"normalized": True}, ValueError, "whole counts, but normalized=True"),
         ("umap_per_type", key | {"types": ["X"]}, ValueError, "types .'X'. are in neither set"),
         ("umap_per_type", key | {"types": []}, ValueError, "types is empty"),
         ("markers", key | {"genes": ["X"]}, KeyError, "genes .'X'. are not in var_names"),

@@ -25,9 +25,9 @@ def sets():
     return simulate(60, 0, 3), simulate(45, 1, 3)
 
 
-def shown_colours(ax):
-    """Colours of the cells in front."""
-    return {to_hex(colour) for colour in ax.collections[-1].get_facecolor()}
+def shown_colors(ax):
+    """Colors of the cells in front."""
+    return {to_hex(color) for color in ax.collections[-1].get_facecolor()}
 
 
 def positions(figure):
@@ -41,22 +41,22 @@ def test_panels_show_every_cell_with_the_other_set_behind(sets):
     assert [len(c.get_offsets()) for c in real.collections] == [45, 60]
     assert [len(c.get_offsets()) for c in synthetic.collections] == [60, 45]
     assert [len(c.get_offsets()) for c in both.collections] == [105]
-    assert shown_colours(real) == shown_colours(synthetic)
-    assert len(shown_colours(real)) == 3
-    assert len(shown_colours(both)) == 2
+    assert shown_colors(real) == shown_colors(synthetic)
+    assert len(shown_colors(real)) == 3
+    assert len(shown_colors(both)) == 2
 
 
-def test_a_type_has_one_colour_even_if_one_set_lacks_it(sets):
+def test_a_type_has_one_color_even_if_one_set_lacks_it(sets):
     real, synthetic = sets
     all_types = umap(real, synthetic, labels_key="cell_type", return_fig=True)
     without_first = umap(real, synthetic[np.arange(45) % 3 != 0], labels_key="cell_type", return_fig=True)
-    assert shown_colours(without_first.axes[1]) < shown_colours(all_types.axes[1])
-    assert shown_colours(without_first.axes[0]) == shown_colours(all_types.axes[0])
+    assert shown_colors(without_first.axes[1]) < shown_colors(all_types.axes[1])
+    assert shown_colors(without_first.axes[0]) == shown_colors(all_types.axes[0])
 
 
-def test_without_labels_panels_have_the_colours_of_the_origin(sets):
+def test_without_labels_panels_have_the_colors_of_the_origin(sets):
     real, synthetic, both = umap(*sets, show=False)
-    assert shown_colours(real) | shown_colours(synthetic) == shown_colours(both)
+    assert shown_colors(real) | shown_colors(synthetic) == shown_colors(both)
 
 
 @pytest.mark.parametrize("n_types", [2, 20, 35])
@@ -98,7 +98,7 @@ def test_bad_input_is_refused(sets):
         umap(real[:2], synthetic[:2])
 
 
-def test_more_cells_than_neighbours_are_searched_exactly_by_default():
-    """From 8,192 cells on scanpy takes another search for neighbours."""
+def test_more_cells_than_neighbors_are_searched_exactly_by_default():
+    """From 8,192 cells on scanpy takes another search for neighbors."""
     coordinates = umap_coordinates(np.random.default_rng(0).normal(size=(8_300, 2)).astype(np.float32), 5, 0.5, 0)
     assert coordinates.shape == (8_300, 2) and np.isfinite(coordinates).all()

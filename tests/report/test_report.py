@@ -12,8 +12,8 @@ from tests_helpers import make_counts
 import activa
 from activa._report._per_type import per_type
 from activa._report._verdict import verdict
+from activa.data import Cells, read_cells
 from activa.metrics import METRICS, evaluate, mmd
-from activa.metrics._cells import Cells, read_cells
 from activa.metrics._evaluate import compare
 
 
@@ -93,18 +93,18 @@ def test_types_are_judged_as_the_metrics_judge_them():
     adatas["synthetic"] = adatas["synthetic"][np.setdiff1d(np.arange(300), rare)].copy()
     of_t = (adatas["synthetic"].obs["cell_type"] == "T").to_numpy()
     adatas["synthetic"].X = adatas["synthetic"].X.multiply(np.where(of_t, 2, 1)[:, None]).tocsr()
-    cells = read_cells(adatas, labels_key="cell_type", layer=None, normalised=False)
+    cells = read_cells(adatas, labels_key="cell_type", layer=None, normalized=False)
     comparisons = compare(cells, 0)
     table = per_type(cells["real"], cells["synthetic"], *comparisons)
     assert list(table.index) == ["B", "NK", "T"]
-    assert table.loc["NK", ["mmd", "recognised", "library_size", "genes"]].isna().all()
+    assert table.loc["NK", ["mmd", "recognized", "library_size", "genes"]].isna().all()
     totals = [np.asarray(c.counts.sum(axis=1)).ravel()[c.types == "T"] for c in (cells["real"], cells["synthetic"])]
     assert table.loc["T", "library_size"] == pytest.approx(np.median(totals[1]) / np.median(totals[0]))
     x, y = comparisons[0].components
     of_b = [x[comparisons[0].real.types == "B"], y[comparisons[0].synthetic.types == "B"]]
     assert table.loc["B", "mmd"] == mmd(*of_b, seed=0)
     sizes = {label: (comparisons[0].synthetic.types == label).sum() for label in ("B", "T")}
-    assert all(0.5 < table.loc[label, "recognised"] <= 1 for label in sizes)
+    assert all(0.5 < table.loc[label, "recognized"] <= 1 for label in sizes)
 
 
 def cells_of(types):
@@ -157,7 +157,7 @@ def test_without_types_and_for_values_that_are_no_counts(sets, tmp_path):
     real, synthetic = (sets[name][:60].copy() for name in ("real", "synthetic"))
     for adata in (real, synthetic):
         adata.X = adata.X.multiply(1e4 / adata.X.sum(axis=1)).log1p().tocsr()
-    table = activa.report(real, synthetic, tmp_path / "other.html", normalised=True)
+    table = activa.report(real, synthetic, tmp_path / "other.html", normalized=True)
     assert "label_fidelity" not in table.index and "dropout_distance" not in table.index
     page = Page((tmp_path / "other.html").read_text())
     assert not [attributes for tag, attributes in page.tags if attributes.get("id") == "types"]

@@ -51,7 +51,7 @@ class RandomStates(Callback):
         self.states.append((random.random(), float(np.random.rand()), float(torch.rand(()))))
 
 
-@pytest.mark.parametrize("prior", ["labelled", "standard"])
+@pytest.mark.parametrize("prior", ["labeled", "standard"])
 def test_the_model_and_the_random_state_are_as_without_it(prior):
     models, states = [], []
     for metric in (None, "mmd"):

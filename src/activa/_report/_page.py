@@ -19,8 +19,8 @@ from ._verdict import Verdict
 _TYPE_COLUMNS = {
     "real": ("Real cells", "{:,.0f}"),
     "synthetic": ("Synthetic cells", "{:,.0f}"),
-    "recognised": ("Recognised", "{:.0%}"),
-    "recognised_floor": ("Recognised, floor", "{:.0%}"),
+    "recognized": ("Recognized", "{:.0%}"),
+    "recognized_floor": ("Recognized, floor", "{:.0%}"),
     "mmd": ("MMD²", "{:.4f}"),
     "mmd_floor": ("MMD², floor", "{:.4f}"),
     "library_size": ("Library size / real", "{:.2f}"),

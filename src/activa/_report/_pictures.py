@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 
 from activa import pl
-from activa.metrics._cells import Cells
+from activa.data import Cells
 
 _DPI = 110
 
@@ -41,7 +41,7 @@ class Drawn:
     height: int
 
 
-_TYPES = ("layer", "normalised", "labels_key")
+_TYPES = ("layer", "normalized", "labels_key")
 PICTURES = (
     Picture(
         pl.metrics,
@@ -60,13 +60,13 @@ PICTURES = (
         pl.umap_per_type,
         (*_TYPES, "seed"),
         "UMAP, type by type",
-        "The real and the synthetic cells of each type over all others in grey.",
+        "The real and the synthetic cells of each type over all others in gray.",
         needs_types=True,
     ),
     Picture(
         pl.confusion,
         (*_TYPES, "seed"),
-        "Types asked for, and recognised",
+        "Types asked for, and recognized",
         "What a classifier trained on the real cells takes the synthetic cells of each type for.",
         needs_types=True,
     ),
@@ -108,10 +108,10 @@ PICTURES = (
 )
 
 
-def pictures_of(real: Cells, synthetic: Cells, *, normalised: bool) -> list[Picture]:
+def pictures_of(real: Cells, synthetic: Cells, *, normalized: bool) -> list[Picture]:
     """The pictures that these cells allow."""
     typed = real.labels is not None and len(set(real.types)) > 1 and bool(set(real.types) & set(synthetic.types))
-    return [p for p in PICTURES if (typed or not p.needs_types) and not (normalised and p.needs_counts)]
+    return [p for p in PICTURES if (typed or not p.needs_types) and not (normalized and p.needs_counts)]
 
 
 def draw(

@@ -8,8 +8,8 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from activa._whole import check_free, whole_file
-from activa.metrics._cells import check_sets, read_cells
+from activa.data import check_sets, read_cells
+from activa.io.atomic import atomic_file, check_free
 from activa.metrics._evaluate import choose, compare, met, tabulate
 
 from ._page import render
@@ -30,7 +30,7 @@ def report(
     layer: str | None = None,
     train: AnnData | None = None,
     floor: AnnData | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     name: str | None = None,
     overwrite: bool = False,
     seed: int = 0,
@@ -50,7 +50,7 @@ def report(
         Generated cells with the same genes, in any order.
     path
         HTML file to write. It appears when it is whole.
-    labels_key, layer, train, floor, normalised
+    labels_key, layer, train, floor, normalized
         As for :func:`activa.metrics.evaluate`.
     name
         What the page calls the generator. By default what ``synthetic.uns["activa"]`` says, or "synthetic cells".
@@ -84,16 +84,16 @@ def report(
     optional = {"floor": floor, "train": train}
     sets = {"real": real, "synthetic": synthetic} | {k: adata for k, adata in optional.items() if adata is not None}
     check_sets(sets, labels_key, layer)
-    chosen = choose(None, met(real, train, labels_key, normalised))
-    cells = read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised)
+    chosen = choose(None, met(real, train, labels_key, normalized))
+    cells = read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
 
     comparisons = compare(cells, seed)
     table = tabulate(chosen, *comparisons)
     types = None if labels_key is None else per_type(cells["real"], cells["synthetic"], *comparisons)
     rng = np.random.default_rng(seed)
     drawn = _drawn(real, rng), _drawn(synthetic, rng)
-    wanted = pictures_of(cells["real"], cells["synthetic"], normalised=normalised)
-    arguments = {"labels_key": labels_key, "layer": layer, "normalised": normalised, "seed": seed}
+    wanted = pictures_of(cells["real"], cells["synthetic"], normalized=normalized)
+    arguments = {"labels_key": labels_key, "layer": layer, "normalized": normalized, "seed": seed}
     figures = [draw(picture, *drawn, table, arguments) for picture in tqdm(wanted, desc="report", leave=False)]
     page = render(
         name=name or ("ACTIVA" if "activa" in synthetic.uns else "synthetic cells"),
@@ -103,9 +103,9 @@ def report(
         table=table,
         types=types,
         figures=figures,
-        settings=settings_of(synthetic, optional, labels_key, layer, normalised, seed),
+        settings=settings_of(synthetic, optional, labels_key, layer, normalized, seed),
     )
-    with whole_file(path, overwrite=overwrite, what="report") as part:
+    with atomic_file(path, overwrite=overwrite, what="report") as part:
         part.write_text(page, encoding="utf-8")
     return table
 

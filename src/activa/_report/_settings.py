@@ -15,14 +15,14 @@ def settings_of(
     optional: Mapping[str, AnnData | None],
     labels_key: str | None,
     layer: str | None,
-    normalised: bool,
+    normalized: bool,
     seed: int,
 ) -> dict[str, Any]:
     """What is needed to make the page once more: ``call``, ``versions``, and the ``generator``'s own settings."""
     given: dict[str, Any] = {"labels_key": labels_key, "layer": layer}
     arguments = [f"{key}={value!r}" for key, value in given.items() if value is not None]
     arguments += [f"{key}={key}" for key, adata in optional.items() if adata is not None]
-    arguments += ["normalised=True"] if normalised else []
+    arguments += ["normalized=True"] if normalized else []
     call = ", ".join(["real", "synthetic", '"report.html"', *arguments, f"seed={seed}"])
     versions = {name: version(name) for name in _PACKAGES} | {"Python": platform.python_version()}
     made = synthetic.uns.get("activa")

@@ -4,7 +4,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from activa.metrics._cells import Cells
+from activa.data import Cells
 
 type Grade = Literal["as real", "close", "different", "far", "unknown"]
 

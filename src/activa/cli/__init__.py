@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from activa._optional import is_installed
+from activa.optional import is_installed
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ import zarr
 from scvi import REGISTRY_KEYS
 
 from activa import ACTIVA
-from activa._demo import run_demo
 from activa._report import report as write_report
-from activa._whole import check_free, check_space, whole_file
+from activa.cli.demo import run_demo
 from activa.export import MARKS, read_files
+from activa.io.atomic import atomic_file, check_free, check_space
 from activa.metrics import evaluate as evaluate_cells
 from activa.model._plan_cells import fill_up
 from activa.model._saving import size_of
@@ -77,7 +77,7 @@ def generate(
     else:
         cells = model.generate(n, labels=labels, batch=chosen, seed=seed)
         check_space(output.absolute().parent, size_of(cells), argument="--output", what="the output")
-        with whole_file(output, overwrite=overwrite, what=f"{kind} output") as part:
+        with atomic_file(output, overwrite=overwrite, what=f"{kind} output") as part:
             cells.write(part)
         types = cells.obs
     key = model._setup_arg("labels_key")

@@ -1,4 +1,4 @@
-"""Real labelled counts to try the model on."""
+"""Real labeled counts to try the model on."""
 
 from activa.datasets._brain_small import brain_small
 from activa.datasets._neurocovid import neurocovid

@@ -10,10 +10,10 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
-from activa._optional import import_optional
 from activa.datasets._download import fetch, reading
 from activa.datasets._prepare import check_split, prepare
 from activa.datasets._read import to_adata
+from activa.optional import import_optional
 
 _SOURCE = (
     "10x Genomics (2017), 1.3 Million Brain Cells from E18 Mice, Cell Ranger 1.3.0, the subsample of 20,000 cells "
@@ -74,8 +74,8 @@ def brain_small(
     Notes
     -----
     The paper's 8 classes are clusters that scGAN's preprocessing made: 1,000 variable genes by Zheng's recipe, 50
-    principal components, Louvain on 15 neighbours at a resolution of 0.15. Here it is the same with Leiden, Louvain's
-    successor, on weighted neighbours; the clusters are not the paper's, nor need they be 8.
+    principal components, Louvain on 15 neighbors at a resolution of 0.15. Here it is the same with Leiden, Louvain's
+    successor, on weighted neighbors; the clusters are not the paper's, nor need they be 8.
 
     This was written without a connection: the address, format and sizes are those in public code and in the papers, and
     the loader has been tested on a small made file in this format, not on the data.
@@ -122,7 +122,7 @@ def _clusters(counts: AnnData, resolution: float) -> pd.Series:
     cells = cells[:, variable].copy()
     sc.pp.normalize_total(cells)
     sc.pp.log1p(cells)
-    cells.X = sparse.csr_matrix(cells.X).toarray()  # centred below
+    cells.X = sparse.csr_matrix(cells.X).toarray()  # centered below
     sc.pp.scale(cells)
     sc.pp.pca(cells, n_comps=_N_COMPONENTS, random_state=0)
     with warnings.catch_warnings():

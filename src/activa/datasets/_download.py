@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from activa._optional import import_optional
+from activa.optional import import_optional
 
 _10X = "https://cf.10xgenomics.com/samples/cell-exp"
 _GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series/GSE163nnn/GSE163005/suppl"

@@ -12,12 +12,12 @@ _MAX_DEVIATION = 0.25
 _SOURCE = (
     "Zheng et al. (2017), Massively parallel digital transcriptional profiling of single cells, "
     "Nature Communications 8:14049, doi:10.1038/ncomms14049; 68K PBMC, donor A. 700 cells and 765 genes as shipped "
-    "with scanpy (scanpy.datasets.pbmc68k_reduced), counts recovered from its log-normalised values."
+    "with scanpy (scanpy.datasets.pbmc68k_reduced), counts recovered from its log-normalized values."
 )
 
 
 def pbmc68k_reduced() -> ad.AnnData:
-    r"""700 labelled peripheral blood cells with whole counts; nothing is downloaded.
+    r"""700 labeled peripheral blood cells with whole counts; nothing is downloaded.
 
     scanpy's copy (:func:`scanpy.datasets.pbmc68k_reduced`) holds :math:`\log(1 + 10^4 c_{ng} / l_n)` for the count
     :math:`c_{ng}` of gene :math:`g` in cell :math:`n`, with :math:`l_n` the cell's total over all genes, not only the
@@ -42,10 +42,10 @@ def pbmc68k_reduced() -> ad.AnnData:
     (700, 765)
     """
     bundled = sc.datasets.pbmc68k_reduced()
-    log_normalised = sparse.csr_matrix(bundled.raw.X)
-    log_normalised.sort_indices()
+    log_normalized = sparse.csr_matrix(bundled.raw.X)
+    log_normalized.sort_indices()
     return ad.AnnData(
-        X=_whole_counts(log_normalised),
+        X=_whole_counts(log_normalized),
         obs=pd.DataFrame(
             {"cell_type": pd.Categorical(bundled.obs["bulk_labels"])},
             index=bundled.obs_names.rename(None),
@@ -55,11 +55,11 @@ def pbmc68k_reduced() -> ad.AnnData:
     )
 
 
-def _whole_counts(log_normalised: sparse.csr_matrix) -> sparse.csr_matrix:
+def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
     """Undo log1p and the division by the library size; every cell must hold a gene that was counted once."""
-    scaled = np.expm1(log_normalised.data.astype(np.float64))
-    of_one_count = np.minimum.reduceat(scaled, log_normalised.indptr[:-1])
-    counts = scaled / np.repeat(of_one_count, np.diff(log_normalised.indptr))
+    scaled = np.expm1(log_normalized.data.astype(np.float64))
+    of_one_count = np.minimum.reduceat(scaled, log_normalized.indptr[:-1])
+    counts = scaled / np.repeat(of_one_count, np.diff(log_normalized.indptr))
     whole = np.rint(counts)
     deviation = np.abs(counts - whole).max()
     if deviation > _MAX_DEVIATION:
@@ -69,5 +69,5 @@ def _whole_counts(log_normalised: sparse.csr_matrix) -> sparse.csr_matrix:
             "the one this was written for (1.12); please report it."
         )
     return sparse.csr_matrix(
-        (whole.astype(np.float32), log_normalised.indices, log_normalised.indptr), shape=log_normalised.shape
+        (whole.astype(np.float32), log_normalized.indices, log_normalized.indptr), shape=log_normalized.shape
     )

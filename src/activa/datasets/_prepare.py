@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from activa._random import check_seed
 from activa.pp._library import filter_low
+from activa.seeds import check_seed
 
 
 def check_split(test_fraction: float, seed: int | None) -> int:

@@ -1,4 +1,4 @@
-"""Whether generated cells help a classifier recognise a type of which few cells are known."""
+"""Whether generated cells help a classifier recognize a type of which few cells are known."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from activa._optional import import_optional
-from activa._random import check_seed
+from activa.data import Cells, check_sets, read_cells
 from activa.experiments._augmentation_run import METHODS, AugmentationRun, Method
 from activa.experiments._results_file import ResultsFile
-from activa.metrics._cells import Cells, check_sets, read_cells
+from activa.optional import import_optional
+from activa.seeds import check_seed
 
 _COLUMNS: dict[str, type] = {
     "label": str, "kept": int, "seed": int, "method": str, "f1": float, "precision": float, "recall": float,
@@ -64,7 +64,7 @@ def augmentation(
         Cells that each method adds.
     methods
         ``"none"``: nothing is added; ``"activa"``: cells that :class:`activa.ACTIVA` generates. Controls that the paper
-        lacks: ``"oversampling"``: kept cells drawn with replacement; ``"smote"``: points between neighbours among them, in
+        lacks: ``"oversampling"``: kept cells drawn with replacement; ``"smote"``: points between neighbors among them, in
         the components; ``"gaussian"``: points around their mean, spread as the other types' cells are around theirs, no
         model of genes at all; ``"scvi_counts"``: counts drawn from scVI's posterior predictive of the kept cells;
         ``"scvi_rates"``: the rates there, without the noise of counting.
@@ -163,7 +163,7 @@ def _read(adata: AnnData, labels_key: str, layer: str | None) -> Cells:
     if not isinstance(adata, AnnData):
         raise TypeError(f"adata must be an AnnData, found {type(adata).__name__}.")
     check_sets({"adata": adata}, labels_key, layer)
-    cells = read_cells({"adata": adata}, labels_key=labels_key, layer=layer, normalised=False)["adata"]
+    cells = read_cells({"adata": adata}, labels_key=labels_key, layer=layer, normalized=False)["adata"]
     if empty := int((cells.log_expression.getnnz(axis=1) == 0).sum()):
         raise ValueError(f"adata has {empty} cells without counts: drop them with scanpy.pp.filter_cells.")
     if len(types := set(cells.types)) < 2:

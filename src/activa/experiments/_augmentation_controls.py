@@ -9,10 +9,10 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 from scvi.model import SCVI
 
-from activa._compat import split_seed
-from activa._optional import import_optional
-from activa._random import seeded
-from activa.metrics._cells import TARGET_SUM, log_normalise
+from activa.data import TARGET_SUM, log_normalize
+from activa.optional import import_optional
+from activa.scvi_private import split_seed
+from activa.seeds import seeded
 
 _NEIGHBOURS = 5
 
@@ -23,7 +23,7 @@ def oversampled(components: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 
 def smote(components: np.ndarray, types: np.ndarray, label: str, n: int, seed: int) -> np.ndarray:
-    """``n`` points between cells of the type and their neighbours in it (five, or as many as there are).
+    """``n`` points between cells of the type and their neighbors in it (five, or as many as there are).
 
     Chawla et al. 2002, doi:10.1613/jair.953. Needs two cells of the type.
     """
@@ -69,13 +69,13 @@ class ScviPosterior:
             self._model.train(max_epochs, train_size=1.0, enable_progress_bar=False, log_every_n_steps=1)
 
     def counts(self, cells: np.ndarray) -> csr_matrix:
-        """Counts drawn from the posterior predictive of these cells, log-normalised."""
+        """Counts drawn from the posterior predictive of these cells, log-normalized."""
         with seeded(self._seed):
             drawn = self._model.posterior_predictive_sample(indices=cells)
-        return log_normalise(csr_matrix(drawn.to_scipy_sparse()))
+        return log_normalize(csr_matrix(drawn.to_scipy_sparse()))
 
     def rates(self, cells: np.ndarray) -> csr_matrix:
-        """Rates at latents drawn from the posterior of these cells, without the noise of counting, log-normalised."""
+        """Rates at latents drawn from the posterior of these cells, without the noise of counting, log-normalized."""
         with seeded(self._seed):
             rates = self._model.get_normalized_expression(indices=cells, library_size=TARGET_SUM, return_numpy=True)
         return csr_matrix(np.log1p(rates))

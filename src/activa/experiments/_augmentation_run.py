@@ -13,8 +13,8 @@ from scipy.sparse import csr_matrix
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import precision_recall_fscore_support
 
+from activa.data import Cells, log_normalize
 from activa.experiments._augmentation_controls import ScviPosterior, gaussian, oversampled, smote
-from activa.metrics._cells import Cells, log_normalise
 from activa.metrics._space import Space
 from activa.model import ACTIVA
 
@@ -108,4 +108,4 @@ class AugmentationRun:
             ACTIVA.setup_anndata(adata, labels_key="type")
         model = ACTIVA(adata, seed=self._seed)
         model.train(max_epochs, seed=self._seed, enable_progress_bar=False)
-        return log_normalise(csr_matrix(model.generate(labels={self._label: self._n}, seed=self._seed).X))
+        return log_normalize(csr_matrix(model.generate(labels={self._label: self._n}, seed=self._seed).X))

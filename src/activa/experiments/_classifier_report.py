@@ -1,4 +1,4 @@
-"""How well the model's classifier recognises types."""
+"""How well the model's classifier recognizes types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from sklearn.metrics import classification_report
 
-from activa.metrics._cells import check_sets
+from activa.data import check_sets
 
 if TYPE_CHECKING:
     from activa.model import ACTIVA

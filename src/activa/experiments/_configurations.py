@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from activa.metrics._cells import Cells, log_normalise
+from activa.data import Cells, log_normalize
 from activa.model import ACTIVA
 from activa.pp import scale_library
 
@@ -62,4 +62,4 @@ def draw_values(model: ACTIVA, labels: np.ndarray, *, seed: int = 0) -> AnnData:
 def draw_cells(model: ACTIVA, labels: np.ndarray, *, seed: int = 0) -> Cells:
     """The same as log1p of values scaled to 10,000."""
     made = draw_values(model, labels, seed=seed)
-    return Cells(log_normalise(made.X), None, np.asarray(made.obs[TYPE], dtype=str))
+    return Cells(log_normalize(made.X), None, np.asarray(made.obs[TYPE], dtype=str))

@@ -17,14 +17,14 @@ def correlation_discrepancy(
     *,
     labels_key: str,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     n_markers: int = 5,
 ) -> pd.DataFrame:
     """Pearson correlations of marker genes in each set of cells, and their distance from those of real cells.
 
     Parameters
     ----------
-    real, synthetic, layer, normalised
+    real, synthetic, layer, normalized
         As of :func:`activa.experiments.rf_detection`.
     labels_key
         Column of ``obs`` with the types, in every set. The markers are those of the real cells' types.
@@ -52,7 +52,7 @@ def correlation_discrepancy(
     >>> table.groupby("set")["discrepancy"].first()
     >>> activa.pl.correlation_discrepancy(table)
     """
-    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalised=normalised)
+    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     of_types = markers_of_types(cells[REAL].log_expression, cells[REAL].types, n_markers)
     # a gene that marks two types stands with the first
     markers = list(dict.fromkeys(gene for genes in of_types.values() for gene in genes))

@@ -10,9 +10,9 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 from tqdm.auto import tqdm
 
-from activa._optional import import_optional
+from activa.data import Cells
 from activa.experiments._sets import REAL, Synthetic, read
-from activa.metrics._cells import Cells
+from activa.optional import import_optional
 
 _MIN_COUNTS = 10
 
@@ -26,7 +26,7 @@ def differential_state(
     min_cells: int = 20,
     alpha: float = 0.05,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Test each gene of each type for a difference between real and generated cells, by pseudobulk.
@@ -47,7 +47,7 @@ def differential_state(
         Types with fewer cells than this, real or in the set, are left out of it.
     alpha
         Adjusted p below which a gene is in a differential state.
-    normalised
+    normalized
         All sets hold log1p of counts scaled to 10,000 a cell: what is summed is then the scaled counts, and the sums are
         rounded.
     seed
@@ -90,7 +90,7 @@ def differential_state(
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}.")
     import_optional("pydeseq2", "differential_state", extra="experiments")
-    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalised=normalised)
+    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     types = [str(label) for label in np.unique(cells[REAL].types)]
     n_cells = {
         (name, label): min((cells[REAL].types == label).sum(), (of.types == label).sum())

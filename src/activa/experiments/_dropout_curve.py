@@ -15,7 +15,7 @@ def dropout_curve(
     synthetic: Synthetic,
     *,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
 ) -> pd.DataFrame:
     """Dropout rate and mean expression of each gene, and the binomial regression of one on the other.
 
@@ -25,7 +25,7 @@ def dropout_curve(
 
     Parameters
     ----------
-    real, synthetic, layer, normalised
+    real, synthetic, layer, normalized
         As of :func:`activa.experiments.rf_detection`.
 
     Returns
@@ -48,7 +48,7 @@ def dropout_curve(
     >>> activa.pl.dropout_curve(table)
     """
     tables = []
-    for name, of in read(real, synthetic, labels_key=None, layer=layer, normalised=normalised).items():
+    for name, of in read(real, synthetic, labels_key=None, layer=layer, normalized=normalized).items():
         scaled = of.log_expression.copy()
         scaled.data = np.expm1(scaled.data)
         expressed, log_mean, zeros = gene_summary(scaled)

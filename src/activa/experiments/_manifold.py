@@ -24,7 +24,7 @@ def manifold(
     labels_key: str | None = None,
     genes: Sequence[str] = (),
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     n_neighbors: int = 15,
     min_dist: float = 0.5,
     perplexity: float = 30.0,
@@ -37,12 +37,12 @@ def manifold(
 
     Parameters
     ----------
-    real, synthetic, layer, normalised
+    real, synthetic, layer, normalized
         As of :func:`activa.experiments.rf_detection`.
     labels_key
         Column of ``obs`` with the types, in every set, to have them in the table.
     genes
-        Genes whose expression is added to the table, to colour cells by.
+        Genes whose expression is added to the table, to color cells by.
     n_neighbors, min_dist
         As of :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`.
     perplexity
@@ -74,7 +74,7 @@ def manifold(
     """
     if absent := [gene for gene in genes if gene not in real.var_names]:
         raise KeyError(f"genes {absent} are not in real.var_names.")
-    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalised=normalised)
+    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     if (n_cells := sum(map(len, cells.values()))) < 10:
         raise ValueError(f"There are {n_cells} cells in all; an embedding needs at least 10.")
     x = vstack([of.log_expression for of in cells.values()], format="csr")

@@ -10,12 +10,11 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from activa._random import check_seed
+from activa.data import check_sets, read_cells, subsample
 from activa.experiments._configurations import Configuration, draw_cells, train_configuration
 from activa.metrics import rf_auc, wasserstein
-from activa.metrics._cells import check_sets, read_cells
 from activa.metrics._space import Space
-from activa.metrics._subsample import subsample
+from activa.seeds import check_seed
 
 
 def margin_search(
@@ -60,7 +59,7 @@ def margin_search(
     Raises
     ------
     KeyError, TypeError, ValueError
-        If the cells are not labelled counts, a margin is negative or none is given, or ``held_out`` leaves fewer than five
+        If the cells are not labeled counts, a margin is negative or none is given, or ``held_out`` leaves fewer than five
         cells on a side.
 
     References
@@ -82,7 +81,7 @@ def margin_search(
         raise ValueError(f"margins must be one or several finite numbers from 0 up, got {margins}.")
     seed = check_seed(seed)
     check_sets({"adata": adata}, labels_key, layer)
-    cells = read_cells({"adata": adata}, labels_key=labels_key, layer=layer, normalised=False)["adata"]
+    cells = read_cells({"adata": adata}, labels_key=labels_key, layer=layer, normalized=False)["adata"]
     n_test = int(held_out * len(cells)) if 0 < held_out < 1 else 0
     if min(n_test, len(cells) - n_test) < 5:
         raise ValueError(

@@ -18,14 +18,14 @@ def marker_expression(
     labels_key: str,
     types: Sequence[str] | None = None,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     n_markers: int = 5,
 ) -> pd.DataFrame:
     """Log expression of each type's top markers in the cells of that type.
 
     Parameters
     ----------
-    real, synthetic, layer, normalised
+    real, synthetic, layer, normalized
         As of :func:`activa.experiments.rf_detection`.
     labels_key
         Column of ``obs`` with the types, in every set. The markers are those of the real cells' types.
@@ -54,7 +54,7 @@ def marker_expression(
     >>> table = marker_expression(held_out, synthetic, labels_key="cell_type")
     >>> activa.pl.marker_expression(table)
     """
-    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalised=normalised)
+    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     markers = markers_of_types(cells[REAL].log_expression, cells[REAL].types, n_markers)
     if types is None:
         largest = pd.Series(cells[REAL].types).value_counts().index

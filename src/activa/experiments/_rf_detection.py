@@ -19,7 +19,7 @@ def rf_detection(
     *,
     labels_key: str | None = None,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     n_trees: int = 1000,
     n_folds: int = 5,
     seed: int = 0,
@@ -41,7 +41,7 @@ def rf_detection(
         Column of ``obs`` with the types, in every set: cells are then drawn type by type.
     layer
         Layer of the counts in every set; ``X`` by default.
-    normalised
+    normalized
         All sets hold log1p of counts scaled to 10,000 a cell instead of counts.
     n_trees, n_folds
         Trees of a forest, and folds of the cross-validation.
@@ -51,7 +51,7 @@ def rf_detection(
     Returns
     -------
     A row a point of a curve: ``set``, ``fold``, ``false_positive_rate``, ``true_positive_rate`` (of generated cells), and
-    ``auc``, the area under the fold's curve: 0.5 is best, 1 means that every cell is recognised.
+    ``auc``, the area under the fold's curve: 0.5 is best, 1 means that every cell is recognized.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def rf_detection(
     >>> table.groupby("set")["auc"].mean()
     >>> activa.pl.rf_detection(table)
     """
-    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalised=normalised)
+    cells = read(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     if (smallest := min(map(len, cells.values()))) < n_folds:
         raise ValueError(f"The smallest set has {smallest} cells, fewer than n_folds={n_folds}.")
     curves = []

@@ -18,7 +18,7 @@ import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from activa._choices import check_choices
+from activa.arguments import check_choices
 from activa.experiments._configurations import Configuration
 from activa.experiments._random_cells import LABELS_KEY, bytes_in_memory, random_cells, write_random_cells
 from activa.model import ACTIVA

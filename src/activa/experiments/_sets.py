@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from anndata import AnnData
 
-from activa.metrics._cells import Cells, check_sets, read_cells
-from activa.metrics._subsample import subsample
+from activa.data import Cells, check_sets, read_cells, subsample
 
 type Synthetic = AnnData | Mapping[str, AnnData]
 
@@ -16,7 +15,7 @@ REAL = "real"
 
 
 def read(
-    real: AnnData, synthetic: Synthetic, *, labels_key: str | None, layer: str | None, normalised: bool
+    real: AnnData, synthetic: Synthetic, *, labels_key: str | None, layer: str | None, normalized: bool
 ) -> dict[str, Cells]:
     """Checked sets by name, the real cells first; errors as of :func:`activa.metrics.evaluate`."""
     others = {"synthetic": synthetic} if isinstance(synthetic, AnnData) else synthetic
@@ -29,7 +28,7 @@ def read(
     for name, adata in sets.items():
         if not adata.n_obs:
             raise ValueError(f"{name} has no cells.")
-    return read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised)
+    return read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
 
 
 def same_size(first: Cells, second: Cells, seed: int) -> tuple[Cells, Cells]:

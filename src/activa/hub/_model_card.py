@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scvi import REGISTRY_KEYS
 
-from activa._optional import import_optional
 from activa.model._plan_cells import BATCH, LABEL, N_CELLS
+from activa.optional import import_optional
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from activa import ACTIVA
 
 _LIMITS = """\
-**Meant for:** methods that need labelled counts whose truth is known, teaching, adding cells of a rare type to the
+**Meant for:** methods that need labeled counts whose truth is known, teaching, adding cells of a rare type to the
 training set of a classifier, and looking at what such cells are like without asking for the data.
 
 **Not for:**
@@ -29,7 +29,7 @@ training set of a classifier, and looking at what such cells are like without as
 - Types, batches, tissues or conditions that the model was not trained on, nor any clinical decision.
 - Protecting the people whose cells it was trained on. There is no differential privacy: the weights were fitted to the
   cells themselves, rare types are fitted to few of them, and neither `copy_ratio` nor `membership_auc` is a proof that
-  nobody can be recognised. If the training cells may not be shared, ask those who said so before sharing this.
+  nobody can be recognized. If the training cells may not be shared, ask those who said so before sharing this.
 
 `model.pt` is a Python pickle, which can run code when it is loaded: load it only from someone you trust.
 """
@@ -68,12 +68,12 @@ def model_card(
     model
         A trained model, loaded with or without its data.
     license
-        Licence of the weights, one of Hugging Face's identifiers (``"cc-by-4.0"``). It is for you to know: the licence of
+        License of the weights, one of Hugging Face's identifiers (``"cc-by-4.0"``). It is for you to know: the license of
         the training data may bind it.
     description
         What the model was made for, in Markdown.
     training_data
-        Where the training cells are from, in Markdown: a reference, a link, their licence.
+        Where the training cells are from, in Markdown: a reference, a link, their license.
     repo_name
         ``"owner/name"`` of the repository on Hugging Face, for the code of the card; None for a local folder.
     realism
@@ -150,7 +150,7 @@ def _summary(model: ACTIVA, description: str | None) -> str:
     kind = "whole counts" if model.module.is_count else "non-negative values"
     summary = (
         f"# ACTIVA\n\nA generator of synthetic single cells: draws cells of the types below as AnnData, {kind} of "
-        f"{len(model.trained_genes):,} genes. It is an introspective variational autoencoder with a labelled prior, "
+        f"{len(model.trained_genes):,} genes. It is an introspective variational autoencoder with a labeled prior, "
         "trained by activa, a plugin of scvi-tools."
     )
     return summary if description is None else f"{summary}\n\n{description}"

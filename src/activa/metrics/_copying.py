@@ -3,8 +3,9 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
+from activa.data import subsample
+
 from ._checks import as_pair, check_max_cells
-from ._subsample import subsample
 
 
 def nearest(cells: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -57,7 +58,7 @@ def copy_ratio(
 
     References
     ----------
-    After the nearest-neighbour tests of Meehan et al. 2020, arXiv:2004.05675 (data copying).
+    After the nearest-neighbor tests of Meehan et al. 2020, arXiv:2004.05675 (data copying).
 
     Examples
     --------

@@ -17,7 +17,7 @@ def top_markers(log_expression: np.ndarray | csr_matrix, labels: ArrayLike, *, n
     Parameters
     ----------
     log_expression
-        Cells x genes, log-normalised.
+        Cells x genes, log-normalized.
     labels
         Types, one a cell. A type with one cell has no markers.
     n_markers
@@ -70,10 +70,10 @@ def markers_of_types(
 
 def pearson(x: np.ndarray) -> np.ndarray:
     """Pearson matrix of the columns; a constant column correlates with nothing (0)."""
-    centred = x - x.mean(axis=0)
-    norm = np.sqrt((centred**2).sum(axis=0))
+    centered = x - x.mean(axis=0)
+    norm = np.sqrt((centered**2).sum(axis=0))
     constant = np.ptp(x, axis=0) == 0
-    scaled = np.divide(centred, norm, out=np.zeros_like(centred), where=~constant)
+    scaled = np.divide(centered, norm, out=np.zeros_like(centered), where=~constant)
     return scaled.T @ scaled
 
 
@@ -88,7 +88,7 @@ def correlation_discrepancy(
     Parameters
     ----------
     real, synthetic
-        Cells x genes, log-normalised; :func:`~activa.metrics.evaluate` gives the :func:`top_markers`. A gene that is
+        Cells x genes, log-normalized; :func:`~activa.metrics.evaluate` gives the :func:`top_markers`. A gene that is
         constant in a set correlates with nothing there (0).
     norm
         ``"frobenius"`` is taken over the upper triangle, so that each pair counts once. ``"one"`` is the ACTIVA

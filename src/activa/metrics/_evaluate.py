@@ -6,14 +6,13 @@ import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from activa._numbers import check_flags, check_whole
-from activa._optional import is_installed
-from activa._random import MAX_SEED
+from activa.arguments import check_booleans, check_integers
+from activa.data import Cells, check_sets, halves, read_cells
+from activa.optional import is_installed
+from activa.seeds import MAX_SEED
 
-from ._cells import Cells, check_sets, read_cells
 from ._registry import METRICS, Comparison, Need
 from ._space import Space
-from ._subsample import halves
 
 _MIN_CELLS = 5
 
@@ -21,16 +20,16 @@ _NEEDS: dict[Need, str] = {
     "labels": "labels_key",
     "two types": "labels_key with at least two types (of two cells) in train, or without it in real",
     "train": "train",
-    "counts": "counts (normalised=False)",
+    "counts": "counts (normalized=False)",
 }
 
 
-def met(real: AnnData, train: AnnData | None, labels_key: str | None, normalised: bool) -> set[Need]:
+def met(real: AnnData, train: AnnData | None, labels_key: str | None, normalized: bool) -> set[Need]:
     """What the metrics can count on."""
     met: set[Need] = set()
     if train is not None:
         met.add("train")
-    if not normalised:
+    if not normalized:
         met.add("counts")
     if labels_key is not None:
         met.add("labels")
@@ -91,7 +90,7 @@ def evaluate(
     train: AnnData | None = None,
     floor: AnnData | None = None,
     metrics: Sequence[str] | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compare synthetic cells with real ones, beside what a second set of real cells scores.
@@ -126,7 +125,7 @@ def evaluate(
         A second set of held-out real cells; ``real`` is then not split.
     metrics
         Names of metrics (keys of :data:`activa.metrics.METRICS`); all that apply by default.
-    normalised
+    normalized
         All sets hold log1p of counts scaled to 10,000 a cell, for generators that make no counts. Leaves out the
         metrics of counts.
     seed
@@ -144,7 +143,7 @@ def evaluate(
         If ``labels_key`` or ``layer`` is not in one of the sets.
     ValueError
         If a set has other genes than ``real``, missing types, negative or non-finite values, or values that are not
-        whole without ``normalised=True``, or is empty; if fewer than five cells are left to compare; if a metric is unknown, or
+        whole without ``normalized=True``, or is empty; if fewer than five cells are left to compare; if a metric is unknown, or
         asked for without what it needs.
     TypeError
         If a set is no AnnData of numbers, or an argument of another type than it must be.
@@ -159,12 +158,12 @@ def evaluate(
     >>> evaluate(held_out, synthetic, labels_key="cell_type", train=train)  # doctest: +SKIP
     """
     optional = {"floor": floor, "train": train}
-    check_flags(normalised=normalised)
-    check_whole(seed=seed, least=0, most=MAX_SEED)
+    check_booleans(normalized=normalized)
+    check_integers(seed=seed, least=0, most=MAX_SEED)
     sets = {"real": real, "synthetic": synthetic} | {k: adata for k, adata in optional.items() if adata is not None}
     check_sets(sets, labels_key, layer)
-    chosen = choose(metrics, met(real, train, labels_key, normalised))
-    return tabulate(chosen, *compare(read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised), seed))
+    chosen = choose(metrics, met(real, train, labels_key, normalized))
+    return tabulate(chosen, *compare(read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized), seed))
 
 
 def compare(cells: dict[str, Cells], seed: int) -> tuple[Comparison, Comparison]:

@@ -8,7 +8,7 @@ from ._checks import as_labels, as_pair
 def label_fidelity(
     real: ArrayLike, real_labels: ArrayLike, synthetic: ArrayLike, synthetic_labels: ArrayLike, *, seed: int = 0
 ) -> float:
-    """Share of synthetic cells whose type an independent classifier recognises.
+    """Share of synthetic cells whose type an independent classifier recognizes.
 
     The classifier is a logistic regression (C = 10, features over the largest standard deviation among them) trained
     on real cells; it shares nothing with the model that made the cells. Held-out real cells give the floor, and that
@@ -23,9 +23,9 @@ def label_fidelity(
     real_labels
         Types of ``real``.
     synthetic
-        Cells x features to recognise.
+        Cells x features to recognize.
     synthetic_labels
-        Types that were asked for. Those that ``real`` lacks count as not recognised.
+        Types that were asked for. Those that ``real`` lacks count as not recognized.
     seed
         Seed of the classifier.
 
@@ -53,10 +53,10 @@ def label_fidelity(
     synthetic_labels = as_labels("synthetic_labels", synthetic_labels, len(synthetic))
     if len(np.unique(real_labels)) < 2:
         return float("nan")
-    return float(np.mean(recognise(real, real_labels, synthetic, seed) == synthetic_labels))
+    return float(np.mean(recognize(real, real_labels, synthetic, seed) == synthetic_labels))
 
 
-def recognise(real: np.ndarray, real_labels: np.ndarray, cells: np.ndarray, seed: int) -> np.ndarray:
+def recognize(real: np.ndarray, real_labels: np.ndarray, cells: np.ndarray, seed: int) -> np.ndarray:
     """Types of cells by the classifier of :func:`label_fidelity`, trained on real ones of two types at least."""
     # One scale for all features: the solver is slow without any, and one for each would raise the components of noise.
     scale = real.std(axis=0).max() or 1.0

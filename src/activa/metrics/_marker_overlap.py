@@ -42,7 +42,7 @@ def marker_overlap(
     Parameters
     ----------
     real, synthetic
-        Cells x genes, log-normalised, dense or CSR; :func:`~activa.metrics.evaluate` gives all genes.
+        Cells x genes, log-normalized, dense or CSR; :func:`~activa.metrics.evaluate` gives all genes.
     real_labels, synthetic_labels
         Types, one a cell.
     n_markers

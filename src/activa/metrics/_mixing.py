@@ -2,10 +2,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.neighbors import NearestNeighbors
 
-from activa._optional import import_optional
+from activa.data import subsample
+from activa.optional import import_optional
 
 from ._checks import as_pair, check_max_cells
-from ._subsample import subsample
 
 
 def mixing(
@@ -13,7 +13,7 @@ def mixing(
 ) -> float:
     """How well real and synthetic cells mix: iLISI of scib-metrics, with the origin as batch.
 
-    The inverse Simpson index of origins among a cell's neighbours, its median over all cells, scaled from 0 (each
+    The inverse Simpson index of origins among a cell's neighbors, its median over all cells, scaled from 0 (each
     cell lies among its own kind) to 1 (both kinds are equally frequent around every cell). Chance keeps it below 1:
     a perfect generator stands at the floor.
 
@@ -23,9 +23,9 @@ def mixing(
         Cells x features; :func:`~activa.metrics.evaluate` gives 50 principal components fitted on real cells. The
         index assumes equal numbers of both.
     n_neighbors
-        Neighbours of a cell, itself included; fewer where there are fewer cells. The perplexity is a third of it.
+        Neighbors of a cell, itself included; fewer where there are fewer cells. The perplexity is a third of it.
     max_cells
-        Most cells of a side whose neighbours are looked at; these are found among all cells, exactly. The
+        Most cells of a side whose neighbors are looked at; these are found among all cells, exactly. The
         standard error of the median over them is 0.002 for an index that varies by 0.15 between cells.
     seed
         Seed of the draw of those cells.
@@ -61,7 +61,7 @@ def mixing(
     rng = np.random.default_rng(seed)
     drawn, drawn_synthetic = (subsample(len(x), max_cells, rng) for x in (real, synthetic))
     looked_at = np.concatenate([drawn, len(real) + drawn_synthetic])
-    # scib-metrics takes row i for the neighbours of cell i, which it leaves out of them: those looked at come first.
+    # scib-metrics takes row i for the neighbors of cell i, which it leaves out of them: those looked at come first.
     order = np.concatenate([looked_at, np.setdiff1d(np.arange(len(real) + len(synthetic)), looked_at)])
     cells = np.vstack([real, synthetic])[order]
     origin = (order >= len(real)).astype(int)

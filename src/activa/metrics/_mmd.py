@@ -5,8 +5,9 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise_distances_chunked
 
+from activa.data import subsample
+
 from ._checks import as_labels, as_pair, check_max_cells
-from ._subsample import subsample
 
 _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _MAX_MEDIAN_CELLS = 2000

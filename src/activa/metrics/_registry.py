@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from ._cells import Cells
+from activa.data import Cells
+
 from ._copying import copy_ratio, membership_auc
 from ._correlation import correlation_discrepancy
 from ._dropout import dropout_distance
@@ -51,7 +52,7 @@ class Comparison:
 
     @cached_property
     def markers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Log-normalised expression of the reference's markers in both sets."""
+        """Log-normalized expression of the reference's markers in both sets."""
         real, synthetic = (x.log_expression[:, self.space.markers].toarray() for x in (self.real, self.synthetic))
         return real, synthetic
 
@@ -130,9 +131,9 @@ METRICS: dict[str, Metric] = {
     ),
     "mixing": Metric(
         lambda c: mixing(*c.components, seed=c.seed),
-        "iLISI, how evenly synthetic and real cells are each other's neighbours, 0 to 1; higher is better.",
+        "iLISI, how evenly synthetic and real cells are each other's neighbors, 0 to 1; higher is better.",
         module="scib_metrics",
-        question="Are real and synthetic cells each other's neighbours?",
+        question="Are real and synthetic cells each other's neighbors?",
         worst=0.0,
     ),
     "correlation_discrepancy": Metric(
@@ -178,7 +179,7 @@ METRICS: dict[str, Metric] = {
         lambda c: tstr_f1(c.components[0], c.real.types, c.components[1], c.synthetic.types, seed=c.seed),
         "Macro F1 on real cells of a forest trained on synthetic ones; higher is better, up to about the floor.",
         needs=("two types",),
-        question="Does a classifier trained on these cells recognise real ones?",
+        question="Does a classifier trained on these cells recognize real ones?",
         worst=0.0,
     ),
     "marker_overlap": Metric(

@@ -3,8 +3,9 @@ from numpy.typing import ArrayLike
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_score
 
+from activa.data import subsample
+
 from ._checks import as_pair, check_max_cells
-from ._subsample import subsample
 
 
 def rf_auc(
@@ -19,7 +20,7 @@ def rf_auc(
     """How well a random forest tells synthetic cells from real ones.
 
     Gini trees that look at ``sqrt(n_features)`` features a split, in stratified cross-validation. The figure is the
-    mean over folds of the area under the ROC curve: 0.5 is best, 1 means that every cell is recognised. Chance puts it
+    mean over folds of the area under the ROC curve: 0.5 is best, 1 means that every cell is recognized. Chance puts it
     a little to either side of 0.5.
 
     Parameters

@@ -5,9 +5,9 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from ._cells import Cells
+from activa.data import Cells, subsample
+
 from ._correlation import top_markers
-from ._subsample import subsample
 
 N_GENES = 2000
 N_COMPONENTS = 50

@@ -6,16 +6,16 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from activa._optional import import_optional
+from activa.data import subsample
+from activa.optional import import_optional
 
 from ._checks import as_pair, check_max_cells
-from ._subsample import subsample
 
 _MAX_BLOCKS = 10
 
 
 def _sinkhorn_cost(cost: np.ndarray, epsilon: float) -> float:
-    """Mean cost of the entropic plan. The plan's own cost, not the regularised objective, which lies well above it."""
+    """Mean cost of the entropic plan. The plan's own cost, not the regularized objective, which lies well above it."""
     for module in ("jax.numpy", "ott.geometry.geometry", "ott.solvers.linear"):
         import_optional(module, "wasserstein(method='sinkhorn')")
     import jax.numpy as jnp
@@ -65,13 +65,13 @@ def wasserstein(
         most, so that chance moves it less and its dependence on the number of cells stays. On 20,000 made cells a side
         that was 17.4, 1.011 times the floor; blocks of 5,000 gave 16.7, 1.014 times theirs.
     method
-        ``"exact"`` solves the assignment problem (SciPy). ``"sinkhorn"`` is ott-jax's, with annealed regularisation,
+        ``"exact"`` solves the assignment problem (SciPy). ``"sinkhorn"`` is ott-jax's, with annealed regularization,
         and needs the ``eval`` extra. On 50 components of PBMC, ``"sinkhorn"`` was 0.3 to 0.4% above the exact value
         and took 2.4 s for 800 cells and 8 s for 1,900; ``"exact"`` took 0.07 and 0.4 s (two cores).
     max_cells
         Most cells of a side in one transport problem.
     epsilon
-        Entropic regularisation of ``"sinkhorn"``, relative to the mean cost (0.01 is 1.1 to 1.4% above the exact
+        Entropic regularization of ``"sinkhorn"``, relative to the mean cost (0.01 is 1.1 to 1.4% above the exact
         value, 0.05 is 13 to 16%).
     seed
         Seed of the draw and the blocks.

@@ -240,7 +240,7 @@ def check_values(
             fractional = values[values != np.round(values)]
             if fractional.size:
                 raise ValueError(
-                    f"{where} has values that are not whole (for example {fractional[0]:.4g}), as normalised data do, and "
+                    f"{where} has values that are not whole (for example {fractional[0]:.4g}), as normalized data do, and "
                     f"gene_likelihood={gene_likelihood!r} describes counts. Give the layer of raw counts as {hint}, "
                     "or use gene_likelihood='normal'."
                 )

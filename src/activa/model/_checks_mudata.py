@@ -128,6 +128,6 @@ def check_proteins(
     if likelihood == "normal" and not unfit.size:
         raise ValueError(
             f"{where} has whole counts only, and protein_likelihood='normal' would generate fractions of them. Use "
-            "protein_likelihood='nb', or give normalised values."
+            "protein_likelihood='nb', or give normalized values."
         )
     return likelihood

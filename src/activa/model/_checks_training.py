@@ -16,9 +16,8 @@ from scvi.model.base import UnsupervisedTrainingMixin
 from scvi.train import Trainer, TrainRunner
 from torch.utils.data import DataLoader
 
-from activa._choices import check_choices
-from activa._compat import parse_device_args
-from activa._numbers import check_flags, check_numbers, check_whole
+from activa.arguments import check_booleans, check_choices, check_integers, check_numbers
+from activa.scvi_private import parse_device_args
 from activa.train import IntrospectivePlan, RealismMetric
 
 # arguments of train that are passed on under another name or in another place
@@ -67,10 +66,10 @@ def check_training(
     NotADirectoryError
         If ``checkpoint_dir`` is a file.
     """
-    check_whole(max_epochs=max_epochs, optional=True)
-    check_whole(batch_size=batch_size)
-    check_whole(check_val_every_n_epoch=trainer_kwargs.get("check_val_every_n_epoch"), optional=True)
-    check_flags(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping, fit_prior=fit_prior)
+    check_integers(max_epochs=max_epochs, optional=True)
+    check_integers(batch_size=batch_size)
+    check_integers(check_val_every_n_epoch=trainer_kwargs.get("check_val_every_n_epoch"), optional=True)
+    check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping, fit_prior=fit_prior)
     check_numbers(train_size=train_size, above=0, most=1, optional=True)
     check_numbers(validation_size=validation_size, least=0, below=1, optional=True)
     if train_size is not None and validation_size is not None and train_size + validation_size > 1:

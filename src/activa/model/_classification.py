@@ -11,7 +11,7 @@ import torch
 from anndata import AnnData
 from scipy.sparse import issparse
 
-from activa._numbers import check_flags, check_whole
+from activa.arguments import check_booleans, check_integers
 from activa.model._cells import genes_of
 from activa.model._checks import check_genes, check_values, check_values_of, positions
 from activa.model._registered import RegisteredMixin
@@ -65,8 +65,8 @@ class ClassificationMixin(RegisteredMixin):
         >>> model.predict(held_out, soft=True).max(axis=1)
         """
         self._check_if_trained(warn=False)
-        check_flags(soft=soft)
-        check_whole(batch_size=batch_size)
+        check_booleans(soft=soft)
+        check_integers(batch_size=batch_size)
         if adata is None and self.adata is None:
             raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
         if adata is None:

@@ -40,7 +40,7 @@ def principal_components(
     batch: np.ndarray | None = None,
     n_batch: int = 1,
 ) -> ComponentsStart:
-    """Principal components of log-normalised cells, and mixtures of Gaussians fitted to each type's scores.
+    """Principal components of log-normalized cells, and mixtures of Gaussians fitted to each type's scores.
 
     They are of the 2,000 genes of largest variance in at most 5,000 cells (more with many types: 30 of each, where
     there are as many). Loadings of all genes follow by regression, within types where offsets say what differs between
@@ -57,13 +57,13 @@ def principal_components(
     with_offsets
         Whether each type has an expression of its own beside the loadings.
     counts
-        Whether values are counts, to be log-normalised.
+        Whether values are counts, to be log-normalized.
     seed
         Of the cells chosen, the components and the mixtures.
     n_cells
         Cells that are trained on, where these are a sample of them.
     proteins
-        Standardised proteins, ``(n_cells, n_proteins)``, each a further column beside the genes; None without.
+        Standardized proteins, ``(n_cells, n_proteins)``, each a further column beside the genes; None without.
     batch, n_batch
         Batch codes, ``(n_cells,)``, and how many there are, which have offsets of their own for the genes. None is one batch.
     """
@@ -108,14 +108,14 @@ def principal_components(
     loadings *= _LOADING
     loadings[:n_genes] *= (counts_of / (counts_of + 100.0))[:, None]
 
-    centre, projection_, loadings_, batch_offsets_, means = (
+    center, projection_, loadings_, batch_offsets_, means = (
         torch.as_tensor(array).float() for array in (mean, projection, loadings, batch_offsets, label_means)
     )
     offsets_ = None if offsets is None else torch.as_tensor(offsets).float()
     mixtures = fit_mixtures(scores, y[cells], n_labels, n_components, rng)
-    gate = _recognise(scores, y[cells], n_labels)
+    gate = _recognize(scores, y[cells], n_labels)
     return ComponentsStart(
-        centre, projection_, loadings_, offsets_, batch_offsets_, means, *mixtures, *gate, n_cells=n_cells
+        center, projection_, loadings_, offsets_, batch_offsets_, means, *mixtures, *gate, n_cells=n_cells
     )
 
 
@@ -173,7 +173,7 @@ def fit_mixtures(
     return loc_, scale_, weight_
 
 
-def _recognise(z: np.ndarray, y: np.ndarray, n_labels: int) -> tuple[Tensor, Tensor]:
+def _recognize(z: np.ndarray, y: np.ndarray, n_labels: int) -> tuple[Tensor, Tensor]:
     """Weights ``(n_labels, n_latent)`` and biases of the logits of labels, by logistic regression on latents."""
     weight, bias = torch.zeros(n_labels, z.shape[1]), torch.full((n_labels,), _ABSENT)
     present = np.unique(y)

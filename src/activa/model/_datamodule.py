@@ -45,15 +45,15 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
     given, fields = registry["setup_args"], registry["field_registries"]
     names = ("layer", "labels_key", "batch_key", "categorical_covariate_keys", "continuous_covariate_keys")
     labels = dict(fields[REGISTRY_KEYS.LABELS_KEY]["state_registry"])
-    unlabelled, mapping = labels["unlabeled_category"], np.asarray(labels["categorical_mapping"], dtype=object)
+    unlabeled, mapping = labels["unlabeled_category"], np.asarray(labels["categorical_mapping"], dtype=object)
     if given["labels_key"] is None:
-        unlabelled = None
+        unlabeled = None
         del labels["unlabeled_category"]
     else:
-        types = mapping[mapping != unlabelled]
+        types = mapping[mapping != unlabeled]
         if not len(types):
             raise KeyError(f"The data module found no column {given['labels_key']!r} of labels, its label_key, in obs.")
-        labels["categorical_mapping"] = np.array([*types, unlabelled], dtype=object)
+        labels["categorical_mapping"] = np.array([*types, unlabeled], dtype=object)
     covariates = dict(fields[REGISTRY_KEYS.CAT_COVS_KEY]["state_registry"])
     if covariates:
         covariates["mappings"] = {name: np.asarray(values) for name, values in covariates.pop("mapping").items()}
@@ -67,7 +67,7 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
         "model_name": model_name,
         "setup_method_name": "setup_anndata",
         "setup_args": {name: given.get(name) for name in names}
-        | {"size_factor_key": None, "unlabeled_category": unlabelled},
+        | {"size_factor_key": None, "unlabeled_category": unlabeled},
         "field_registries": {
             key: {**fields[key], "state_registry": states.get(key, fields[key]["state_registry"])} for key in kept
         },
@@ -147,7 +147,7 @@ def _codes(key: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Tensor:
     """The model's code of each of a data module's codes."""
     found, known = (pd.Index(state["categorical_mapping"]).astype(str) for state in (theirs, ours))
     codes = known.get_indexer(found)
-    # every data module says that it has an unlabelled category
+    # every data module says that it has an unlabeled category
     unknown = found[(codes < 0) & (found != str(theirs.get("unlabeled_category")))]
     if len(unknown):
         raise KeyError(f"datamodule: {list(unknown)} of {key} not seen in training, which had {list(known)}.")

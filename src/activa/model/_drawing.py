@@ -13,8 +13,6 @@ from scipy.sparse import csr_matrix, hstack, issparse, vstack
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 
-from activa._random import seeded
-from activa._threads import threads_of_one
 from activa.metrics.privacy import TooClose
 from activa.model._cells import as_mudata
 from activa.model._filters import Filters
@@ -32,6 +30,8 @@ from activa.model._plan_cells import (
 from activa.model._registered import RegisteredMixin
 from activa.module import CellDesign, draw_counts, sample_cells
 from activa.module._sampling import MAX_RATE
+from activa.seeds import seeded
+from activa.threads import threads_of_one
 
 # Cells drawn from one random stream. Part of what a seed means: another number gives other cells.
 BLOCK = 256

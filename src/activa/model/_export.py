@@ -10,10 +10,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from activa._compat import parse_device_args
-from activa._interrupts import interrupts_wait
-from activa._numbers import check_flags
-from activa._whole import as_path, whole_folder
+from activa.arguments import check_booleans
 from activa.export import (
     MARKS,
     Fields,
@@ -28,8 +25,11 @@ from activa.export import (
     write_files,
 )
 from activa.export._fields import refused
+from activa.interrupts import interrupts_wait
+from activa.io.atomic import as_path, atomic_folder
 from activa.model._checks_training import check_device
 from activa.model._registered import RegisteredMixin
+from activa.scvi_private import parse_device_args
 from activa.train import IntrospectivePlan
 
 _WEIGHTS = "weights."
@@ -91,12 +91,12 @@ class ExportMixin(RegisteredMixin):
         >>> ACTIVA.from_export("blood/").generate(100, seed=0)
         """
         self._check_if_trained(warn=False)
-        check_flags(overwrite=overwrite)
+        check_booleans(overwrite=overwrite)
         weights = {
             name: tensor.detach().cpu().contiguous().numpy() for name, tensor in self.module.state_dict().items()
         }
         tensors: Tensors = {f"{_WEIGHTS}{name}": array for name, array in weights.items()}
-        with whole_folder(as_path(path), overwrite=overwrite, what="export", marks=MARKS) as part:
+        with atomic_folder(as_path(path), overwrite=overwrite, what="export", marks=MARKS) as part:
             content: dict[str, Any] = {"model_class": type(self).__name__}
             content["model"] = settings_to_json(
                 self.init_params_["non_kwargs"], self.training_defaults_, self.reference_categories_

@@ -13,15 +13,15 @@ from scvi.distributions import NegativeBinomial, Normal, Poisson, ZeroInflatedNe
 from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
-from activa._compat import MODULE_KEYS
 from activa.model._registered import RegisteredMixin
 from activa.module import OutlierNegativeBinomial
 from activa.module._likelihood import CellDistribution
 from activa.module._prior import StandardPrior
+from activa.scvi_private import MODULE_KEYS
 
 
 class ExpressionMixin(RegisteredMixin, RNASeqMixin, VAEMixin):
-    """Likelihood parameters, normalised expression and correlations under every likelihood."""
+    """Likelihood parameters, normalized expression and correlations under every likelihood."""
 
     @torch.inference_mode()
     def get_likelihood_parameters(
@@ -158,7 +158,7 @@ class ExpressionMixin(RegisteredMixin, RNASeqMixin, VAEMixin):
             raise ValueError(
                 "get_normalized_expression and differential_expression: weights='importance' is computed for prior="
                 "'standard', gene_likelihood='nb' or 'zinb' and no size_factor_key; this model has prior="
-                f"{'standard' if standard else 'labelled'!r} and gene_likelihood={likelihood!r}: use weights='uniform'."
+                f"{'standard' if standard else 'labeled'!r} and gene_likelihood={likelihood!r}: use weights='uniform'."
             )
         return super().get_normalized_expression(
             adata,

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from scipy.sparse import csr_matrix
 
-from activa.metrics._cells import check_genes
+from activa.data import check_genes
 from activa.metrics.privacy import TooClose
 from activa.module import ACTIVAModule
 

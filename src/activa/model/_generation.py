@@ -1,4 +1,4 @@
-"""Generation: labelled synthetic cells as AnnData."""
+"""Generation: labeled synthetic cells as AnnData."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scipy.sparse import csr_matrix, hstack, vstack
 from scvi import REGISTRY_KEYS
 from tqdm.auto import tqdm
 
-from activa._numbers import check_flags, check_numbers, check_whole
-from activa._random import check_seed
+from activa.arguments import check_booleans, check_integers, check_numbers
 from activa.metrics.privacy import TooClose
 from activa.model._cells import LAYERS, as_mudata, stack
 from activa.model._drawing import BLOCK, DrawingMixin
+from activa.seeds import check_seed
 
 
 class GenerationMixin(DrawingMixin):
@@ -38,7 +38,7 @@ class GenerationMixin(DrawingMixin):
         batch_size: int = 4096,
         seed: int | None = None,
     ) -> AnnData:
-        """Generate labelled synthetic cells: y -> p(z | y) -> p(l | z, y, b) -> generator -> counts.
+        """Generate labeled synthetic cells: y -> p(z | y) -> p(l | z, y, b) -> generator -> counts.
 
         Parameters
         ----------
@@ -142,9 +142,9 @@ class GenerationMixin(DrawingMixin):
         """
         self._check_if_trained(warn=False)
         seed = check_seed(seed)
-        check_flags(expected=expected)
+        check_booleans(expected=expected)
         check_numbers(min_confidence=min_confidence, least=0, below=1, optional=True)
-        check_whole(batch_size=batch_size)
+        check_integers(batch_size=batch_size)
         if min_confidence is None and not (self.module.knows_types or expected or z is not None):
             min_confidence = 0.0
         filters = self._filters(min_confidence, refuse, expected)

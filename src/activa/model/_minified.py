@@ -7,8 +7,8 @@ from typing import Literal
 from anndata import AnnData
 from scvi.model.base import BaseMinifiedModeModelClass
 
-from activa._choices import check_choices
-from activa._compat import ADATA_MINIFY_TYPE
+from activa.arguments import check_choices
+from activa.scvi_private import ADATA_MINIFY_TYPE
 
 MinifiedData = Literal["latent_posterior_parameters", "latent_posterior_parameters_with_counts"]
 
@@ -27,7 +27,7 @@ class MinifiedMixin(BaseMinifiedModeModelClass):
     ) -> None:
         """Give the model a copy of its data with latents in the place of counts.
 
-        It is small to save and to share. Cells are generated as before; so are latents, normalised expression and what
+        It is small to save and to share. Cells are generated as before; so are latents, normalized expression and what
         follows from them. What reads counts (:meth:`train`, :meth:`augment`, :meth:`predict` of the model's own cells,
         :meth:`get_elbo`) refuses. The AnnData that the model was made with is left as it is.
 

@@ -21,10 +21,7 @@ from scvi.data.fields import (
     NumericalObsField,
 )
 
-from activa._choices import check_choices
-from activa._compat import ADATA_MINIFY_TYPE, let_cells_go, minify_type
-from activa._numbers import check_numbers, check_whole
-from activa._random import check_seed, seeded
+from activa.arguments import check_choices, check_integers, check_numbers
 from activa.model._cells import genes_of, modality_of
 from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._checks_mudata import check_cells, check_proteins
@@ -40,12 +37,14 @@ from activa.module import ACTIVAModule, ProteinLikelihood
 from activa.module._cells import Dispersion, GeneLikelihood
 from activa.module._module import GeneratorForm, LabelInput, Prior
 from activa.module._networks import Norm
+from activa.scvi_private import ADATA_MINIFY_TYPE, let_cells_go, minify_type
+from activa.seeds import check_seed, seeded
 
 
 class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMixin):
-    """Labelled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
+    """Labeled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
-    The prior p(z | y) is labelled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
+    The prior p(z | y) is labeled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
     is trained beside. The encoder can be its own critic: with ``plan_kwargs={"introspection": "soft"}`` or ``"hinge"`` in
     :meth:`train` it learns to tell generated cells from real ones by how far from the prior it puts them, and the
     generator learns to make cells that it cannot tell. With ``"sleep"`` it learns to read generated cells instead.
@@ -63,7 +62,7 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         Latent dimensions.
     gene_likelihood
         ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`), ``"nb"``, ``"zinb"`` or ``"poisson"`` for
-        counts; for non-negative values, log-normalised say, ``"normal"`` or ``"mse"``, the paper's squared error: the
+        counts; for non-negative values, log-normalized say, ``"normal"`` or ``"mse"``, the paper's squared error: the
         variance is 1/2, and a generated cell is its mean.
     generator
         ``"linear"``: log expression is linear in the latent, with an offset for each type, and training starts from
@@ -72,15 +71,15 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
     dispersion
         What the dispersion differs by: ``"gene"``, ``"gene-batch"`` or ``"gene-label"``.
     prior
-        ``"labelled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
+        ``"labeled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
     n_prior_components
-        Gaussians a type in the labelled prior, at most; a type has one for every ten cells.
+        Gaussians a type in the labeled prior, at most; a type has one for every ten cells.
     label_input
         What the generator is given beside the latent: ``"inferred"``, the probabilities of the types at this latent, so
         that a cell between types, or called what it is not, is generated as such; ``"given"``, the type itself, which
-        makes types purer than they are; ``"none"``. Types then come of the labelled prior alone.
+        makes types purer than they are; ``"none"``. Types then come of the labeled prior alone.
     norm
-        Normalisation of the hidden layers.
+        Normalization of the hidden layers.
     dropout_rate
         Dropout of the encoder's hidden layers.
     input_dropout_rate
@@ -124,7 +123,7 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         gene_likelihood: GeneLikelihood = "nb-outlier",
         generator: GeneratorForm = "curved",
         dispersion: Dispersion = "gene",
-        prior: Prior = "labelled",
+        prior: Prior = "labeled",
         n_prior_components: int = 16,
         label_input: LabelInput = "inferred",
         norm: Norm = "layer",
@@ -152,8 +151,8 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         if not widths:
             raise ValueError("n_hidden must have at least one width, got ().")
         for width in widths:
-            check_whole(n_hidden=width)
-        check_whole(n_latent=n_latent, n_prior_components=n_prior_components)
+            check_integers(n_hidden=width)
+        check_integers(n_latent=n_latent, n_prior_components=n_prior_components)
         check_numbers(loading_scale=loading_scale, offset_scale=offset_scale, above=0)
         check_numbers(dropout_rate=dropout_rate, input_dropout_rate=input_dropout_rate, least=0, below=1)
         # Python's own numbers, which every file format takes

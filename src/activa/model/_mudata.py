@@ -70,7 +70,7 @@ class MuDataMixin(ExpressionMixin, ZarrMixin, SurgeryMixin, MinifiedMixin):
         ----------
         mdata
             Cells, the same in each modality and in the same order. Genes: raw counts (or non-negative values, for the
-            normal likelihood). Proteins: raw counts, or values of any sign such as CLR-normalised ones.
+            normal likelihood). Proteins: raw counts, or values of any sign such as CLR-normalized ones.
         rna_layer, protein_layer
             Layers that hold them; None for ``X``.
         labels_key, batch_key, size_factor_key, categorical_covariate_keys, continuous_covariate_keys, unlabeled_category
@@ -159,7 +159,7 @@ class MuDataMixin(ExpressionMixin, ZarrMixin, SurgeryMixin, MinifiedMixin):
         gene_list: Sequence[str] | None = None,
         **expression_kwargs: Any,
     ) -> np.ndarray | pd.DataFrame:
-        """Normalised expression of the genes, of AnnData or MuData.
+        """Normalized expression of the genes, of AnnData or MuData.
 
         Parameters
         ----------

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from anndata import AnnData
 
-from activa._random import check_seed, seeded
+from activa.seeds import check_seed, seeded
 
 # supplement H; m, alpha_1, alpha_2 and the schedule as there
 _TRAINING: dict[str, Any] = {

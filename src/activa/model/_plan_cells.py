@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from activa._numbers import check_whole
+from activa.arguments import check_integers
 
 # The plan of so many takes some tens of GB: more are no slip of the pen, but several calls
 MAX_CELLS = 10**9
@@ -68,7 +68,7 @@ def plan_labels(
         For a count that is not a positive whole number, arguments that do not fit together, or an unknown type.
     """
     if n is not None:
-        check_whole(n=n, most=MAX_CELLS)
+        check_integers(n=n, most=MAX_CELLS)
     if labels is None:
         if n is None:
             raise ValueError(
@@ -82,7 +82,7 @@ def plan_labels(
         if n is not None:
             raise ValueError(f"n={n} and a mapping for labels say how many cells twice: leave n out.")
         for name, count in labels.items():
-            check_whole(least=0, most=None, optional=False, **{f"labels[{name!r}]": count})
+            check_integers(least=0, most=None, optional=False, **{f"labels[{name!r}]": count})
         if sum(map(int, labels.values())) > MAX_CELLS:
             raise ValueError(f"labels must ask for {MAX_CELLS} cells at most, got {dict(labels)}.")
         if not any(labels.values()):

@@ -9,7 +9,7 @@ from typing import Any
 from anndata import AnnData
 from lightning.pytorch import LightningDataModule
 
-from activa._whole import check_space, whole_files, whole_folder
+from activa.io.atomic import atomic_files, atomic_folder, check_space
 
 _MODEL = "model.pt"
 
@@ -66,9 +66,9 @@ class SavingMixin:
         writing: AbstractContextManager[Path]
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            writing = whole_folder(folder, overwrite=False, what="model", marks=())
+            writing = atomic_folder(folder, overwrite=False, what="model", marks=())
         elif overwrite:
-            writing = whole_files(folder, what="model", last=last)
+            writing = atomic_files(folder, what="model", last=last)
         else:
             raise ValueError(f"{dir_path!r} exists: give another dir_path, or overwrite=True to write into it.")
         if save_anndata and self.adata is not None and "compression" not in anndata_write_kwargs:

@@ -36,7 +36,7 @@ class StartMixin(RegisteredMixin):
         """
         module = self.module
         module.start_from(*gene_moments(x, library, module.gene_likelihood), torch.as_tensor(np.log(library)).float())
-        standardised = None if proteins is None else module.start_proteins(proteins)
+        standardized = None if proteins is None else module.start_proteins(proteins)
         if not module.is_linear:
             return
         start = principal_components(
@@ -49,7 +49,7 @@ class StartMixin(RegisteredMixin):
             counts=module.is_count,
             seed=seed,
             n_cells=n_cells,
-            proteins=standardised,
+            proteins=standardized,
             batch=batch,
             n_batch=module.n_batch,
         )

@@ -200,7 +200,7 @@ class SurgeryMixin(TrainingMixin, ArchesMixin):
                     frozen_but_new(self.module, Categories(*self.reference_categories_)),
                     warnings.catch_warnings(),
                 ):
-                    # Lightning's note on batch normalisation, which stands still
+                    # Lightning's note on batch normalization, which stands still
                     warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
                     yield
 

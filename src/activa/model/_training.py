@@ -17,13 +17,13 @@ from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from torch.nn import BatchNorm1d
 
-from activa._compat import split_seed
-from activa._random import check_seed, seeded
 from activa.model._checks_training import check_training
 from activa.model._components import choose_cells, fit_mixtures
 from activa.model._datamodule import CellSample
 from activa.model._start import StartMixin
-from activa.module import LabelledPrior
+from activa.module import LabeledPrior
+from activa.scvi_private import split_seed
+from activa.seeds import check_seed, seeded
 from activa.train import (
     InterruptibleTrainRunner,
     IntrospectivePlan,
@@ -112,7 +112,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         plan_kwargs
             Arguments of :class:`activa.train.IntrospectivePlan`: the form of the game, weights, learning rates.
         fit_prior
-            Whether a labelled prior is fitted to the cells' latents when training ends, a mixture of Gaussians for each
+            Whether a labeled prior is fitted to the cells' latents when training ends, a mixture of Gaussians for each
             type; else it is left as training learnt it.
         realism
             Metric by which generated cells are compared with the validation cells whenever these are validated on, logged
@@ -175,7 +175,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             train_size = 1.0
         n_train = math.ceil((0.9 if train_size is None else train_size) * n_cells)
         if n_train > 1 and n_train % batch_size == 1 and any(isinstance(m, BatchNorm1d) for m in self.module.modules()):
-            # one cell has no variance to be normalised by: the one left over is another in every epoch
+            # one cell has no variance to be normalized by: the one left over is another in every epoch
             datasplitter_kwargs = {"drop_last": True} | (datasplitter_kwargs or {})
         if train_size == 1.0 and validates:
             raise ValueError(
@@ -218,7 +218,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
                 callbacks=callbacks,
                 **trainer_kwargs,
             )
-            if fit_prior and isinstance(self.module.prior, LabelledPrior):
+            if fit_prior and isinstance(self.module.prior, LabeledPrior):
                 if self.trainer.world_size > 1:
                     # each device has had noise of its own, and all are to end with one prior
                     torch.manual_seed(seed)

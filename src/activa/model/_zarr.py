@@ -13,8 +13,8 @@ import zarr
 from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
 
-from activa._numbers import check_flags
-from activa._whole import as_path, whole_folder
+from activa.arguments import check_booleans
+from activa.io.atomic import as_path, atomic_folder
 from activa.metrics.privacy import TooClose
 from activa.model._generation import GenerationMixin
 
@@ -75,7 +75,7 @@ class ZarrMixin(GenerationMixin):
         >>> lazy = anndata.experimental.read_lazy("synthetic.zarr")
         """
         path = as_path(path)
-        check_flags(overwrite=overwrite)
+        check_booleans(overwrite=overwrite)
         chunks = self.generate_batches(
             n, labels=labels, labels_key=labels_key, batch=batch, library_size=library_size, covariates=covariates, z=z,
             expected=expected, min_confidence=min_confidence, refuse=refuse, batch_size=batch_size, seed=seed,
@@ -86,7 +86,7 @@ class ZarrMixin(GenerationMixin):
                 f"obs columns {slashed} have a slash, which a zarr store cannot hold: give another labels_key, or register "
                 "batch and covariates under other names."
             )
-        with whole_folder(path, overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
+        with atomic_folder(path, overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
             _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=self._layer)
             with warnings.catch_warnings():
                 # anndata consolidates too, and wants it: read_lazy warns where it is not done

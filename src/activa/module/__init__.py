@@ -6,7 +6,7 @@ from ._likelihood import log_likelihood
 from ._module import ACTIVAModule
 from ._networks import Classifier, Encoder, Generator
 from ._outliers import OutlierNegativeBinomial
-from ._prior import LabelledPrior, StandardPrior
+from ._prior import LabeledPrior, StandardPrior
 from ._protein import ProteinLikelihood, ProteinModel
 from ._sampling import draw_counts, sample_cells, sample_cells_with_gradient
 
@@ -17,7 +17,7 @@ __all__ = [
     "ComponentsStart",
     "Encoder",
     "Generator",
-    "LabelledPrior",
+    "LabeledPrior",
     "LibrarySize",
     "OutlierNegativeBinomial",
     "ProteinLikelihood",

@@ -28,10 +28,10 @@ class CellDesign(NamedTuple):
 class ComponentsStart(NamedTuple):
     """Principal components, which training starts from."""
 
-    centre: Tensor
-    """Mean log-normalised expression, ``(n_genes,)``."""
+    center: Tensor
+    """Mean log-normalized expression, ``(n_genes,)``."""
     projection: Tensor
-    """From centred log-normalised expression to latents of unit variance, ``(n_latent, n_genes)``."""
+    """From centered log-normalized expression to latents of unit variance, ``(n_latent, n_genes)``."""
     loadings: Tensor
     """From latents to log expression, ``(n_genes, n_latent)``."""
     offsets: Tensor | None

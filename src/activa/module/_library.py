@@ -34,11 +34,11 @@ class LibrarySize(nn.Module):
             last.weight.mul_(0.1)
             # the components start apart, else they stay one
             last.bias[n_components : 2 * n_components] = torch.linspace(-1, 1, n_components)
-        # log library sizes are standardised by these; they stay with the weights
+        # log library sizes are standardized by these; they stay with the weights
         self.register_buffer("loc", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
 
-    def standardise(self, log_library: Tensor) -> None:
+    def standardize(self, log_library: Tensor) -> None:
         """Take location and scale from the log library sizes of the training cells."""
         self.loc.copy_(log_library.mean())
         self.scale.copy_(log_library.std().clamp(min=1e-3) if log_library.numel() > 1 else torch.ones(()))

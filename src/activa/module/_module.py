@@ -1,4 +1,4 @@
-"""The module that joins encoder, generator, classifier, labelled prior and library-size model."""
+"""The module that joins encoder, generator, classifier, labeled prior and library-size model."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from scvi.module.base import BaseMinifiedModeModuleClass, LossOutput, auto_move_
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from activa._compat import MODULE_KEYS
 from activa.module._cells import COUNT_LIKELIHOODS, CellLikelihood, Dispersion, GeneLikelihood
 from activa.module._design import CellDesign, ComponentsStart
 from activa.module._library import LibrarySize
 from activa.module._likelihood import CellDistribution, log_likelihood
 from activa.module._networks import Classifier, Encoder, Generator, Norm
-from activa.module._prior import LabelledPrior, StandardPrior
+from activa.module._prior import LabeledPrior, StandardPrior
 from activa.module._protein import ProteinDistribution, ProteinLikelihood, ProteinModel
 from activa.module._sampling import sample_cells, sample_cells_with_gradient
+from activa.scvi_private import MODULE_KEYS
 
-Prior = Literal["labelled", "standard"]
+Prior = Literal["labeled", "standard"]
 GeneratorForm = Literal["curved", "linear", "deep"]
 LabelInput = Literal["inferred", "given", "none"]
 
 
 class ACTIVAModule(BaseMinifiedModeModuleClass):
-    """Introspective variational autoencoder of counts, with a classifier, a labelled prior and a library-size model.
+    """Introspective variational autoencoder of counts, with a classifier, a labeled prior and a library-size model.
 
     counts, type, batch -> :class:`Encoder` q(z | x, b) -> z -> :class:`Generator` -> p(x | z, l, y, b). The encoder
     reads generated cells back, and the KL divergence of what it makes of them from p(z | y) is the critic's score.
@@ -40,9 +40,9 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
     n_input
         Genes.
     n_batch, n_labels
-        Categories of batch and label; the unlabelled category, where there is one, is the last label.
+        Categories of batch and label; the unlabeled category, where there is one, is the last label.
     n_types
-        Labels that are types, that is all but the unlabelled category.
+        Labels that are types, that is all but the unlabeled category.
     n_cats_per_cov, n_continuous_cov
         Categories of each categorical covariate, and how many continuous covariates there are.
     n_hidden
@@ -61,14 +61,14 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
     dispersion
         What the dispersion (nb, zinb) or the standard deviation (normal) differs by.
     prior
-        ``"labelled"``: p(z | y), learnt; ``"standard"``: N(0, I), the paper's.
+        ``"labeled"``: p(z | y), learnt; ``"standard"``: N(0, I), the paper's.
     n_prior_components
-        Gaussians a type in the labelled prior.
+        Gaussians a type in the labeled prior.
     label_input
         What the generator is given beside the latent: probabilities of the types that it infers from the latent, the
         type itself, or nothing.
     norm, dropout_rate, input_dropout_rate
-        Normalisation of the networks' hidden layers, dropout of the encoder's, and share of genes hidden from it in a
+        Normalization of the networks' hidden layers, dropout of the encoder's, and share of genes hidden from it in a
         training step.
     use_size_factor_key
         Whether l is a registered size factor instead of the cell's total count.
@@ -96,7 +96,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         gene_likelihood: GeneLikelihood = "nb-outlier",
         generator: GeneratorForm = "curved",
         dispersion: Dispersion = "gene",
-        prior: Prior = "labelled",
+        prior: Prior = "labeled",
         n_prior_components: int = 16,
         label_input: LabelInput = "inferred",
         norm: Norm = "layer",
@@ -117,7 +117,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         self.is_linear = generator != "deep"  # but for the curve of "curved"
         self.label_input: LabelInput = label_input if n_labels > 1 else "none"
         # whether latents or generator know the type; else the classifier's filter has to give it
-        self.knows_types = n_labels == 1 or prior == "labelled" or label_input == "given"
+        self.knows_types = n_labels == 1 or prior == "labeled" or label_input == "given"
         self.use_size_factor_key = use_size_factor_key
         self.use_observed_lib_size = True  # asked for by RNASeqMixin
 
@@ -154,9 +154,9 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         # logits of the types, out of the latent
         self.gate = nn.Linear(n_latent, n_labels) if self.label_input == "inferred" else None
         self.classifier = Classifier(n_input, n_types, n_hidden_classifier)
-        self.prior: LabelledPrior | StandardPrior
-        if prior == "labelled":
-            self.prior = LabelledPrior(n_labels, n_latent, n_prior_components, n_batch)
+        self.prior: LabeledPrior | StandardPrior
+        if prior == "labeled":
+            self.prior = LabeledPrior(n_labels, n_latent, n_prior_components, n_batch)
         else:
             self.prior = StandardPrior(n_latent)
         self.library = LibrarySize(n_latent + n_covariates + n_labels)
@@ -173,7 +173,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
             self.proteins = ProteinModel(n_proteins, n_latent, n_joined, n_library, protein_likelihood)
 
     def start_from(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
-        """Start from the cells' mean expression and dispersion, and standardise library sizes by theirs.
+        """Start from the cells' mean expression and dispersion, and standardize library sizes by theirs.
 
         Parameters
         ----------
@@ -186,25 +186,25 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         """
         self.generator.start_at(gene_share)
         self.likelihood.start_from(inverse_dispersion)
-        self.library.standardise(log_library)
+        self.library.standardize(log_library)
 
     def start_proteins(self, proteins: np.ndarray) -> np.ndarray:
         """Start from the cells' proteins, ``(n_cells, n_proteins)``; gives them as the encoder reads them."""
         assert self.proteins is not None
         values = torch.as_tensor(proteins).float()
         self.proteins.start_from(values)
-        return self.proteins.standardised(values).numpy()
+        return self.proteins.standardized(values).numpy()
 
     def start_from_components(self, start: ComponentsStart) -> None:
-        """Start from principal components: encoder, a linear generator, and a labelled prior.
+        """Start from principal components: encoder, a linear generator, and a labeled prior.
 
         Parameters
         ----------
         start
             What :func:`activa.model._components.principal_components` found.
         """
-        self.encoder.start_from(start.centre, start.projection)
-        if isinstance(self.prior, LabelledPrior):
+        self.encoder.start_from(start.center, start.projection)
+        if isinstance(self.prior, LabeledPrior):
             self.prior.start_from(start.prior_loc, start.prior_scale, start.prior_weight)
         if self.gate is not None:
             with torch.no_grad():
@@ -249,18 +249,18 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         """Mean and log-variance of q(z | x, b), each ``(n_cells, n_latent)``; of q(z | x, proteins, b) where registered."""
         covariates = self._covariates(design)
         if self.is_linear:
-            # log-normalised cells do not tell their depth, which how certain a latent is depends on
+            # log-normalized cells do not tell their depth, which how certain a latent is depends on
             depth = self.library.scaled(x.sum(-1, keepdim=True).clamp(min=1e-8).log())
             covariates = torch.cat([covariates, depth], dim=-1)
-            read = self._log_normalise(x)
+            read = self._log_normalize(x)
         else:
             read = torch.log1p(x) if self.is_count else x
         if self.proteins is not None:
             assert proteins is not None
-            read = torch.cat([read, self.proteins.standardised(proteins)], dim=-1)
+            read = torch.cat([read, self.proteins.standardized(proteins)], dim=-1)
         return self.encoder(read, covariates)
 
-    def _log_normalise(self, x: Tensor) -> Tensor:
+    def _log_normalize(self, x: Tensor) -> Tensor:
         """log1p of counts scaled to 10,000 a cell; real values as they are."""
         return torch.log1p(x / x.sum(-1, keepdim=True).clamp(min=1e-8) * 1e4) if self.is_count else x
 
@@ -301,7 +301,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
     @auto_move_data
     def classify(self, x: Tensor) -> Tensor:
         """The classifier's logits ``(n_cells, n_types)`` for cells ``(n_cells, n_genes)`` of counts."""
-        return self.classifier(self._log_normalise(x))
+        return self.classifier(self._log_normalize(x))
 
     # what scvi-tools calls
 
@@ -451,12 +451,12 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         return torch.cat([self.library.scaled(log_library), self._library_input(z, design)], dim=-1)
 
     def classification_loss(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Cross entropy of the labelled cells, scalar; zero where there is nothing to tell apart."""
+        """Cross entropy of the labeled cells, scalar; zero where there is nothing to tell apart."""
         y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()
-        labelled = y < self.n_types
-        logits = self.classify(tensors[REGISTRY_KEYS.X_KEY][labelled])
-        # the sum over a count of at least one: a minibatch without labelled cells gives zero, not nan
-        return cross_entropy(logits, y[labelled], reduction="sum") / labelled.sum().clamp(min=1)
+        labeled = y < self.n_types
+        logits = self.classify(tensors[REGISTRY_KEYS.X_KEY][labeled])
+        # the sum over a count of at least one: a minibatch without labeled cells gives zero, not nan
+        return cross_entropy(logits, y[labeled], reduction="sum") / labeled.sum().clamp(min=1)
 
     @torch.inference_mode()
     def sample(self, tensors: dict[str, Tensor], n_samples: int = 1, generative_kwargs: dict | None = None) -> Tensor:
@@ -484,7 +484,7 @@ class ACTIVAModule(BaseMinifiedModeModuleClass):
         return_mean: bool = False,
         n_mc_samples_per_pass: int = 1,
     ) -> Tensor | float:
-        """Importance-sampled log p(x) under the labelled prior, ``(n_cells,)`` or its mean."""
+        """Importance-sampled log p(x) under the labeled prior, ``(n_cells,)`` or its mean."""
         y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()
         terms = []
         for _ in range(math.ceil(n_mc_samples / n_mc_samples_per_pass)):

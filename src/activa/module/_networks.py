@@ -17,7 +17,7 @@ _CURVE_WIDTH, _CURVE_SCALE = 64, 0.1
 
 
 def _mlp(n_input: int, widths: Sequence[int], norm: Norm = "none", dropout_rate: float = 0.0) -> nn.Sequential:
-    """Linear, ReLU, normalisation and dropout for each width, in the order of the paper's supplement H."""
+    """Linear, ReLU, normalization and dropout for each width, in the order of the paper's supplement H."""
     layers: list[nn.Module] = []
     for width in widths:
         layers += [nn.Linear(n_input, width), nn.ReLU()]
@@ -50,18 +50,18 @@ class Encoder(nn.Module):
     n_hidden
         Width of each hidden layer.
     norm
-        Normalisation of the hidden layers.
+        Normalization of the hidden layers.
     dropout_rate
         Dropout of the hidden layers.
     input_dropout_rate
         Share of the genes hidden in a training step. With few cells and many genes it keeps the encoder from learning
         cells by heart.
     linear
-        Whether a linear map of log-normalised expression is added to the mean: principal components, which
+        Whether a linear map of log-normalized expression is added to the mean: principal components, which
         :meth:`start_from` sets and training bends.
     """
 
-    centre: Tensor
+    center: Tensor
 
     def __init__(
         self,
@@ -80,21 +80,21 @@ class Encoder(nn.Module):
         self.mean = nn.Linear(n_hidden[-1], n_latent)
         self.log_var = nn.Linear(n_hidden[-1], n_latent)
         self.linear = nn.Linear(n_genes, n_latent, bias=False) if linear else None
-        self.register_buffer("centre", torch.zeros(n_genes if linear else 0))
+        self.register_buffer("center", torch.zeros(n_genes if linear else 0))
 
-    def start_from(self, centre: Tensor, projection: Tensor) -> None:
-        """Start from a projection of centred log-normalised cells.
+    def start_from(self, center: Tensor, projection: Tensor) -> None:
+        """Start from a projection of centered log-normalized cells.
 
         Parameters
         ----------
-        centre
-            Mean log-normalised expression, ``(n_genes,)``.
+        center
+            Mean log-normalized expression, ``(n_genes,)``.
         projection
             ``(n_latent, n_genes)``.
         """
         assert self.linear is not None
         with torch.no_grad():
-            self.centre.copy_(centre)
+            self.center.copy_(center)
             self.linear.weight.copy_(projection)
             # the rest starts small beside it, and the latents nearly as certain as the projection is
             self.mean.weight.mul_(0.1)
@@ -107,12 +107,12 @@ class Encoder(nn.Module):
         Parameters
         ----------
         x
-            Log-normalised cells where there is a linear part, else log1p of counts (or values), ``(n_cells, n_genes)``.
+            Log-normalized cells where there is a linear part, else log1p of counts (or values), ``(n_cells, n_genes)``.
         covariates
             What is joined to them, ``(n_cells, n_covariates)``.
         """
         if self.linear is not None:
-            x = x - self.centre
+            x = x - self.center
         if self.training and self.input_dropout_rate > 0:
             # as torch.nn.Dropout, whose draws take three times as long on a CPU
             x = x * (torch.rand_like(x) >= self.input_dropout_rate) / (1 - self.input_dropout_rate)
@@ -137,7 +137,7 @@ class Generator(nn.Module):
         Width of each hidden layer, in the order of computation; none for a log-linear generator, whose weights are
         loadings of the latent dimensions and offsets of the types, batches and covariates.
     norm
-        Normalisation of the hidden layers; the last layer has none.
+        Normalization of the hidden layers; the last layer has none.
     activation
         What makes the mean expression non-negative: ``"softmax"`` gives shares of the library size, ``"softplus"``
         multiples of a size factor, ``"relu"`` the paper's non-negative values, ``"identity"`` values of any sign.
@@ -272,5 +272,5 @@ class Classifier(nn.Module):
         self.layers = nn.Sequential(_mlp(n_genes, n_hidden), nn.Linear(n_hidden[-1], n_types))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(n_cells, n_types)`` of log-normalised cells ``(n_cells, n_genes)``."""
+        """Logits ``(n_cells, n_types)`` of log-normalized cells ``(n_cells, n_genes)``."""
         return self.layers(x).float()

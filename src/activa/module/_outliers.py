@@ -15,7 +15,7 @@ class OutlierNegativeBinomial(NegativeBinomial):
     .. math:: p(x) = (1 - \pi) \, NB(x; \mu, \theta) + \pi \, NB(x; \kappa \mu, \phi)
 
     In real data single counts are far above what the cell's state explains (in PBMC 3k about five a cell are more than
-    six standard deviations off): artefacts of amplification, chimeras, bursts. One negative binomial has to broaden all
+    six standard deviations off): artifacts of amplification, chimeras, bursts. One negative binomial has to broaden all
     counts of a gene to cover them, and its cells' variation bends to fit them.
 
     Parameters

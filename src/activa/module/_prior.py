@@ -1,4 +1,4 @@
-"""The labelled prior p(z | y)."""
+"""The labeled prior p(z | y)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from activa.losses import regularisation
+from activa.losses import regularization
 from activa.module._rows import rows
 
 _COMMON_CELLS = 10.0
@@ -34,16 +34,16 @@ class StandardPrior(nn.Module):
 
     def kl(self, mu: Tensor, log_var: Tensor, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
         """KL divergence of the encodings from the prior, exact, ``(n_cells,)``."""
-        return regularisation(mu, log_var)
+        return regularization(mu, log_var)
 
 
-class LabelledPrior(nn.Module):
+class LabeledPrior(nn.Module):
     """p(z | y): a mixture of Gaussians with diagonal covariance for each type, learnt with the model.
 
     Parameters
     ----------
     n_types
-        Types, with one more where there are unlabelled cells.
+        Types, with one more where there are unlabeled cells.
     n_latent
         Latent dimensions.
     n_components
@@ -133,6 +133,6 @@ class LabelledPrior(nn.Module):
         if self.n_components == 1:
             loc, log_scale = (rows(p.detach() if frozen else p, y)[:, 0] for p in (self.loc, self.log_scale))
             # in units of the prior's scale the prior is N(0, I)
-            return regularisation((mu - loc) * (-log_scale).exp(), log_var - 2 * log_scale)
+            return regularization((mu - loc) * (-log_scale).exp(), log_var - 2 * log_scale)
         log_q = -0.5 * ((z - mu).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
         return log_q - self.distribution(y, frozen=frozen).log_prob(z)

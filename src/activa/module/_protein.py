@@ -31,7 +31,7 @@ class ProteinModel(nn.Module):
     n_library_input
         What the model of the cells' protein totals is given, under ``"nb"``.
     likelihood
-        ``"normal"`` for real values (CLR-normalised ones, say), ``"nb"`` for counts, whose totals a model of their own
+        ``"normal"`` for real values (CLR-normalized ones, say), ``"nb"`` for counts, whose totals a model of their own
         draws: how well a cell is stained is shared by all its proteins.
     """
 
@@ -59,18 +59,18 @@ class ProteinModel(nn.Module):
         # log inverse dispersion, or log standard deviation in standard deviations of the protein
         self.px_r = nn.Parameter(torch.full((n_proteins,), 2.0 if is_count else -0.5))
         self.library = LibrarySize(n_library_input) if is_count else None
-        # what the encoder reads is standardised by these, which stay with the weights
+        # what the encoder reads is standardized by these, which stay with the weights
         self.register_buffer("loc", torch.zeros(n_proteins))
         self.register_buffer("scale", torch.ones(n_proteins))
 
     def transform(self, proteins: Tensor) -> Tensor:
-        """Values as they are, or log1p of counts less the cell's mean of it (the centred log-ratio)."""
+        """Values as they are, or log1p of counts less the cell's mean of it (the centered log-ratio)."""
         if self.likelihood == "normal":
             return proteins
         log = proteins.log1p()
         return log - log.mean(-1, keepdim=True)
 
-    def standardised(self, proteins: Tensor) -> Tensor:
+    def standardized(self, proteins: Tensor) -> Tensor:
         """Proteins as the encoder reads them, ``(n_cells, n_proteins)``: of mean 0 and variance 1 in training cells."""
         return (self.transform(proteins) - self.loc) / self.scale
 
@@ -80,7 +80,7 @@ class ProteinModel(nn.Module):
         return proteins.sum(-1, keepdim=True).clamp(min=1.0).log()
 
     def start_from(self, proteins: Tensor) -> None:
-        """Start from the training cells' means, and standardise by their moments.
+        """Start from the training cells' means, and standardize by their moments.
 
         Parameters
         ----------
@@ -92,11 +92,11 @@ class ProteinModel(nn.Module):
         # a protein that does not vary tells nothing, and must not divide by zero
         self.scale.copy_(values.std(0, correction=0).clamp(min=1e-3))
         if self.library is not None:
-            self.library.standardise(self.log_total(proteins).squeeze(-1))
+            self.library.standardize(self.log_total(proteins).squeeze(-1))
             self.generator.start_at(proteins.sum(0) / proteins.sum().clamp(min=1.0))
 
     def start_from_components(self, loadings: Tensor, offsets: Tensor | None, n_cells: int) -> None:
-        """Start the means from loadings ``(n_proteins, n_latent)`` and types' offsets of standardised proteins."""
+        """Start the means from loadings ``(n_proteins, n_latent)`` and types' offsets of standardized proteins."""
         if self.likelihood == "nb":
             loadings = loadings * self.scale[:, None]
             offsets = None if offsets is None else offsets * self.scale

@@ -130,7 +130,7 @@ def sample_cells(px: CellDistribution, generator: Generator | None = None) -> Te
 def sample_cells_with_gradient(px: CellDistribution) -> Tensor:
     """Draw cells with a gradient to the distribution's means, for the critic to read, ``(n_cells, n_genes)``.
 
-    The gradient of a count is that of its mean (straight through the draw); a Gaussian is reparameterised, and cut at
+    The gradient of a count is that of its mean (straight through the draw); a Gaussian is reparameterized, and cut at
     zero as generated cells are.
 
     Parameters

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import BatchNorm1d
 
 from activa.module._module import ACTIVAModule
-from activa.module._prior import LabelledPrior
+from activa.module._prior import LabeledPrior
 
 
 class Categories(NamedTuple):
@@ -105,7 +105,7 @@ def extended_columns(module: ACTIVAModule, old: Categories) -> dict[str, list[Co
         parts = blocks(before, single=False)
         n_added = sum(n_new - len(of_old) for of_old, _, n_new in parts)
         columns[name] = _columns(before, parts, state[name].shape[-1] - n_added)
-    if isinstance(module.prior, LabelledPrior):
+    if isinstance(module.prior, LabeledPrior):
         known = [Column((i,), False) for i in range(old.batches)]
         columns["prior.batch_logits"] = known + [Column((), True)] * (now.batches - old.batches)
     if module.likelihood.dispersion == "gene-batch":

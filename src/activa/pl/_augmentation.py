@@ -86,12 +86,12 @@ def augmentation(
             kept = np.sort(runs["kept"].unique())
             f1 = [runs.loc[runs["kept"] == number, "f1"].to_numpy() for number in kept]
             mean, lower, upper = np.array([t_interval(values) for values in f1]).T
-            label, colour, marker = _METHODS[name]
+            label, color, marker = _METHODS[name]
             at = kept * 1.03 ** (i - (len(methods) - 1) / 2)
             # one seed has a mean, and no interval
             bars = np.nan_to_num([mean - np.clip(lower, 0, 1), np.clip(upper, 0, 1) - mean])
             ax.errorbar(
-                at, mean, bars, label=label, color=colour, marker=marker, ms=6, lw=1.5, elinewidth=1, capsize=2.5
+                at, mean, bars, label=label, color=color, marker=marker, ms=6, lw=1.5, elinewidth=1, capsize=2.5
             )
         numbers = np.sort(known["kept"].unique())
         ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="Training cells of the type that were kept")

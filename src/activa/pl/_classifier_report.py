@@ -1,4 +1,4 @@
-"""The classifier's table, coloured."""
+"""The classifier's table, colored."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def _panel(ax: Axes, scores: pd.DataFrame) -> AxesImage:
     image = ax.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            colour = "#000000" if value > 0.45 else "#ffffff"
-            ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour, fontsize="small")
+            color = "#000000" if value > 0.45 else "#ffffff"
+            ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=color, fontsize="small")
     for row, cells in enumerate(scores["cells"]):
         if np.isfinite(cells):
             ax.text(len(_SCORES), row, f"{int(cells):,}", ha="center", va="center", fontsize="small")

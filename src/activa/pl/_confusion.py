@@ -1,4 +1,4 @@
-"""Types asked for against types recognised."""
+"""Types asked for against types recognized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from activa.metrics._label_fidelity import recognise
+from activa.metrics._label_fidelity import recognize
 from activa.metrics._space import Space
 from activa.pl._finish import Output
 from activa.pl._pair import all_types, read_pair
@@ -25,24 +25,24 @@ def confusion(
     *,
     labels_key: str,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     seed: int = 0,
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | PathLike[str] | None = None,
     return_fig: bool = False,
 ) -> Figure | Axes | None:
-    """Types that synthetic cells were asked to be, against those that an independent classifier recognises.
+    """Types that synthetic cells were asked to be, against those that an independent classifier recognizes.
 
     The classifier is that of :func:`activa.metrics.label_fidelity`, trained on ``real`` in its 50 principal components.
     Each row, a type asked for, sums to 1; numbers from 0.005 on stand in the heat map where there are up to 15
     types. A row without
-    synthetic cells is grey. Types that are close to each other are mixed up among real cells too: compare with
+    synthetic cells is gray. Types that are close to each other are mixed up among real cells too: compare with
     ``confusion(real, held_out)``.
 
     Parameters
     ----------
-    real, synthetic, layer, normalised
+    real, synthetic, layer, normalized
         As for :func:`umap`.
     labels_key
         Column of ``obs`` with the types, in both.
@@ -69,14 +69,14 @@ def confusion(
     >>> confusion(train, synthetic, labels_key="cell_type")  # doctest: +SKIP
     """
     output = Output(show, save, return_fig, ax)
-    cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
+    cells = read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     if len(set(cells["real"].types)) < 2:
         raise ValueError(f"real has one type in {labels_key!r}; a classifier tells at least two apart.")
     space = Space(cells["real"], seed)
     components = space.project(cells["synthetic"])
-    recognised = recognise(space.reference_components, cells["real"].types, components, seed)
+    recognized = recognize(space.reference_components, cells["real"].types, components, seed)
     types, asked = all_types(cells), cells["synthetic"].types
-    shares = confusion_matrix(asked, recognised, labels=types, normalize="true")
+    shares = confusion_matrix(asked, recognized, labels=types, normalize="true")
     shares[~np.isin(types, asked)] = np.nan
     side = max(0.42 * len(types), 2.4) if len(types) <= _MAX_WITH_NUMBERS else max(0.19 * len(types), 4.5)
     names = 0.075 * max(len(label) for label in types)
@@ -86,14 +86,14 @@ def confusion(
         if len(types) <= _MAX_WITH_NUMBERS:
             for (row, column), share in np.ndenumerate(shares):
                 if share >= 0.005:
-                    colour = "#000000" if share > 0.45 else "#ffffff"
-                    ax.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize="x-small")
+                    color = "#000000" if share > 0.45 else "#ffffff"
+                    ax.text(column, row, f"{share:.2f}", ha="center", va="center", color=color, fontsize="x-small")
         size = "small" if len(types) <= _MAX_WITH_NUMBERS else "x-small"
         ax.set_xticks(range(len(types)), types, rotation=90, fontsize=size)
         ax.set_yticks(range(len(types)), types, fontsize=size)
         ax.tick_params(length=0)
-        ax.set(xlabel="Recognised", ylabel="Asked for")
-        ax.set_title(f"{np.mean(recognised == asked):.1%} of {len(asked):,} cells recognised", fontsize="medium")
+        ax.set(xlabel="Recognized", ylabel="Asked for")
+        ax.set_title(f"{np.mean(recognized == asked):.1%} of {len(asked):,} cells recognized", fontsize="medium")
         # inside Axes that were given, so that their figure keeps its own
         place: dict[str, Any] = (
             {"ax": ax, "shrink": 0.8} if output.ax is None else {"cax": ax.inset_axes((1.03, 0.1, 0.04, 0.8))}

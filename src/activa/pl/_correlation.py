@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from activa.metrics._cells import Cells
+from activa.data import Cells
 from activa.metrics._correlation import correlation_discrepancy, markers_of_types, pearson
 from activa.metrics._space import variable_genes
 from activa.pl._finish import Output
@@ -30,20 +30,20 @@ def correlation(
     genes: Sequence[str] | None = None,
     n_markers: int = 5,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     show: bool | None = None,
     save: str | PathLike[str] | None = None,
     return_fig: bool = False,
 ) -> Figure | list[Axes] | None:
     """Pearson correlations between genes, a heat map of real and one of synthetic cells.
 
-    Both have the same genes, order and colours; genes have their names where there are up to 50, and the types that they
-    mark where there are more. The colours end at the largest correlation between two genes, so that weak ones, as counts
+    Both have the same genes, order and colors; genes have their names where there are up to 50, and the types that they
+    mark where there are more. The colors end at the largest correlation between two genes, so that weak ones, as counts
     have them, are seen. The title has the Frobenius norm of the difference, each pair counted once.
 
     Parameters
     ----------
-    real, synthetic, layer, normalised
+    real, synthetic, layer, normalized
         As for :func:`umap`.
     labels_key
         Column of ``obs`` with the types, in both. The genes are then the markers of the real cells' types, in their order.
@@ -76,7 +76,7 @@ def correlation(
     output = Output(show, save, return_fig)
     if n_markers < 1:
         raise ValueError(f"n_markers must be at least 1, got {n_markers}.")
-    cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
+    cells = read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     chosen, types = _choose(genes, n_markers, cells["real"], real)
     if len(chosen) < 2:
         raise ValueError(f"there are {len(chosen)} genes; a correlation is between two.")

@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from activa.pl._finish import Output
 from activa.pl._legends import legend_above
-from activa.pl._tables import check_table, set_colours
+from activa.pl._tables import check_table, set_colors
 
 _MARKERS = "osD^vP"
 
@@ -64,15 +64,15 @@ def differential_state(
     output = Output(show, save, return_fig, ax)
     check_table(table, "differential_state", ("set", "type", "differential"))
     shares = 1 - table.groupby(["set", "type"], observed=True)["differential"].mean()
-    colours, types = set_colours(table), list(np.unique(table["type"].astype(str)))
-    with output.panel(6.4, 1.5 + max(len(types), 3) * (0.16 + 0.12 * len(colours))) as ax:
-        for i, (name, colour) in enumerate(colours.items()):
+    colors, types = set_colors(table), list(np.unique(table["type"].astype(str)))
+    with output.panel(6.4, 1.5 + max(len(types), 3) * (0.16 + 0.12 * len(colors))) as ax:
+        for i, (name, color) in enumerate(colors.items()):
             of_set = shares.xs(name, level="set")
-            at = [types.index(str(label)) + (i - (len(colours) - 1) / 2) * 0.6 / len(colours) for label in of_set.index]
-            style: dict[str, Any] = {"color": colour, "marker": _MARKERS[i % len(_MARKERS)], "s": 28, "zorder": 3}
+            at = [types.index(str(label)) + (i - (len(colors) - 1) / 2) * 0.6 / len(colors) for label in of_set.index]
+            style: dict[str, Any] = {"color": color, "marker": _MARKERS[i % len(_MARKERS)], "s": 28, "zorder": 3}
             ax.scatter(of_set, at, label=f"{name} (mean {of_set.mean():.1%})", **style)
         ax.axvline(1, color="#000000", lw=1, ls="--", zorder=1)
-        # every second type on grey, so that dots are found to belong to a name
+        # every second type on gray, so that dots are found to belong to a name
         for row in range(0, len(types), 2):
             ax.axhspan(row - 0.5, row + 0.5, color="#f2f2f2", zorder=0, linewidth=0)
         ax.set_yticks(range(len(types)), types)
@@ -82,5 +82,5 @@ def differential_state(
         ax.set_xlabel("Genes without differential state")
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.spines[["top", "right"]].set_visible(False)
-        legend_above(ax, min(len(colours), 3), title="Real against generated cells, pseudobulk DESeq2")
+        legend_above(ax, min(len(colors), 3), title="Real against generated cells, pseudobulk DESeq2")
         return output.finish(ax)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from activa.metrics._cells import Cells
-from activa.pl._colours import ORIGINS
+from activa.data import Cells
+from activa.pl._colors import ORIGINS
 from activa.pl._finish import Output
 from activa.pl._legends import legend_above
 from activa.pl._pair import all_types

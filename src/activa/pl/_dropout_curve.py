@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activa.pl._colours import REAL
+from activa.pl._colors import REAL
 from activa.pl._finish import Output
-from activa.pl._tables import check_table, set_colours
+from activa.pl._tables import check_table, set_colors
 
 
 def dropout_curve(
@@ -54,13 +54,13 @@ def dropout_curve(
     """
     output = Output(show, save, return_fig)
     check_table(table, "dropout_curve", ("set", "mean", "dropout", "fit", "lower", "upper"))
-    colours = set_colours(table)
-    with output.figure(3.6 * len(colours) + 0.4, 3.8) as figure:
-        axes = figure.subplots(1, len(colours), squeeze=False, sharex=True, sharey=True)[0]
+    colors = set_colors(table)
+    with output.figure(3.6 * len(colors) + 0.4, 3.8) as figure:
+        axes = figure.subplots(1, len(colors), squeeze=False, sharex=True, sharey=True)[0]
         real = table[table["set"] == "real"].sort_values("mean")
-        for ax, (name, colour) in zip(axes, colours.items(), strict=True):
+        for ax, (name, color) in zip(axes, colors.items(), strict=True):
             genes = table[table["set"] == name].sort_values("mean")
-            ax.scatter(genes["mean"], genes["dropout"], s=3, color=colour, alpha=0.25, linewidths=0, rasterized=True)
+            ax.scatter(genes["mean"], genes["dropout"], s=3, color=color, alpha=0.25, linewidths=0, rasterized=True)
             ax.fill_between(genes["mean"], genes["lower"], genes["upper"], color="#000000", alpha=0.25, linewidth=0)
             ax.plot(genes["mean"], genes["fit"], color="#000000", lw=1.5, label=f"{name}, 95% band")
             if name != "real" and len(real):

@@ -20,7 +20,7 @@ def genes_per_cell(
     *,
     labels_key: str | None = None,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | PathLike[str] | None = None,
@@ -40,7 +40,7 @@ def genes_per_cell(
         Column of ``obs`` with the types, in both.
     layer
         Layer of the counts in both; ``X`` by default.
-    normalised
+    normalized
         Both hold log1p of counts scaled to 10,000 a cell instead of counts.
     ax, show, save, return_fig
         As for :func:`dropout`.
@@ -63,6 +63,6 @@ def genes_per_cell(
     >>> genes_per_cell(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
     """
     output = Output(show, save, return_fig, ax)
-    cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
+    cells = read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     numbers = {name: np.asarray((of.log_expression > 0).sum(axis=1)).ravel() for name, of in cells.items()}
     return distribution(cells, numbers, "Genes detected in a cell", output)

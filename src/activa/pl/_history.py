@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from activa.model import ACTIVA
-from activa.pl._colours import OTHERS, REAL
+from activa.pl._colors import OTHERS, REAL
 from activa.pl._finish import Output
 
 _TRAIN, _VALIDATION = ("train", REAL, "-", "o"), ("validation", OTHERS[3], "--", "s")
@@ -101,8 +101,8 @@ def history(
                 ax.axhline(margin, color="#000000", lw=1, ls=(0, (1, 2)), label=f"margin m = {margin:.3g}")
             ax.set(title=title, xlabel="Epoch", xlim=(ends[0] - 0.02 * np.ptp(ends), ends[1] + 0.02 * np.ptp(ends)))
             ax.spines[["top", "right"]].set_visible(False)
-        labelled = [ax.get_legend_handles_labels() for ax in axes[: len(panels)]]
-        entries = {label: handle for both in labelled for handle, label in zip(*both, strict=True)}
+        labeled = [ax.get_legend_handles_labels() for ax in axes[: len(panels)]]
+        entries = {label: handle for both in labeled for handle, label in zip(*both, strict=True)}
         columns = min(len(entries), 4 if n_columns > 2 else 2)
         style: dict[str, Any] = {"loc": "outside upper center", "frameon": False, "fontsize": "small"}
         figure.legend(entries.values(), entries.keys(), ncols=columns, **style)
@@ -116,8 +116,8 @@ def _logged(history: Mapping[str, pd.DataFrame] | None) -> dict[str, pd.Series]:
 
 
 def _draw(ax: Axes, terms: dict[str, tuple[str, str, str, str]], logged: dict[str, pd.Series]) -> None:
-    for name, (label, colour, line, marker) in terms.items():
+    for name, (label, color, line, marker) in terms.items():
         values = logged[name]
         # one epoch is no line
         style: dict[str, Any] = {"marker": marker, "ms": 3} if len(values) == 1 else {}
-        ax.plot(values.index, values, color=colour, ls=line, lw=1.5, label=label, **style)
+        ax.plot(values.index, values, color=color, ls=line, lw=1.5, label=label, **style)

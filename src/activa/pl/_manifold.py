@@ -12,9 +12,9 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
-from activa.pl._colours import BACKGROUND
+from activa.pl._colors import BACKGROUND
 from activa.pl._finish import Output
-from activa.pl._tables import check_table, set_colours
+from activa.pl._tables import check_table, set_colors
 
 
 def manifold(
@@ -40,9 +40,9 @@ def manifold(
     basis
         Which embedding.
     color
-        Column with numbers, such as a gene's expression: a panel a set is then drawn in its colours, all on one scale.
+        Column with numbers, such as a gene's expression: a panel a set is then drawn in its colors, all on one scale.
     highlight
-        Type to mark: a panel a set is then drawn, with the other types in grey.
+        Type to mark: a panel a set is then drawn, with the other types in gray.
     point_size
         Area of a point in points^2; by default the smaller the more cells there are.
     show
@@ -84,11 +84,11 @@ def manifold(
     if color is None and highlight is None:
         return _beside_real(table, basis, size, output)
 
-    colours = set_colours(table)
-    # square panels: room for their titles and labels, and for a colour bar
-    with output.figure(3.6 * len(colours) + 0.8 * (color is not None), 4.2) as figure:
-        axes = figure.subplots(1, len(colours), squeeze=False, sharex=True, sharey=True)[0]
-        for ax, (name, colour) in zip(axes, colours.items(), strict=True):
+    colors = set_colors(table)
+    # square panels: room for their titles and labels, and for a color bar
+    with output.figure(3.6 * len(colors) + 0.8 * (color is not None), 4.2) as figure:
+        axes = figure.subplots(1, len(colors), squeeze=False, sharex=True, sharey=True)[0]
+        for ax, (name, color) in zip(axes, colors.items(), strict=True):
             cells = table[table["set"] == name]
             if color is not None:
                 # cells with most of it in front
@@ -99,32 +99,32 @@ def manifold(
             else:
                 marked = cells["type"] == highlight
                 _scatter(ax, cells[~marked], basis, size, c=BACKGROUND)
-                _scatter(ax, cells[marked], basis, 3 * size, c=colour)
+                _scatter(ax, cells[marked], basis, 3 * size, c=color)
                 ax.set_title(f"{name}: {highlight} ({marked.sum():,} of {len(cells):,})", fontsize="medium")
         if color is not None:
             figure.colorbar(points, ax=axes, shrink=0.7, label=color)
         return output.finish(list(axes))
 
 
-def _scatter(ax: Axes, cells: pd.DataFrame, basis: str, size: float, **colours: Any) -> PathCollection:
+def _scatter(ax: Axes, cells: pd.DataFrame, basis: str, size: float, **colors: Any) -> PathCollection:
     ax.set(xticks=[], yticks=[], xlabel=f"{basis}1", ylabel=f"{basis}2", box_aspect=1)
-    return ax.scatter(cells[f"{basis}1"], cells[f"{basis}2"], s=size, linewidths=0, rasterized=True, **colours)
+    return ax.scatter(cells[f"{basis}1"], cells[f"{basis}2"], s=size, linewidths=0, rasterized=True, **colors)
 
 
 def _beside_real(table: pd.DataFrame, basis: str, size: float, output: Output) -> Figure | list[Axes] | None:
     """A panel for each other set, over the real cells, with marginal histograms."""
-    colours = set_colours(table)
-    others = [name for name in colours if name != "real"]
+    colors = set_colors(table)
+    others = [name for name in colors if name != "real"]
     panels = []
     with output.figure(4.6 * len(others), 4.8) as figure:
         for part, name in zip(figure.subfigures(1, len(others), squeeze=False)[0], others, strict=True):
             axes = part.subplots(2, 2, width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row")
             axes[0, 1].set_axis_off()
-            both = {key: table[table["set"] == key] for key in ("real", name) if key in colours}
+            both = {key: table[table["set"] == key] for key in ("real", name) if key in colors}
             shown = pd.concat(both.values()).sample(frac=1, random_state=0)  # neither covers the other
-            _scatter(axes[1, 0], shown, basis, size, c=shown["set"].map(colours))
+            _scatter(axes[1, 0], shown, basis, size, c=shown["set"].map(colors))
             for key, cells in both.items():
-                style: dict[str, Any] = {"color": colours[key], "histtype": "stepfilled", "alpha": 0.5, "density": True}
+                style: dict[str, Any] = {"color": colors[key], "histtype": "stepfilled", "alpha": 0.5, "density": True}
                 for ax, axis, lie in ((axes[0, 0], 1, "vertical"), (axes[1, 1], 2, "horizontal")):
                     edges = np.histogram_bin_edges(table[f"{basis}{axis}"], 50)
                     ax.hist(

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activa.pl._colours import REAL
+from activa.pl._colors import REAL
 from activa.pl._finish import Output
 from activa.pl._tables import check_table
 

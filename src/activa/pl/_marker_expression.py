@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from activa.pl._finish import Output
-from activa.pl._tables import check_table, set_colours
+from activa.pl._tables import check_table, set_colors
 
 
 def marker_expression(
@@ -55,27 +55,27 @@ def marker_expression(
     """
     output = Output(show, save, return_fig)
     check_table(table, "marker_expression", ("set", "type", "gene", "expression"))
-    colours, types = set_colours(table), table["type"].unique()
+    colors, types = set_colors(table), table["type"].unique()
     n_genes = table.groupby("type", observed=True)["gene"].nunique().max()
-    width = min(3 + 0.35 * n_genes * len(colours), 12)
+    width = min(3 + 0.35 * n_genes * len(colors), 12)
     with output.figure(width, 2.7 * len(types) + 0.4) as figure:
         axes = figure.subplots(len(types), 1, squeeze=False)[:, 0]
         for ax, label in zip(axes, types, strict=True):
             of_type = table[table["type"] == label]
             genes = of_type["gene"].unique()
-            for i, (name, colour) in enumerate(colours.items()):
+            for i, (name, color) in enumerate(colors.items()):
                 for j, gene in enumerate(genes):
                     x = of_type.loc[(of_type["set"] == name) & (of_type["gene"] == gene), "expression"].to_numpy()
                     if len(x) < 2:
                         continue
-                    at = j + (i - (len(colours) - 1) / 2) * 0.8 / len(colours)
+                    at = j + (i - (len(colors) - 1) / 2) * 0.8 / len(colors)
                     if np.ptp(x) > 0:  # a density needs some spread
-                        body = ax.violinplot(x, [at], widths=0.75 / len(colours), showextrema=False)["bodies"][0]
-                        body.set(facecolor=colour, edgecolor="none", alpha=0.75)
-                    ax.plot(np.array([-0.3, 0.3]) / len(colours) + at, [np.median(x)] * 2, color="#000000", lw=1.5)
+                        body = ax.violinplot(x, [at], widths=0.75 / len(colors), showextrema=False)["bodies"][0]
+                        body.set(facecolor=color, edgecolor="none", alpha=0.75)
+                    ax.plot(np.array([-0.3, 0.3]) / len(colors) + at, [np.median(x)] * 2, color="#000000", lw=1.5)
             ax.set_xticks(range(len(genes)), genes)
             ax.set(ylabel="log(1 + count of 10,000)", ylim=(min(0.0, of_type["expression"].min()), None))
             ax.set_title(f"{label} ({(of_type['set'] == 'real').sum() // len(genes):,} real cells)", fontsize="medium")
-        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(colours), frameon=False)
+        handles = [Patch(color=color, label=name) for name, color in colors.items()]
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(colors), frameon=False)
         return output.finish(list(axes))

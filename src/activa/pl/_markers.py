@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from activa.metrics._cells import Cells
+from activa.data import Cells
 from activa.metrics._correlation import markers_of_types
-from activa.pl._colours import ORIGINS
+from activa.pl._colors import ORIGINS
 from activa.pl._finish import Output
 from activa.pl._grid import grid, panel_title
 from activa.pl._pair import find_genes, read_pair
@@ -28,7 +28,7 @@ def markers(
     genes: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     n_genes: int = 3,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     show: bool | None = None,
     save: str | PathLike[str] | None = None,
     return_fig: bool = False,
@@ -39,7 +39,7 @@ def markers(
 
     Parameters
     ----------
-    real, synthetic, layer, normalised
+    real, synthetic, layer, normalized
         As for :func:`umap`.
     labels_key
         Column of ``obs`` with the types, in both.
@@ -74,7 +74,7 @@ def markers(
     output = Output(show, save, return_fig)
     if n_genes < 1:
         raise ValueError(f"n_genes must be at least 1, got {n_genes}.")
-    cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
+    cells = read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     chosen = _choose(genes, n_genes, cells["real"], real)
     if not chosen:
         raise ValueError(
@@ -99,8 +99,8 @@ def markers(
             panel_title(ax, label, int(8.5 * max(0.62 * most + 0.3, 1.7)))
         figure.supylabel("log(1 + count of 10,000)", fontsize="small")
         handles = [
-            Patch(color=colour, label=f"{name} ({side})")
-            for (name, colour), side in zip(ORIGINS.items(), ("left", "right"), strict=True)
+            Patch(color=color, label=f"{name} ({side})")
+            for (name, color), side in zip(ORIGINS.items(), ("left", "right"), strict=True)
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, fontsize="small")
         return output.finish(axes[: len(chosen)])

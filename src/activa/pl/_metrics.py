@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from activa.metrics import METRICS, Metric
-from activa.pl._colours import OTHERS, REAL
+from activa.pl._colors import OTHERS, REAL
 from activa.pl._finish import Output
 from activa.pl._grid import shorten
 from activa.pl._legends import legend_above
@@ -76,12 +76,12 @@ def metrics(
             of = of.loc[[name for name in names if name in of.index]]
             rows = np.array([names.index(name) for name in of.index])
             at = rows + 0.6 * ((i + 0.5) / n_tables - 0.5)
-            colour, marker = _STYLES[i]
+            color, marker = _STYLES[i]
             best = positions(of, "best")
             apart = np.abs(best) > 0
             ax.scatter(best[apart], at[apart], color="#666666", marker="|", s=50, zorder=2)
             ax.scatter(
-                positions(of, "value"), at, color=colour, marker=marker, s=34, zorder=3, label=shorten(generator, 30)
+                positions(of, "value"), at, color=color, marker=marker, s=34, zorder=3, label=shorten(generator, 30)
             )
             _print(ax, i, generator, rows, of)
         ax.set_yticks(range(len(names)), [name + " *" * METRICS[name].two_sided for name in names])

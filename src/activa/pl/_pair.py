@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from scipy.sparse import csr_matrix
 
 from activa._embedding import umap_coordinates
-from activa.metrics._cells import Cells, check_sets, read_cells
+from activa.data import Cells, check_sets, read_cells
 from activa.metrics._space import Space
 
 
 def read_pair(
-    real: AnnData, synthetic: AnnData, labels_key: str | None, layer: str | None, *, normalised: bool = False
+    real: AnnData, synthetic: AnnData, labels_key: str | None, layer: str | None, *, normalized: bool = False
 ) -> dict[str, Cells]:
     """Both sets, checked, with the genes in the order of ``real``."""
     sets = {"real": real, "synthetic": synthetic}
@@ -24,7 +24,7 @@ def read_pair(
     for name, adata in sets.items():
         if not adata.n_obs:
             raise ValueError(f"{name} has no cells; there is nothing to plot.")
-    return read_cells(sets, labels_key=labels_key, layer=layer, normalised=normalised)
+    return read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
 
 
 def count_matrices(real: AnnData, synthetic: AnnData, layer: str | None) -> dict[str, csr_matrix]:
@@ -79,7 +79,7 @@ def size_of(n_cells: int, point_size: float | None) -> float:
     return float(np.clip(12_000 / n_cells, 1, 12)) if point_size is None else point_size
 
 
-def scatter(ax: Axes, coordinates: np.ndarray, colours: np.ndarray | str, size: float) -> None:
+def scatter(ax: Axes, coordinates: np.ndarray, colors: np.ndarray | str, size: float) -> None:
     """Cells of an embedding, in a square without ticks."""
-    ax.scatter(coordinates[:, 0], coordinates[:, 1], c=colours, s=size, linewidths=0, rasterized=True)
+    ax.scatter(coordinates[:, 0], coordinates[:, 1], c=colors, s=size, linewidths=0, rasterized=True)
     ax.set(xticks=[], yticks=[], box_aspect=1)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from activa.pl._finish import Output
-from activa.pl._tables import check_table, set_colours
+from activa.pl._tables import check_table, set_colors
 
 _FALSE_POSITIVE_RATES = np.linspace(0, 1, 201)
 
@@ -60,18 +60,18 @@ def rf_detection(
     output = Output(show, save, return_fig, ax)
     check_table(table, "rf_detection", ("set", "fold", "false_positive_rate", "true_positive_rate", "auc"))
     with output.panel(4.8, 4.8) as ax:
-        for name, colour in set_colours(table).items():
+        for name, color in set_colors(table).items():
             rates, areas = [], []
             for _, curve in table[table["set"] == name].groupby("fold"):
                 x, y = curve["false_positive_rate"], curve["true_positive_rate"]
-                ax.plot(x, y, color=colour, lw=0.6, alpha=0.35)
+                ax.plot(x, y, color=color, lw=0.6, alpha=0.35)
                 rates.append(np.interp(_FALSE_POSITIVE_RATES, x, y))
                 areas.append(curve["auc"].iloc[0])
             label = f"{name}: {np.mean(areas):.3f} ± {np.std(areas, ddof=1):.3f}"
-            ax.plot(_FALSE_POSITIVE_RATES, np.mean(rates, axis=0), color=colour, lw=2, label=label)
+            ax.plot(_FALSE_POSITIVE_RATES, np.mean(rates, axis=0), color=color, lw=2, label=label)
         ax.plot([0, 1], [0, 1], color="#888888", lw=1, ls="--", label="chance: 0.5")
         ax.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1)
-        ax.set(xlabel="Real cells taken for generated", ylabel="Generated cells recognised")
+        ax.set(xlabel="Real cells taken for generated", ylabel="Generated cells recognized")
         ax.set_title("A forest's area under the curve, over folds", fontsize="medium")
         ax.legend(loc="lower right", frameon=False, fontsize="small")
         return output.finish(ax)

@@ -70,13 +70,13 @@ def scaling(
         configurations = table["configuration"].unique()
         for i, configuration in enumerate(configurations):
             runs = table[table["configuration"] == configuration].sort_values("n_cells")
-            for column, (label, colour, marker) in _TIMES.items():
+            for column, (label, color, marker) in _TIMES.items():
                 if column == "seconds_generate":
                     label = f"{label} {' or '.join(f'{n:,}' for n in runs['n_generated'].unique())} cells"
                 if len(configurations) > 1:
                     label = f"{label} ({configuration})"
                 line = _LINES[i % len(_LINES)]
-                ax.plot(runs["n_cells"], runs[column], color=colour, marker=marker, ls=line, lw=1.5, label=label)
+                ax.plot(runs["n_cells"], runs[column], color=color, marker=marker, ls=line, lw=1.5, label=label)
         sizes = sorted(table["n_cells"].unique())
         ax.set(xscale="log", yscale="log", xlabel="Training cells", ylabel="Seconds")
         ax.set_xticks(sizes, [f"{n:,}" for n in sizes])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from activa.pl._colours import OTHERS, REAL
+from activa.pl._colors import OTHERS, REAL
 
 
 def check_table(table: pd.DataFrame, experiment: str, columns: tuple[str, ...]) -> None:
@@ -19,8 +19,8 @@ def check_table(table: pd.DataFrame, experiment: str, columns: tuple[str, ...]) 
         raise ValueError("table has no rows; there is nothing to plot.")
 
 
-def set_colours(table: pd.DataFrame) -> dict[str, str]:
-    """A colour for each set of the table, in its order; real cells have one of their own."""
+def set_colors(table: pd.DataFrame) -> dict[str, str]:
+    """A color for each set of the table, in its order; real cells have one of their own."""
     names = [name for name in table["set"].unique() if name != "real"]
-    colours = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(names)}
-    return ({"real": REAL} if (table["set"] == "real").any() else {}) | colours
+    colors = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(names)}
+    return ({"real": REAL} if (table["set"] == "real").any() else {}) | colors

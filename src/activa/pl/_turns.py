@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from activa.pl._colours import MARKERS, ORIGINS
+from activa.pl._colors import MARKERS, ORIGINS
 
 _N_TURNS = 20
 

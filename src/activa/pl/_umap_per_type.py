@@ -10,7 +10,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activa.pl._colours import BACKGROUND, ORIGINS, dots
+from activa.pl._colors import BACKGROUND, ORIGINS, dots
 from activa.pl._finish import Output
 from activa.pl._grid import grid, panel_title
 from activa.pl._pair import all_types, choose_types, embed, read_pair, scatter, size_of
@@ -24,7 +24,7 @@ def umap_per_type(
     labels_key: str,
     types: Sequence[str] | None = None,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     n_neighbors: int = 15,
     min_dist: float = 0.5,
     point_size: float | None = None,
@@ -35,12 +35,12 @@ def umap_per_type(
 ) -> Figure | list[Axes] | None:
     """Real and synthetic cells of each type in one UMAP, a panel a type.
 
-    All cells of both sets are grey; those of the type have the colours of their origin. The embedding is that of
+    All cells of both sets are gray; those of the type have the colors of their origin. The embedding is that of
     :func:`umap`.
 
     Parameters
     ----------
-    real, synthetic, layer, normalised, n_neighbors, min_dist, seed
+    real, synthetic, layer, normalized, n_neighbors, min_dist, seed
         As for :func:`umap`.
     labels_key
         Column of ``obs`` with the types, in both.
@@ -65,7 +65,7 @@ def umap_per_type(
     >>> umap_per_type(held_out, synthetic, labels_key="cell_type", types=["CD34+", "CD56+ NK"])  # doctest: +SKIP
     """
     output = Output(show, save, return_fig)
-    cells = read_pair(real, synthetic, labels_key, layer, normalised=normalised)
+    cells = read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     types = choose_types(types, all_types(cells))
     of = embed(cells, n_neighbors, min_dist, seed)
     everyone = np.vstack(list(of.values()))

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from activa._whole import check_space, whole_file
+from activa.io.atomic import atomic_file, check_space
 
 # Weights and Adam's two moments, of the new checkpoint and of the old one, which is there until the new one is whole
 _COPIES = 6
@@ -31,7 +31,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             return
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file, overwrite=True, what="checkpoint") as part, part.open("wb") as stream:
+        with atomic_file(file, overwrite=True, what="checkpoint") as part, part.open("wb") as stream:
             torch.save(checkpoint, stream)
 
 

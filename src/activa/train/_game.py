@@ -126,7 +126,7 @@ class Game:
     def _sleep(self, batch: dict[str, Tensor]) -> Tensor:
         """The encoder's loss on generated cells, scalar; no other part has a gradient of it."""
         m = self.module
-        # half of the minibatch's types: as good as all of them, in half the time; never one cell, for batch normalisation
+        # half of the minibatch's types: as good as all of them, in half the time; never one cell, for batch normalization
         n_g = batch[REGISTRY_KEYS.X_KEY].shape[0] // 2 + 1
         design = m.design(batch).take(slice(n_g))
         with torch.no_grad():

@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
-from activa._choices import check_choices
-from activa._numbers import check_flags, check_numbers, check_whole
-from activa._random import set_torch_state, torch_state
+from activa.arguments import check_booleans, check_choices, check_integers, check_numbers
 from activa.module import ACTIVAModule
+from activa.seeds import set_torch_state, torch_state
 from activa.train._game import Introspection, SyntheticCells
 from activa.train._optimizers import make_optimizers
 from activa.train._safeguard import Safeguard
@@ -32,7 +31,7 @@ class IntrospectivePlan(Safeguard, TrainingPlan):
 
     The module is trained as a variational autoencoder, with the classifier beside it. From ``n_epochs_warmup`` epochs on
     its encoder can read generated cells too. In the ``"sleep"`` form it learns to read them (the sleep phase of Hinton et
-    al. 1995): with z drawn from the prior and x from the generator, both constants, it minimises
+    al. 1995): with z drawn from the prior and x from the generator, both constants, it minimizes
     :math:`-w \log q(z_g \mid x_g)` beside the ELBO of the real cells, w being ``introspection_weight``. Real cells are few
     and an encoder learns them by heart; of generated cells there is no end.
 
@@ -66,7 +65,7 @@ class IntrospectivePlan(Safeguard, TrainingPlan):
     classifier_weight
         v above, in the game; the paper's is 1.
     alpha_1, alpha_2
-        Weights of the regularising and of the reconstructing terms; the paper's are 1 and 0.5.
+        Weights of the regularizing and of the reconstructing terms; the paper's are 1 and 0.5.
     margin
         m above in nats, or ``"kl"``: the mean ``L_REG`` of the last warm-up epoch (supplement G, strategy 1).
     margin_per_cell
@@ -155,8 +154,8 @@ class IntrospectivePlan(Safeguard, TrainingPlan):
             introspection_weight=introspection_weight, classifier_weight=classifier_weight, alpha_1=alpha_1,
             alpha_2=alpha_2, beta_rec=beta_rec, beta_neg=beta_neg, weight_decay=weight_decay, least=0,
         )  # fmt: skip
-        check_whole(n_epochs_warmup=n_epochs_warmup, n_epochs_kl_warmup=n_epochs_kl_warmup, least=0, optional=True)
-        check_flags(margin_per_cell=margin_per_cell)
+        check_integers(n_epochs_warmup=n_epochs_warmup, n_epochs_kl_warmup=n_epochs_kl_warmup, least=0, optional=True)
+        check_booleans(margin_per_cell=margin_per_cell)
         if not isinstance(betas, Sequence) or isinstance(betas, str):
             raise TypeError(f"betas must be two numbers, got {betas!r}.")
         if len(betas) != 2:

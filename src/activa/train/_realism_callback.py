@@ -13,13 +13,12 @@ from lightning.pytorch.callbacks import Callback
 from scipy.sparse import csr_matrix
 from scvi import REGISTRY_KEYS
 
-from activa._choices import check_choices
-from activa._random import check_seed, seeded
+from activa.arguments import check_choices
+from activa.data import Cells, log_normalize, subsample
 from activa.metrics import METRICS, Comparison
-from activa.metrics._cells import Cells, log_normalise
 from activa.metrics._space import Space
-from activa.metrics._subsample import subsample
-from activa.module import LabelledPrior
+from activa.module import LabeledPrior
+from activa.seeds import check_seed, seeded
 
 if TYPE_CHECKING:
     from activa import ACTIVA
@@ -35,7 +34,7 @@ class RealismCallback(Callback):
     """Compare generated cells with the validation cells whenever these are validated on; log ``realism_validation``.
 
     It is made by ``model.train(realism=...)``. What is measured is what a user would get if training ended here: a
-    copy of the labelled prior is fitted as :meth:`~activa.ACTIVA.train` fits the prior at its end, but to training cells
+    copy of the labeled prior is fitted as :meth:`~activa.ACTIVA.train` fits the prior at its end, but to training cells
     alone, and is dropped afterwards. Where types are got by the classifier's filter alone, as with the paper's prior,
     cells are taken unfiltered: a classifier that has learnt little lets none through. The weights, the optimizers and
     the random state are left as they were, so that a run with the callback ends in the same model, bit for bit, as one
@@ -57,7 +56,7 @@ class RealismCallback(Callback):
     Raises
     ------
     ValueError
-        If an argument is out of range; in training, if there are fewer than five labelled validation cells.
+        If an argument is out of range; in training, if there are fewer than five labeled validation cells.
 
     Examples
     --------
@@ -78,7 +77,7 @@ class RealismCallback(Callback):
         if n_draws < 1:
             raise ValueError(f"n_draws must be at least 1, got {n_draws}.")
         self.model, self.metric, self.n_draws = model, metric, n_draws
-        self.fit_prior = fit_prior and isinstance(model.module.prior, LabelledPrior)
+        self.fit_prior = fit_prior and isinstance(model.module.prior, LabeledPrior)
         self.seed = check_seed(seed)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -105,7 +104,7 @@ class RealismCallback(Callback):
 
     def _cells(self, x: Any, codes: np.ndarray) -> Cells:
         x = csr_matrix(x)
-        return Cells(log_normalise(x), x, codes) if self.model.module.is_count else Cells(x, None, codes)
+        return Cells(log_normalize(x), x, codes) if self.model.module.is_count else Cells(x, None, codes)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the figure."""

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-SoftAdapt = Literal["original", "normalised", "loss-weighted", "none"]
+SoftAdapt = Literal["original", "normalized", "loss-weighted", "none"]
 
 
 def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: float = 0.1) -> Tensor:
@@ -18,7 +18,7 @@ def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: 
     .. math:: \alpha_i = \frac{e^{\beta s_i}}{\sum_j e^{\beta s_j}}, \qquad
         \alpha_i = \frac{f_i e^{\beta s_i}}{\sum_j f_j e^{\beta s_j}}
 
-    in the original and in the loss-weighted variant; the normalised one divides the rates by
+    in the original and in the loss-weighted variant; the normalized one divides the rates by
     :math:`\sum_j |s_j|` before. A positive beta gives weight to the part that falls slowest, or rises.
 
     Parameters
@@ -49,7 +49,7 @@ def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: 
     if variant == "none":
         return torch.full_like(recent[0], 1 / recent.shape[1])
     rate = (recent[-1] - recent[0]) / (len(recent) - 1)
-    if variant == "normalised":
+    if variant == "normalized":
         rate = rate / rate.abs().sum().clamp(min=1e-8)
     weights = torch.softmax(beta * rate, dim=0)
     if variant == "loss-weighted":

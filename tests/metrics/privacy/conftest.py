@@ -35,7 +35,7 @@ def make_donors():
 
 
 @pytest.fixture
-def memorise():
+def memorize():
     return copies
 
 

@@ -14,9 +14,9 @@ def sets(make):
     return make(150, seed=1), make(260, seed=2), make(150, seed=3)
 
 
-def test_copies_are_caught_and_fresh_cells_stand_at_the_floor(sets, memorise):
+def test_copies_are_caught_and_fresh_cells_stand_at_the_floor(sets, memorize):
     train, held_out, fresh = sets
-    table = evaluate(train, held_out, memorise(train, 0), labels_key="cell_type")
+    table = evaluate(train, held_out, memorize(train, 0), labels_key="cell_type")
     assert list(table.index) == DISTANCE
     assert list(table.columns) == ["value", "floor", "best", "description"]
     assert (table.value[["membership_auc", "membership_tpr", "dcr_share", "close_share", "exact_copies"]] > 0.99).all()
@@ -33,7 +33,7 @@ def test_the_figures_are_those_of_the_functions(sets):
     floor = held_out[130:]
     table = evaluate(train, held_out[:130], fresh, floor=floor)
     assert table.value["exact_copies"] == exact_copies(train.X, fresh.X)
-    # all principal components of 280 cells of 116 genes that vary: distances of the log-normalised values themselves
+    # all principal components of 280 cells of 116 genes that vary: distances of the log-normalized values themselves
     logs = []
     for adata in (train, held_out[:130], fresh):
         counts = adata.X.toarray()

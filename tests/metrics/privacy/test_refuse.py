@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from activa.metrics._cells import log_normalise
+from activa.data import log_normalize
 from activa.metrics.privacy import TooClose, refuse_close
 
 
@@ -12,7 +12,7 @@ def sets(make):
 
 
 def logs(adata):
-    return log_normalise(adata.X).toarray()
+    return log_normalize(adata.X).toarray()
 
 
 def test_distances_agree_with_brute_force(sets):
@@ -27,7 +27,7 @@ def test_distances_agree_with_brute_force(sets):
     assert too_close.threshold == pytest.approx(limit, rel=0.01)
 
 
-def test_no_kept_cell_is_closer_than_the_limit_and_copies_are_all_refused(sets, memorise):
+def test_no_kept_cell_is_closer_than_the_limit_and_copies_are_all_refused(sets, memorize):
     train, held_out, fresh = sets
     too_close = TooClose(train, held_out, labels_key="cell_type")
     refused = too_close.refuses(fresh)
@@ -36,9 +36,9 @@ def test_no_kept_cell_is_closer_than_the_limit_and_copies_are_all_refused(sets, 
     assert list(kept.obs_names) == list(fresh.obs_names[~refused])
     limits = np.array([too_close.thresholds[name] for name in kept.obs["cell_type"]])
     assert (too_close.distances(kept) >= limits).all()
-    assert too_close.refuses(memorise(train, 0)).all()
+    assert too_close.refuses(memorize(train, 0)).all()
     with pytest.raises(ValueError, match="all 200 synthetic cells are closer"):
-        refuse_close(memorise(train, 0), train, held_out)
+        refuse_close(memorize(train, 0), train, held_out)
 
 
 def test_each_type_has_a_limit_where_enough_cells_are_held_out(sets):

@@ -24,9 +24,9 @@ def perfect(make):
     return lambda train, seed: make(train.n_obs, seed=10 + seed % 1000)
 
 
-def test_a_generator_that_remembers_is_found_and_a_perfect_one_is_not(sets, memorise, perfect):
+def test_a_generator_that_remembers_is_found_and_a_perfect_one_is_not(sets, memorize, perfect):
     train, held_out = sets
-    found = shadow_attack(memorise, train, held_out, memorise(train, 0), n_shadows=4, labels_key="cell_type")
+    found = shadow_attack(memorize, train, held_out, memorize(train, 0), n_shadows=4, labels_key="cell_type")
     assert list(found.columns) == ["set", "cell", "member", "score"]
     assert list(found["cell"]) == [*train.obs_names, *held_out.obs_names]
     assert auc(found) > 0.99
@@ -65,14 +65,14 @@ def test_seeds_and_the_global_random_state(sets, make):
     assert (first["score"] != other["score"]).any()
 
 
-def test_what_the_generator_is_given(sets, memorise):
+def test_what_the_generator_is_given(sets, memorize):
     train, held_out = sets
     before = train.obs.copy()
     seen = []
 
     def generator(cells, seed):
         seen.append((cells.n_obs, cells.obs["cell_type"].value_counts().to_dict(), seed))
-        made = memorise(cells, 0)
+        made = memorize(cells, 0)
         cells.obs["scratch"] = 1
         cells.X.data[:] = 0
         return made
@@ -94,16 +94,16 @@ def test_every_cell_is_left_out_as_often(n_train, n_held_out, n_shadows):
     assert times.max() - times.min() <= 1 and times.min() >= 2
 
 
-def test_whole_donors_are_left_out_and_found(make_donors, memorise):
+def test_whole_donors_are_left_out_and_found(make_donors, memorize):
     train, held_out = make_donors(range(6), 20, seed=0), make_donors(range(6, 12), 20, seed=1)
     donors = np.concatenate([train.obs["donor"], held_out.obs["donor"]])
     out = left_out(120, 120, 4, np.random.default_rng(0), None, donors)
     assert all(out[shadow][donors == name].std() == 0 for shadow in range(4) for name in np.unique(donors))
-    scores = shadow_attack(memorise, train, held_out, memorise(train, 0), donor_key="donor", n_shadows=4)
+    scores = shadow_attack(memorize, train, held_out, memorize(train, 0), donor_key="donor", n_shadows=4)
     assert donor_auc(scores["score"], donors, scores["member"]) == 1
     floor = make_donors(range(20, 24), 20, seed=2)
     table = evaluate(
-        train, held_out, memorise(train, 0), donor_key="donor", floor=floor, generator=memorise, n_shadows=4
+        train, held_out, memorize(train, 0), donor_key="donor", floor=floor, generator=memorize, n_shadows=4
     )
     assert table.value["shadow_donor_auc"] == 1 and table.value["shadow_auc"] > 0.95
     assert table.floor["shadow_auc"] == pytest.approx(0.5, abs=0.3)

@@ -3,9 +3,8 @@ from anndata import AnnData
 from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 
-from activa.metrics._cells import check_labels, strings
+from activa.data import check_labels, halves, strings
 from activa.metrics._checks import as_labels
-from activa.metrics._subsample import halves
 
 
 def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float:

@@ -6,10 +6,9 @@ from anndata import AnnData
 from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 
-from activa.metrics._cells import Cells, check_sets, read_cells, strings
+from activa.data import Cells, check_sets, read_cells, strings, subsample
 from activa.metrics._copying import copy_ratio, nearest
 from activa.metrics._space import Space
-from activa.metrics._subsample import subsample
 
 from ._donors import check_donors, donor_auc, split_held_out
 from ._exact import exact_copies
@@ -106,7 +105,7 @@ def evaluate(
     n_shadows: int = 8,
     fpr: float = 0.01,
     quantile: float = 0.05,
-    normalised: bool = False,
+    normalized: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
     """What synthetic cells give away about the cells, and donors, that their generator was trained on.
@@ -146,7 +145,7 @@ def evaluate(
         Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``.
     quantile
         Of the held-out cells' distances, for ``close_share``.
-    normalised
+    normalized
         All sets hold log1p of counts scaled to 10,000 a cell.
     seed
         Seed of the split, the components, the draws and the shadows. Global random state is left alone.
@@ -197,16 +196,16 @@ def evaluate(
         pool = as_pool(train, held_out)
         out = left_out(train.n_obs, held_out.n_obs, n_shadows, rng, strings(pool, labels_key), donors)
     read = {"train": train, "held_out": held_out}
-    cells = read_cells(read, labels_key=None, layer=layer, normalised=normalised)
+    cells = read_cells(read, labels_key=None, layer=layer, normalized=normalized)
     both = cells["train"].above(cells["held_out"])
     real = _Real(cells["train"], cells["held_out"], Space(both, seed), Space(cells["train"], seed), donors)
     shadows = None
     if generator is not None and pool is not None:
-        shadows = train_shadows(generator, pool, both, real.pooled, out, normalised=normalised, layer=layer, seed=seed)
+        shadows = train_shadows(generator, pool, both, real.pooled, out, normalized=normalized, layer=layer, seed=seed)
 
     columns_of = {}
     for name, adata in tqdm({"value": synthetic, "floor": floor}.items(), desc="privacy", leave=False):
-        published = read_published(adata, train, layer=layer, normalised=normalised)
+        published = read_published(adata, train, layer=layer, normalized=normalized)
         pooled = real.pooled.project(published)
         rows = _distance_attacks(real, pooled, fpr, seed)
         if shadows is not None:

@@ -47,7 +47,7 @@ def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> fl
 
 
 def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
-    """Median nearest-neighbour distance ratio: of synthetic cells to their nearest training cell and the second one.
+    """Median nearest-neighbor distance ratio: of synthetic cells to their nearest training cell and the second one.
 
     Near 0 a cell points at one training cell; near 1 no training cell stands out. Read it against held-out cells in the
     place of the synthetic ones.

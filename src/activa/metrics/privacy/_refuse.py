@@ -3,7 +3,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
-from activa.metrics._cells import Cells, check_genes, check_sets, log_normalise, read_cells
+from activa.data import Cells, check_genes, check_sets, log_normalize, read_cells
 from activa.metrics._space import Space
 
 from ._low_fpr import check_share
@@ -75,13 +75,13 @@ class TooClose:
         if held_out.n_obs < least:
             msg = f"held_out has {held_out.n_obs} cells; quantile={quantile} needs at least {least}."
             raise ValueError(msg)
-        cells = read_cells(sets, labels_key=labels_key, layer=layer, normalised=False)
+        cells = read_cells(sets, labels_key=labels_key, layer=layer, normalized=False)
         self.quantile, self.labels_key = quantile, labels_key
         self.genes = train.var_names.copy()
         """Names of the genes, in the order of ``train``."""
         self._space = Space(cells["train"], seed)
         components = self._space.reference_components
-        self._neighbours = NearestNeighbors(n_neighbors=1).fit(components)
+        self._neighbors = NearestNeighbors(n_neighbors=1).fit(components)
         distances = self._to_train(cells["held_out"])
         self.threshold = float(np.quantile(distances, quantile))
         """Smallest distance that is kept, of types without one of their own."""
@@ -98,7 +98,7 @@ class TooClose:
                 self.thresholds[str(name)] = float(np.quantile(own, quantile))
 
     def _to_train(self, cells: Cells) -> np.ndarray:
-        return self._neighbours.kneighbors(self._space.project(cells))[0].ravel()
+        return self._neighbors.kneighbors(self._space.project(cells))[0].ravel()
 
     def distances(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
         """Distance of each cell to its nearest training cell, ``(n_cells,)``.
@@ -137,14 +137,14 @@ class TooClose:
 
     def refuses_counts(self, counts: csr_matrix, labels: np.ndarray) -> np.ndarray:
         """As :meth:`refuses`, of checked counts of the genes in their order, and types as strings."""
-        cells = Cells(log_normalise(counts), counts, labels)
+        cells = Cells(log_normalize(counts), counts, labels)
         return self._to_train(cells) < self._limits(labels, len(cells))
 
     def _read(self, cells: AnnData, layer: str | None) -> Cells:
         check_sets({"cells": cells}, self.labels_key, layer)
         check_genes("cells", cells.var_names, "train", self.genes)
         sets = {"cells": cells[:, self.genes]}
-        return read_cells(sets, labels_key=self.labels_key, layer=layer, normalised=False)["cells"]
+        return read_cells(sets, labels_key=self.labels_key, layer=layer, normalized=False)["cells"]
 
     def _limits(self, labels: np.ndarray | None, n_cells: int) -> np.ndarray:
         limits = np.full(n_cells, self.threshold)

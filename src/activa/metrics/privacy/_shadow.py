@@ -10,10 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
-from activa._random import seeded
-from activa.metrics._cells import Cells, check_labels, check_sets, read_cells, strings
+from activa.data import Cells, check_labels, check_sets, folds, read_cells, strings
 from activa.metrics._space import Space
-from activa.metrics._subsample import folds
+from activa.seeds import seeded
 
 from ._features import features
 
@@ -62,10 +61,10 @@ def left_out(
     return np.array([np.isin(unit, part) for part in parts[:n_shadows]])
 
 
-def read_published(synthetic: AnnData, train: AnnData, *, layer: str | None, normalised: bool) -> Cells:
+def read_published(synthetic: AnnData, train: AnnData, *, layer: str | None, normalized: bool) -> Cells:
     """Checked synthetic cells, which need no types, with the genes in the order of the training cells."""
     sets = {"synthetic": synthetic[:, train.var_names]}
-    return read_cells(sets, labels_key=None, layer=layer, normalised=normalised)["synthetic"]
+    return read_cells(sets, labels_key=None, layer=layer, normalized=normalized)["synthetic"]
 
 
 class Shadows:
@@ -98,7 +97,7 @@ def train_shadows(
     space: Space,
     out: np.ndarray,
     *,
-    normalised: bool,
+    normalized: bool,
     layer: str | None,
     seed: int,
 ) -> Shadows:
@@ -109,7 +108,7 @@ def train_shadows(
             its_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
             cells: Any = generator(adata[~absent].copy(), its_seed)
         check_sets({"train": adata, "what the generator returned": cells}, None, layer)
-        made.append(space.project(read_published(cells, adata, layer=layer, normalised=normalised)))
+        made.append(space.project(read_published(cells, adata, layer=layer, normalized=normalized)))
     return Shadows(space.project(pool), out, made)
 
 
@@ -123,7 +122,7 @@ def shadow_attack(
     labels_key: str | None = None,
     donor_key: str | None = None,
     layer: str | None = None,
-    normalised: bool = False,
+    normalized: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Membership inference by an attacker who can train generators of the same kind.
@@ -160,7 +159,7 @@ def shadow_attack(
         Column of ``obs`` with the donors, in both: shadows then leave whole donors out.
     layer
         Layer of the counts, of synthetic cells too; ``X`` by default.
-    normalised
+    normalized
         All sets hold log1p of counts scaled to 10,000 a cell.
     seed
         Seed of the parts, the components and the shadows. Global random state is left alone.
@@ -205,10 +204,10 @@ def shadow_attack(
     adata = as_pool(train, held_out)
     labels, donors = strings(adata, labels_key), strings(adata, donor_key)
     out = left_out(train.n_obs, held_out.n_obs, n_shadows, np.random.default_rng(seed), labels, donors)
-    published = read_published(synthetic, adata, layer=layer, normalised=normalised)
-    pool = read_cells({"pool": adata}, labels_key=None, layer=layer, normalised=normalised)["pool"]
+    published = read_published(synthetic, adata, layer=layer, normalized=normalized)
+    pool = read_cells({"pool": adata}, labels_key=None, layer=layer, normalized=normalized)["pool"]
     space = Space(pool, seed)
-    shadows = train_shadows(generator, adata, pool, space, out, normalised=normalised, layer=layer, seed=seed)
+    shadows = train_shadows(generator, adata, pool, space, out, normalized=normalized, layer=layer, seed=seed)
     return pd.DataFrame(
         {
             "set": np.repeat(["train", "held_out"], [train.n_obs, held_out.n_obs]),

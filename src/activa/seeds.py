@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from activa._numbers import check_whole
+from activa.arguments import check_integers
 
 MAX_SEED = 2**32 - 1
 """The largest that NumPy's and scikit-learn's older generators take."""
@@ -61,5 +61,5 @@ def check_seed(seed: int | None) -> int:
     """
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    check_whole(seed=seed, least=0, most=MAX_SEED)
+    check_integers(seed=seed, least=0, most=MAX_SEED)
     return int(seed)

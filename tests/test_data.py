@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from activa.metrics._subsample import halves, subsample
+from activa.data import halves, subsample
 
 LABELS = np.repeat(["a", "b", "c", "d"], [50, 25, 8, 1])
 

@@ -106,7 +106,7 @@ def check_space(folder: Path, n_bytes: int, *, argument: str, what: str) -> None
 
 
 @contextmanager
-def whole_folder(path: Path, *, overwrite: bool, what: str, marks: Sequence[str]) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool, what: str, marks: Sequence[str]) -> Iterator[Path]:
     """A folder to write to, which is moved to ``path`` at the end, or removed when that is not reached.
 
     Arguments and errors are those of :func:`check_free`; an OSError of a disk that is full or read-only names the path.
@@ -128,10 +128,10 @@ def whole_folder(path: Path, *, overwrite: bool, what: str, marks: Sequence[str]
 
 
 @contextmanager
-def whole_file(path: Path, *, overwrite: bool, what: str) -> Iterator[Path]:
+def atomic_file(path: Path, *, overwrite: bool, what: str) -> Iterator[Path]:
     """A path to write a file to, of the same name, which is moved to ``path`` at the end or removed.
 
-    Arguments and errors are those of :func:`whole_folder`.
+    Arguments and errors are those of :func:`atomic_folder`.
     """
     path = path.absolute()
     check_free(path, overwrite=overwrite, what=what)
@@ -141,10 +141,10 @@ def whole_file(path: Path, *, overwrite: bool, what: str) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_files(folder: Path, *, what: str, last: str) -> Iterator[Path]:
+def atomic_files(folder: Path, *, what: str, last: str) -> Iterator[Path]:
     """A folder to write files to, each of which is moved into a folder that is there, the file ``last`` at the end.
 
-    Errors are those of :func:`whole_folder`.
+    Errors are those of :func:`atomic_folder`.
     """
     path = folder.absolute() / last
     check_free(path, overwrite=True, what=what)

@@ -1,3 +1,7 @@
+"""Sets of cells as the metrics, plots and reports read them: checked, log-normalized, subsampled."""
+
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -7,8 +11,6 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from scipy.sparse import csr_matrix, vstack
-
-from ._subsample import subsample
 
 TARGET_SUM = 1e4
 
@@ -20,7 +22,7 @@ class Cells:
     log_expression: csr_matrix
     """log1p of counts scaled to 10,000 a cell, cells x genes."""
     counts: csr_matrix | None
-    """None where only log-normalised values are known."""
+    """None where only log-normalized values are known."""
     labels: np.ndarray | None
     """Types as strings, None without a labels_key."""
 
@@ -58,7 +60,7 @@ class Cells:
         )
 
 
-def log_normalise(counts: csr_matrix) -> csr_matrix:
+def log_normalize(counts: csr_matrix) -> csr_matrix:
     """log1p of counts scaled to 10,000 a cell, as a copy; a cell without counts stays empty."""
     adata = AnnData(counts.astype(np.float32))
     with warnings.catch_warnings():
@@ -68,24 +70,24 @@ def log_normalise(counts: csr_matrix) -> csr_matrix:
     return csr_matrix(adata.X)
 
 
-def _check_values(name: str, values: csr_matrix, normalised: bool) -> None:
+def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
     data = values.data
     if not np.isfinite(data).all():
         msg = f"{name} holds values that are not finite; remove or replace them."
         raise ValueError(msg)
     if (data < 0).any():
-        kind = "log-normalised values" if normalised else "counts"
+        kind = "log-normalized values" if normalized else "counts"
         msg = f"{name} holds negative values (smallest {data.min():.3g}), which {kind} cannot be; give unscaled data."
         raise ValueError(msg)
     whole = (data == np.rint(data)).all()
-    if not normalised and not whole:
+    if not normalized and not whole:
         msg = (
             f"{name} holds values that are not whole ({data[data != np.rint(data)][0]:.3g}), so they are no counts: give "
-            "the layer of the counts, or normalised=True if every set holds log1p of counts scaled to 10,000 a cell."
+            "the layer of the counts, or normalized=True if every set holds log1p of counts scaled to 10,000 a cell."
         )
         raise ValueError(msg)
-    if normalised and whole and values.nnz:
-        msg = f"{name} holds whole counts, but normalised=True: log-normalise all sets alike, or give counts for all."
+    if normalized and whole and values.nnz:
+        msg = f"{name} holds whole counts, but normalized=True: log-normalize all sets alike, or give counts for all."
         raise ValueError(msg)
 
 
@@ -151,7 +153,7 @@ def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | No
 
 
 def read_cells(
-    sets: dict[str, AnnData], *, labels_key: str | None, layer: str | None, normalised: bool
+    sets: dict[str, AnnData], *, labels_key: str | None, layer: str | None, normalized: bool
 ) -> dict[str, Cells]:
     """Read checked sets, with the genes in the order of the first. Nothing in the sets is changed."""
     expected = next(iter(sets.values())).var_names
@@ -159,13 +161,40 @@ def read_cells(
     for name, adata in sets.items():
         loaded = adata.to_memory() if adata.isbacked else adata
         values[name] = csr_matrix(loaded.X if layer is None else loaded.layers[layer])
-        _check_values(name if layer is None else f"{name}.layers[{layer!r}]", values[name], normalised)
+        _check_values(name if layer is None else f"{name}.layers[{layer!r}]", values[name], normalized)
 
     cells = {}
     for name, adata in sets.items():
         ordered = values[name]
         if not adata.var_names.equals(expected):
             ordered = ordered[:, adata.var_names.get_indexer(expected)]
-        log_expression = ordered.astype(np.float32) if normalised else log_normalise(ordered)
-        cells[name] = Cells(log_expression, None if normalised else ordered, strings(adata, labels_key))
+        log_expression = ordered.astype(np.float32) if normalized else log_normalize(ordered)
+        cells[name] = Cells(log_expression, None if normalized else ordered, strings(adata, labels_key))
     return cells
+
+
+def _by_type(n_cells: int, labels: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Cells in random order, those of one type beside each other."""
+    order = rng.permutation(n_cells)
+    return order if labels is None else order[np.argsort(labels[order], kind="stable")]
+
+
+def subsample(n_cells: int, size: int, rng: np.random.Generator, labels: np.ndarray | None = None) -> np.ndarray:
+    """Sorted indices of ``size`` of ``n_cells`` cells, each type in proportion (to within one cell)."""
+    if size >= n_cells:
+        return np.arange(n_cells)
+    # Evenly spaced picks from cells sorted by type keep the proportions; the offset gives small types their chance.
+    picks = ((np.arange(size) + rng.random()) * n_cells / size).astype(int)
+    return np.sort(_by_type(n_cells, labels, rng)[picks])
+
+
+def folds(n_cells: int, n_folds: int, rng: np.random.Generator, labels: np.ndarray | None = None) -> list[np.ndarray]:
+    """Sorted indices of so many parts of the cells, each type split evenly (to within one cell)."""
+    order = _by_type(n_cells, labels, rng)
+    return [np.sort(order[fold::n_folds]) for fold in range(n_folds)]
+
+
+def halves(n_cells: int, rng: np.random.Generator, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted indices of two halves of the cells, each type split evenly (to within one cell)."""
+    first, second = folds(n_cells, 2, rng, labels)
+    return first, second

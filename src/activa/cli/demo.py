@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from activa import datasets, metrics, pl
-from activa._whole import whole_folder
+from activa.io.atomic import atomic_folder
 from activa.model import ACTIVA
 
 
@@ -45,7 +45,7 @@ def run_demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.Data
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with (
         warnings.catch_warnings(),
-        whole_folder(output, overwrite=overwrite, what="demo", marks=("metrics.csv",)) as part,
+        atomic_folder(output, overwrite=overwrite, what="demo", marks=("metrics.csv",)) as part,
     ):
         warnings.filterwarnings("ignore", module="lightning")
         clock = _Clock()

@@ -1,14 +1,14 @@
-"""Arguments that are numbers or flags, checked: an error names the one that is not as it must be, and what was found."""
+"""Checks of arguments: an error names the argument, what was found, and what it must be."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 
-def check_whole(*, least: int = 1, most: int | None = None, optional: bool = False, **arguments: Any) -> None:
+def check_integers(*, least: int = 1, most: int | None = None, optional: bool = False, **arguments: Any) -> None:
     """Check that arguments are whole numbers (of Python or NumPy) in a range; None too, where ``optional``.
 
     Raises
@@ -61,11 +61,18 @@ def check_numbers(
             raise ValueError(f"{name} must be {in_range or 'finite'}, got {value}.")
 
 
-def check_flags(**arguments: Any) -> None:
+def check_booleans(**arguments: Any) -> None:
     """Check that arguments are True or False; a TypeError names the one that is not."""
     for name, value in arguments.items():
         if not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def check_choices(**arguments: tuple[str, Any]) -> None:
+    """Check that arguments, each with its ``Literal``, are among its choices; a ValueError names the one that is not."""
+    for name, (value, choices) in arguments.items():
+        if not isinstance(value, str) or value not in get_args(choices):
+            raise ValueError(f"{name} must be one of {list(get_args(choices))}, got {value!r}.")
 
 
 def _or_none(optional: bool) -> str:
