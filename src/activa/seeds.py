@@ -1,8 +1,9 @@
-"""Seeded code that leaves the global random state as it was."""
+"""Seeds: checked, mixed into generators of their own, and for libraries that only know global random state."""
 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,19 +13,37 @@ import torch
 from activa.arguments import check_integers
 
 MAX_SEED = 2**32 - 1
-"""The largest that NumPy's and scikit-learn's older generators take."""
+"""The largest seed that NumPy's and scikit-learn's older generators take."""
+
+
+def check_seed(seed: int | None) -> int:
+    """The seed; for None that of ``scvi.settings.seed``, or a fresh one where it is not set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not an integer from 0 to 2**32 - 1.
+    """
+    if seed is None and (scvi := sys.modules.get("scvi")) is not None:
+        seed = scvi.settings.seed
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    check_integers(seed=seed, least=0, most=MAX_SEED)
+    return int(seed)
+
+
+def torch_generator(device: torch.device | str, *seed: int) -> torch.Generator:
+    """A generator of its own for a seed, mixed of non-negative integers: each block of cells gets its own stream."""
+    return torch.Generator(device).manual_seed(_mixed(*seed))
 
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Run with every global generator (Python, NumPy, PyTorch on CPU and CUDA) seeded, then put their states back.
+    """Run with all global generators (Python, NumPy, PyTorch on CPU and CUDA) seeded, then restore their states.
 
-    Parameters
-    ----------
-    *seed
-        Non-negative integers, mixed into one: ``seeded(seed, block)`` gives each block its own stream.
+    For training and for libraries that take no generator; drawing cells uses :func:`torch_generator`.
     """
-    state = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    state = _mixed(*seed)
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         random.seed(state)
@@ -37,29 +56,19 @@ def seeded(*seed: int) -> Iterator[None]:
             np.random.set_state(numpy_state)
 
 
+def _mixed(*seed: int) -> int:
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
+
+
 def torch_state() -> list[torch.Tensor]:
-    """States of PyTorch's global generators, on the CPU and then on each CUDA device that is in use."""
+    """States of PyTorch's global generators: of the CPU, then of each CUDA device in use."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     return [torch.get_rng_state(), *cuda]
 
 
 def set_torch_state(states: list[torch.Tensor]) -> None:
-    """Put back what :func:`torch_state` gave, as far as there are such devices."""
+    """Restore what :func:`torch_state` returned, as far as the devices exist."""
     cpu, *cuda = (state.cpu() for state in states)
     torch.set_rng_state(cpu)
     for device, state in zip(range(torch.cuda.device_count()), cuda, strict=False):
         torch.cuda.set_rng_state(state, device)
-
-
-def check_seed(seed: int | None) -> int:
-    """The seed, or a fresh one for None.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not a whole number from 0 to 2**32 - 1.
-    """
-    if seed is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    check_integers(seed=seed, least=0, most=MAX_SEED)
-    return int(seed)

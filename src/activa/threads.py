@@ -1,26 +1,41 @@
-"""Work shared out among threads so that its result does not depend on how many there are."""
+"""Threads that each compute alone, so that results do not depend on how many there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import cache
+from threading import Barrier, Lock
 
 import torch
 
+_making = Lock()
 
-@contextmanager
-def threads_of_one(device: torch.device) -> Iterator[ThreadPoolExecutor]:
-    """As many Python threads as PyTorch uses on the CPU, each of whose operations then runs in that thread alone.
 
-    Most operations on a block of cells are too small for several threads, and how a product is shared out among them shows
-    in its last bits. A GPU has one Python thread. PyTorch's number of threads is put back at the end.
+def single_threaded_pool(device: torch.device) -> ThreadPoolExecutor:
+    """As many Python threads as PyTorch uses on the CPU, each of which runs its operations alone.
+
+    Most operations on a block of cells are too small for several threads, and how a matrix product is divided among
+    threads shows in its last bits. A GPU has one Python thread. The threads are kept for later calls, and PyTorch's
+    number of threads in all others stays as it is.
     """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # new threads take it over
-    pool = ThreadPoolExecutor(n_threads if device.type == "cpu" else 1)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(n_threads)
+    with _making:
+        return _pool(torch.get_num_threads() if device.type == "cpu" else 1, os.getpid())
+
+
+@cache
+def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
+    """The threads of one process: a fork does not inherit them."""
+    n_outside = torch.get_num_threads()
+    started = Barrier(n_threads + 1)
+
+    def start() -> None:
+        torch.set_num_threads(1)  # of this thread, and the default of threads that have not used PyTorch yet
+        started.wait()
+
+    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="activa", initializer=start)
+    for _ in range(n_threads):
+        pool.submit(int)
+    started.wait()
+    torch.set_num_threads(n_outside)  # gives new threads the default they had
+    return pool

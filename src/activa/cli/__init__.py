@@ -1,4 +1,4 @@
-"""The command ``activa``: a generator in a pipeline, by files. It needs the extra ``cli``."""
+"""The command ``activa``: train, export, generate and evaluate from a shell."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from activa.optional import is_installed
 
 
 def main() -> None:
-    """Run the command line, or say how to install what it needs."""
+    """Run the command line, or tell how to install what it needs."""
     if not is_installed("typer"):
         print("The command activa needs typer: pip install 'activa-sc[cli]'", file=sys.stderr)
         raise SystemExit(2)
-    from activa.cli._app import app
+    from activa.cli.app import app
 
     app()

@@ -12,20 +12,18 @@ from pathlib import Path
 
 import typer
 
-import activa
-
-_PACKAGE = Path(activa.__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 
 
 @contextmanager
 def outcome() -> Iterator[Callable[[str], None]]:
-    """Keep stdout for results: gives what prints one; all else that is printed goes to stderr.
+    """Keep stdout for results: gives a function that prints one; all other output goes to stderr.
 
-    Input that the package refuses ends with one line and exit code 2. An error raised elsewhere was not foreseen: it is
-    left to Python, with its traceback and exit code 1.
+    Refused input ends with one line and exit code 2. Any other error was not foreseen: it is left to Python, with its
+    traceback and exit code 1.
     """
     stdout = sys.stdout
-    # Lightning's notes on hardware and tips
+    # silence Lightning's notes on hardware and tips
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         with redirect_stdout(sys.stderr), warnings.catch_warnings():
@@ -40,6 +38,6 @@ def outcome() -> Iterator[Callable[[str], None]]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the package itself raised it, as it does for input that it refuses."""
+    """Whether the package itself raised the error, as it does for input that it refuses."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)

@@ -1,0 +1,184 @@
+"""The commands and their arguments, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from activa.cli.outcome import outcome
+from activa.io import SAMPLER_MARKS, STORE_MARKS
+from activa.io.atomic import check_free
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Synthetic single-cell counts of the cell types you ask for. Data are .h5ad files or .zarr stores. Results go to "
+    "stdout, messages to stderr. Outputs appear complete or not at all. Exit codes: 0 success, 2 wrong usage or input, 1 "
+    "any other error.",
+)
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    tsv = "tsv"
+    json = "json"
+
+
+Model = Annotated[Path, typer.Argument(help="Folder that 'activa fit' or model.export() wrote.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same result.")]
+Layer = Annotated[str | None, typer.Option(help="Layer of the counts; X by default.")]
+PrintAs = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
+_CELLS = (".h5ad", ".zarr")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("demo"),
+    seed: Seed = 0,
+    print_as: PrintAs = Format.tsv,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train on 700 real blood cells, generate as many, and compare them with held-out ones."""
+    with outcome() as say:
+        _check_free(output, overwrite, "demo", ("metrics.csv",))
+        from activa.cli import commands
+        from activa.cli.demo import run_demo
+
+        say(commands.printed(run_demo(output, seed=seed, overwrite=overwrite), print_as.value))
+
+
+@app.command()
+def fit(
+    data: Annotated[Path, typer.Argument(help="Cells to train on, with whole counts.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the model to.", show_default=False)],
+    labels_key: Annotated[str | None, typer.Option(help="Column of obs with cell types.")] = None,
+    batch_key: Annotated[str | None, typer.Option(help="Column of obs with batches.")] = None,
+    layer: Layer = None,
+    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; chosen by the number of cells.")] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a model and export it: data, not code, without the cells. Prints what 'info' prints."""
+    with outcome() as say:
+        _check_free(output, overwrite, "sampler", SAMPLER_MARKS)
+        _check_cells(data)
+        from activa.cli import commands
+
+        columns = {"labels_key": labels_key, "batch_key": batch_key, "layer": layer}
+        described = commands.fit(data, output, columns, max_epochs=max_epochs, seed=seed, overwrite=overwrite)
+        say(json.dumps(described, indent=1))
+
+
+@app.command()
+def generate(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help=".h5ad, .zarr or .h5mu to write.", show_default=False)],
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="Cells in all; types without a --label share the rest.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="TYPE=COUNT, the number of cells of a type. Can be given several times.")
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Batch of all cells; drawn as they occur by default.")] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Generate cells. Prints the number of cells of each type, as JSON."""
+    with outcome() as say:
+        kind = _suffix(output, (*_CELLS, ".h5mu"))
+        _check_free(output, overwrite, f"{kind} output", STORE_MARKS if kind == ".zarr" else None)
+        labels = _labels(label or [])
+        _check_model(model)
+        from activa.cli import commands
+
+        made = commands.generate(model, output, n=n, labels=labels, batch=batch, seed=seed, overwrite=overwrite)
+        say(json.dumps(made, indent=1))
+
+
+@app.command()
+def evaluate(
+    real: Annotated[Path, typer.Argument(help="Real cells that the model has not seen.", show_default=False)],
+    synthetic: Annotated[Path, typer.Argument(help="Generated cells with the same genes.", show_default=False)],
+    labels_key: Annotated[str | None, typer.Option(help="Column of obs with cell types, in every set.")] = None,
+    layer: Layer = None,
+    train: Annotated[Path | None, typer.Option(help="The training cells: adds the metrics of copying.")] = None,
+    floor: Annotated[Path | None, typer.Option(help="More real cells; without it, 'real' is split.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Names separated by commas; all by default.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all metrics and plots.")] = None,
+    seed: Seed = 0,
+    print_as: PrintAs = Format.tsv,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare generated cells with real ones. Prints a table."""
+    with outcome() as say:
+        if report is not None:
+            if metrics is not None:
+                raise ValueError(
+                    f"--metrics={metrics!r}: a report has all metrics; leave --metrics or --report out."
+                )
+            _check_free(report, overwrite, "report", None)
+        sets = {"real": real, "synthetic": synthetic, "train": train, "floor": floor}
+        given = {name: path for name, path in sets.items() if path is not None}
+        for path in given.values():
+            _check_cells(path)
+        from activa.cli import commands
+
+        chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
+        table = commands.evaluate(
+            given, chosen, report, labels_key=labels_key, layer=layer, seed=seed, overwrite=overwrite
+        )
+        say(commands.printed(table, print_as.value))
+
+
+@app.command()
+def info(model: Model) -> None:
+    """Check an export and print what is in it, as JSON."""
+    with outcome() as say:
+        _check_model(model)
+        from activa.cli import commands
+
+        say(json.dumps(commands.describe(model), indent=1))
+
+
+def _check_free(path: Path, overwrite: bool, what: str, marks: Sequence[str] | None) -> None:
+    check_free(path, overwrite=overwrite, what=what, marks=marks, overwriting="give --overwrite")
+
+
+def _check_cells(path: Path) -> None:
+    """Raise the error of a file of cells with another suffix, or that does not exist."""
+    kind = _suffix(path, _CELLS)
+    if not path.exists():
+        raise FileNotFoundError(f"{str(path)!r} does not exist: give an existing {kind}.")
+
+
+def _check_model(folder: Path) -> None:
+    """Raise the error of a folder that does not exist; reading it says all others."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"path={str(folder)!r} does not exist: give a folder that 'activa fit' wrote.")
+
+
+def _suffix(path: Path, known: Sequence[str]) -> str:
+    if path.suffix not in known:
+        raise ValueError(f"{str(path)!r} must end with one of {list(known)}.")
+    return path.suffix
+
+
+def _labels(given: Sequence[str]) -> dict[str, int]:
+    """The TYPE=COUNT options."""
+    labels: dict[str, int] = {}
+    for item in given:
+        name, _, count = item.rpartition("=")
+        if not name or not count.isdecimal():
+            raise ValueError(f"--label={item!r} must be TYPE=COUNT, such as 'B cell=500'.")
+        if name in labels:
+            raise ValueError(f"--label={item!r}: the type is given twice.")
+        labels[name] = int(count)
+    return labels

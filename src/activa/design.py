@@ -1,0 +1,92 @@
+"""What a model knows of the cells it was trained on, without the cells: types, batches, covariates, and how they co-occur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+# Columns of the design table beside the covariates: names that no column of a user has
+LABEL, BATCH, N_CELLS = "_activa_label", "_activa_batch", "_activa_n"
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Types, batches and covariates of the training cells, and where generated cells are to have them.
+
+    Parameters
+    ----------
+    types
+        Cell types in the order of their codes, ``(n_types,)``; ``["all"]`` without labels.
+    batches
+        Batches in the order of their codes, ``(n_batch,)``.
+    table
+        One row per combination of type, batch and covariates that occurs: the codes ``LABEL`` and ``BATCH``, a column per
+        covariate (codes or values), and ``N_CELLS``, the number of training cells. Unlabeled cells have the code
+        ``n_types``.
+    categorical
+        Categorical covariate -> its categories in the order of their codes.
+    continuous
+        Continuous covariates.
+    labels_key, batch_key
+        Columns of ``obs`` for types and batches; None where none was registered.
+    layer, protein_layer
+        Layers that hold the counts of genes and proteins; None for ``X``.
+    modalities
+        Names of the modalities of genes and proteins; None for AnnData.
+    """
+
+    types: np.ndarray
+    batches: np.ndarray
+    table: pd.DataFrame
+    categorical: dict[str, np.ndarray] = field(default_factory=dict)
+    continuous: tuple[str, ...] = ()
+    labels_key: str | None = None
+    batch_key: str | None = None
+    layer: str | None = None
+    protein_layer: str | None = None
+    modalities: tuple[str, str] | None = None
+
+    @property
+    def type_sizes(self) -> np.ndarray:
+        """Number of training cells of each type, ``(n_types,)``."""
+        return self._sizes(LABEL, len(self.types))
+
+    @property
+    def batch_sizes(self) -> np.ndarray:
+        """Number of training cells of each batch, ``(n_batch,)``."""
+        return self._sizes(BATCH, len(self.batches))
+
+    def _sizes(self, column: str, n: int) -> np.ndarray:
+        sizes = self.table.groupby(column)[N_CELLS].sum()
+        return sizes.reindex(range(n), fill_value=0).to_numpy()
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the table for batch and covariates."""
+        return [BATCH, *self.categorical, *self.continuous]
+
+    @property
+    def obs_columns(self) -> list[str]:
+        """Columns of ``obs`` that batch (where registered) and covariates are written to."""
+        batch = [] if self.batch_key is None else [self.batch_key]
+        return [*batch, *self.categorical, *self.continuous]
+
+    def obs_values(self, values: np.ndarray) -> dict[str, Any]:
+        """Batch and covariates of cells as columns of ``obs``, from their codes and values ``(n_cells, n_columns)``."""
+        categories = dict(self.categorical) | ({} if self.batch_key is None else {BATCH: self.batches})
+        found: dict[str, Any] = {}
+        for name, column in zip(self.columns, values.T, strict=True):
+            key = self.batch_key if name == BATCH else name
+            if name in categories:
+                found[str(key)] = pd.Categorical.from_codes(column.astype(int), categories=list(categories[name]))
+            elif name != BATCH:
+                found[name] = column
+        return found
+
+
+def design_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Every combination of type, batch and covariates that occurs in the cells, and its number of cells."""
+    return cells.groupby(list(cells.columns), as_index=False, sort=True).size().rename(columns={"size": N_CELLS})

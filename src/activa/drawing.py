@@ -1,0 +1,203 @@
+"""Drawing planned cells: blocks, each a pure function of the module, the plan, its number and the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import csr_matrix, hstack, vstack
+from torch import Tensor
+
+from activa.design import Design
+from activa.module import CellModel, Condition, draw_counts, sample_cells
+from activa.request import CellFilter, CellPlan
+from activa.seeds import torch_generator
+from activa.threads import single_threaded_pool
+
+BLOCK = 256
+"""Cells of one random stream. A part of what a seed means: another size gives other cells."""
+# Values decoded at a time: this many stay in a processor's cache. A part of what a seed means, too.
+_VALUES = 2**20
+_MAX_ATTEMPTS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Filters:
+    """Which drawn cells are kept: those of the requested type by the classifier, and those not refused.
+
+    Parameters
+    ----------
+    module, design
+        Networks and types.
+    order
+        Positions of the filter's genes among the model's; None without ``refuse``.
+    min_confidence, refuse
+        As in :meth:`activa.Sampler.generate`.
+    """
+
+    module: CellModel
+    design: Design
+    order: np.ndarray | None
+    min_confidence: float | None = None
+    refuse: CellFilter | None = None
+
+    def __str__(self) -> str:
+        names = [] if self.min_confidence is None else [f"min_confidence={self.min_confidence}"]
+        return " and ".join(names if self.refuse is None else [*names, "refuse"])
+
+    @property
+    def advice(self) -> str:
+        """What to do if too few cells pass."""
+        advice = [] if self.min_confidence is None else ["lower min_confidence"]
+        return ", ".join(advice if self.refuse is None else [*advice, "refuse with a smaller quantile"]).capitalize()
+
+    def passing(self, counts: csr_matrix, requested: np.ndarray) -> np.ndarray:
+        """Whether each cell of counts ``(n_cells, n_genes)`` and requested type codes passes, boolean, ``(n_cells,)``."""
+        passed = np.ones(len(requested), dtype=bool)
+        if self.min_confidence is not None:
+            genes = torch.from_numpy(counts.toarray()).to(_device(self.module))
+            probabilities = self.module.classify(genes).softmax(-1).cpu().numpy()
+            passed &= probabilities[np.arange(len(requested)), requested] >= self.min_confidence
+            passed &= probabilities.argmax(-1) == requested
+        if self.refuse is not None:
+            types = self.design.types[requested].astype(str)
+            passed &= ~self.refuse.refuses_counts(counts[:, self.order], types)
+        return passed
+
+
+def draw_blocks(
+    module: CellModel, plan: CellPlan, cells: range, *, seed: int, expected: bool, filters: Filters | None
+) -> Iterator[Any]:
+    """Blocks of planned cells in order: CSR counts, or dense rates, with the proteins' columns last; float32.
+
+    Parameters
+    ----------
+    module
+        Networks in evaluation mode.
+    plan
+        All planned cells.
+    cells
+        Which of them to draw; it begins with a block.
+    seed
+        Random seed of the request.
+    expected
+        Whether to return rates instead of counts.
+    filters
+        Which cells to keep; None keeps all.
+    """
+
+    def draw(number: int) -> Any:
+        block = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(plan)))
+        with torch.inference_mode():
+            if filters is None:
+                return _draw(module, plan, block, expected, seed, number, 0)
+            return _draw_filtered(module, plan, block, filters, seed, number)
+
+    numbers = range(cells.start // BLOCK, -(-cells.stop // BLOCK))
+    yield from single_threaded_pool(_device(module)).map(draw, numbers)
+
+
+def _device(module: CellModel) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, *seed: int) -> Any:
+    """Counts (CSR), or rates (dense), of some planned cells, and of their proteins beside them."""
+    device = _device(module)
+    rng = torch_generator(device, *seed)
+    condition = _condition(module, plan, cells, device)
+    z = module.sample_latent(condition, rng) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
+    if plan.library_size is None:
+        log_library = module.sample_log_library(z, condition, rng)
+    else:
+        log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=device)[:, None]
+    p_proteins = None
+    if module.proteins is not None:
+        p_proteins = module.decode_proteins(z, log_library, condition, generator=rng)
+        proteins = p_proteins.mean if expected else sample_cells(p_proteins, rng)
+    # counts have a stream of their own, so that they do not depend on whether rates are asked for
+    rng = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng, device=device)))
+    n_rows = max(_VALUES // module.n_input, 1)
+    parts = []
+    for start in range(0, len(z), n_rows):
+        rows = slice(start, start + n_rows)
+        px = module.decode(z[rows], log_library[rows], condition.take(rows))
+        if expected:
+            parts.append(px.mean.cpu().numpy())
+        elif module.is_count:
+            parts.append(_as_csr(*draw_counts(px, rng), len(px.scale), module.n_input))
+        else:
+            parts.append(csr_matrix(module.draw(px, rng).cpu().numpy()))
+    if expected:
+        rates = [np.concatenate(parts)]
+        return np.concatenate(rates if p_proteins is None else [*rates, proteins.cpu().numpy()], axis=-1)
+    x = vstack(parts, format="csr")
+    return x if p_proteins is None else hstack([x, csr_matrix(proteins.cpu().numpy())], format="csr")
+
+
+def _condition(module: CellModel, plan: CellPlan, cells: np.ndarray, device: torch.device) -> Condition:
+    """What the networks are given of some planned cells beside their latents."""
+    n_categorical = len(module.n_cats_per_cov)
+    values = torch.as_tensor(plan.design[cells], dtype=torch.float32, device=device)
+    return Condition(
+        y=torch.as_tensor(plan.label[cells], device=device)[:, None],
+        batch_index=values[:, :1].long(),
+        cat_covs=values[:, 1 : 1 + n_categorical].long() if n_categorical else None,
+        cont_covs=values[:, 1 + n_categorical :] if values.shape[1] > 1 + n_categorical else None,
+    )
+
+
+def _as_csr(where: Tensor, counts: Tensor, n_cells: int, n_genes: int) -> csr_matrix:
+    """CSR of counts at flat indices."""
+    index, data = where.cpu().numpy(), counts.cpu().numpy()
+    indptr = np.searchsorted(index, np.arange(n_cells + 1) * n_genes)
+    return csr_matrix((data, (index % n_genes).astype(np.int32), indptr.astype(np.int32)), shape=(n_cells, n_genes))
+
+
+def _draw_filtered(
+    module: CellModel, plan: CellPlan, cells: np.ndarray, filters: Filters, *seed: int
+) -> csr_matrix:
+    """Counts of planned cells that pass the filters, each drawn until it does."""
+    kept, order = [], []
+    waiting, n_drawn = np.arange(len(cells)), 0
+    for attempt in range(_MAX_ATTEMPTS):
+        x = _draw(module, plan, cells[waiting], False, *seed, attempt)
+        n_drawn += len(waiting)
+        passes = filters.passing(x[:, : module.n_input], plan.label[cells[waiting]])
+        kept.append(x[passes])
+        order.append(waiting[passes])
+        waiting = waiting[~passes]
+        if not len(waiting):
+            return vstack(kept, format="csr")[np.argsort(np.concatenate(order))]
+    types = sorted({str(t) for t in filters.design.types[plan.label[cells[waiting]]]})
+    n_kept = len(cells) - len(waiting)
+    raise RuntimeError(
+        f"{filters}: {n_kept} of {n_drawn} drawn cells passed ({n_kept / n_drawn:.1%}); {len(waiting)} cells of the types "
+        f"{types} were given up after {_MAX_ATTEMPTS} attempts each. {filters.advice}, or leave these types out."
+    )
+
+
+def filters_of(
+    module: CellModel, design: Design, genes: pd.Index, min_confidence: float | None, refuse: CellFilter | None
+) -> Filters | None:
+    """The filters of a request, checked against the model; None where all cells are kept."""
+    if min_confidence is None and refuse is None:
+        return None
+    order = None
+    if refuse is not None:
+        if not module.is_count:
+            raise ValueError(
+                f"refuse compares counts, which gene_likelihood={module.settings.gene_likelihood!r} does not give: leave "
+                "it out."
+            )
+        order = genes.get_indexer(refuse.genes)
+        if len(order) != len(genes) or (order < 0).any():
+            n_shared = int((order >= 0).sum())
+            raise ValueError(
+                f"refuse must have the model's genes: {n_shared} of its {len(order)} genes are among the model's {len(genes)}."
+            )
+    return Filters(module, design, order, min_confidence, refuse)

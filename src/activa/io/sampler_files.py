@@ -1,0 +1,309 @@
+"""A sampler as files: ``sampler.json``, weights as safetensors, tables as zarr, and for a model what scvi-tools registered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from activa.assembly import plain
+from activa.design import LABEL, N_CELLS, Design
+from activa.interrupts import interrupts_wait
+from activa.io import SAMPLER_MARKS
+from activa.io.atomic import as_path, atomic_folder
+from activa.io.tables import files_to_tables, tables_to_files
+from activa.module import CellModel
+from activa.settings import Settings
+
+if TYPE_CHECKING:
+    from activa.sampler import Sampler
+
+(MANIFEST,) = SAMPLER_MARKS
+WEIGHTS, TABLES, MODEL = "weights.safetensors", "tables.zarr/", "model.json"
+FORMAT, FORMAT_VERSION = "activa sampler", 1
+# No model comes near these sizes
+_MAX_MANIFEST_BYTES, _MAX_FILES = 2**28, 100_000
+
+type Scalar = str | int | float | bool
+
+
+def _different(values: list[Scalar]) -> list[Scalar]:
+    if len(set(values)) < len(values):
+        raise ValueError("a value is repeated")
+    return values
+
+
+Categories = Annotated[list[Scalar], Field(min_length=1), AfterValidator(_different)]
+
+
+class File(BaseModel):
+    """What the manifest says of another file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """The content of ``sampler.json``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    format: str
+    format_version: int
+    written_by: dict[str, str]
+    settings: dict[str, Any]
+    use_size_factor_key: bool
+    has_unlabeled: bool
+    types: Categories
+    batches: Categories
+    categorical: dict[str, Categories]
+    continuous: list[str]
+    labels_key: str | None
+    batch_key: str | None
+    layer: str | None
+    protein_layer: str | None
+    modalities: Annotated[list[str], Field(min_length=2, max_length=2)] | None
+    files: dict[str, File]
+    sha256: str
+
+
+def save(
+    path: str | os.PathLike[str], sampler: Sampler, *, overwrite: bool = False, model: Mapping[str, Any] | None = None
+) -> None:
+    """Write a sampler, and for :meth:`activa.ACTIVA.export` what the model knows beside it, into a folder."""
+    files = sampler_to_files(sampler, model)
+    with atomic_folder(as_path(path), overwrite=overwrite, what="sampler", marks=SAMPLER_MARKS) as part:
+        for name, content in files.items():
+            file = part / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        load(part)  # what cannot be read is not written
+
+
+def sampler_to_files(sampler: Sampler, model: Mapping[str, Any] | None) -> dict[str, bytes]:
+    """Relative path -> content of all files of a sampler."""
+    design, module = sampler.design, sampler.module
+    weights = {
+        name: tensor.detach().cpu().contiguous().numpy()
+        for name, tensor in module.state_dict().items()
+    }
+    tables = {"design": design.table.set_axis(design.table.index.astype(str)), "genes": sampler.var}
+    if sampler.protein_var is not None:
+        tables["proteins"] = sampler.protein_var
+    files = {WEIGHTS: save_tensors(weights)}
+    files |= {f"{TABLES}{name}": content for name, content in tables_to_files(tables).items()}
+    if model is not None:
+        files[MODEL] = json.dumps(model, allow_nan=False).encode()
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "written_by": {package: version(package) for package in ("activa-sc", "scvi-tools", "torch")},
+        "settings": sampler.settings.to_dict(),
+        "use_size_factor_key": module.use_size_factor_key,
+        "has_unlabeled": module.n_labels > module.n_types,
+        "types": _scalars(design.types),
+        "batches": _scalars(design.batches),
+        "categorical": {name: _scalars(values) for name, values in design.categorical.items()},
+        "continuous": list(design.continuous),
+        "labels_key": design.labels_key,
+        "batch_key": design.batch_key,
+        "layer": design.layer,
+        "protein_layer": design.protein_layer,
+        "modalities": None if design.modalities is None else list(design.modalities),
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+        },
+    }
+    text = json.dumps({**content, "sha256": _digest(content)}, indent=1, ensure_ascii=False, allow_nan=False)
+    return files | {MANIFEST: text.encode()}
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of the :class:`~activa.Sampler` in a folder; errors are those of :meth:`activa.Sampler.load`."""
+    manifest, files = read(path)
+    where = str(as_path(path))
+    try:
+        settings = Settings.of(manifest.settings)
+        tables = files_to_tables(
+            {name.removeprefix(TABLES): data for name, data in files.items() if name.startswith(TABLES)},
+            ["design", "genes", *(["proteins"] if manifest.modalities else [])],
+        )
+        design = _design(manifest, tables["design"])
+        module = _module(manifest, settings, tables, load_tensors(files[WEIGHTS]))
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise _damaged(where, str(error)) from error
+    return {
+        "module": module,
+        "design": design,
+        "settings": settings,
+        "var": tables["genes"],
+        "protein_var": tables.get("proteins"),
+    }
+
+
+def read(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest of a folder and its other files, compared with their checksums."""
+    folder = as_path(path)
+    if not (folder / MANIFEST).is_file():
+        hint = ""
+        if (folder / "model.pt").is_file():
+            hint = " The folder holds what model.save() writes, a pickle: if you trust it, ACTIVA.load() reads it."
+        raise FileNotFoundError(
+            f"path={str(folder)!r} has no file {MANIFEST!r}, so it is not a complete export: give a folder that "
+            f"model.export() or sampler.save() wrote.{hint}"
+        )
+    manifest = _manifest(folder / MANIFEST)
+    found = [file for _, file in zip(range(_MAX_FILES), folder.rglob("*"), strict=False) if not file.is_dir()]
+    names = {file.relative_to(folder).as_posix() for file in found}
+    if missing := sorted(set(manifest.files) - names):
+        raise FileNotFoundError(f"path={str(folder)!r} has no file {missing[0]!r}, so it is not a complete export.")
+    files = {}
+    for name, about in manifest.files.items():
+        file = folder / name
+        if file.is_symlink() or file.stat().st_size != about.bytes:
+            raise _damaged(str(file), f"it is a link, or does not have {about.bytes} bytes")
+        # what is compared is what is used: the file could change in between
+        files[name] = file.read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != about.sha256:
+            raise _damaged(str(file), "its checksum (SHA-256) differs from that of what was written")
+    return manifest, files
+
+
+def _manifest(file: Path) -> Manifest:
+    size = file.stat().st_size
+    if size > _MAX_MANIFEST_BYTES:
+        raise _damaged(str(file), f"it has {size} bytes, more than any model needs ({_MAX_MANIFEST_BYTES})")
+    try:
+        content = json.loads(file.read_bytes().decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(str(file), f"it is not JSON ({type(error).__name__})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise _damaged(str(file), f"'format' is not {FORMAT!r}")
+    found = content.get("format_version")
+    if isinstance(found, int) and found > FORMAT_VERSION:
+        raise ValueError(
+            f"{file}: format version {found} is newer than what activa {version('activa-sc')} reads, {FORMAT_VERSION}: "
+            "install a newer activa."
+        )
+    if content.get("sha256") != _digest({name: value for name, value in content.items() if name != "sha256"}):
+        raise _damaged(str(file), "its content differs from what its checksum (sha256) was made of")
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(str(file), f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def _design(manifest: Manifest, table: pd.DataFrame) -> Design:
+    """The checked design of the training cells."""
+    design = Design(
+        types=as_categories(manifest.types),
+        batches=as_categories(manifest.batches),
+        table=table.set_axis(pd.RangeIndex(len(table))),
+        categorical={name: as_categories(values) for name, values in manifest.categorical.items()},
+        continuous=tuple(manifest.continuous),
+        labels_key=manifest.labels_key,
+        batch_key=manifest.batch_key,
+        layer=manifest.layer,
+        protein_layer=manifest.protein_layer,
+        modalities=None if manifest.modalities is None else (manifest.modalities[0], manifest.modalities[1]),
+    )
+    if list(table.columns) != [LABEL, *design.columns, N_CELLS] or not all(k in "iuf" for k in _kinds(table)):
+        raise ValueError(f"the design table must have numbers in {[LABEL, *design.columns, N_CELLS]}")
+    if not np.isfinite(table.to_numpy(dtype=float)).all():
+        raise ValueError("the design table must be finite")
+    n_labels = len(design.types) + manifest.has_unlabeled
+    sizes = {LABEL: n_labels, N_CELLS: 2**53} | dict(
+        zip(design.columns, [len(design.batches), *map(len, design.categorical.values())], strict=False)
+    )
+    for name, size in sizes.items():
+        column = table[name].to_numpy()
+        if column.dtype.kind == "f" and (column != np.round(column)).any():
+            raise ValueError(f"{name!r} of the design table must be integers")
+        if (column < (name == N_CELLS)).any() or (column >= size).any():
+            raise ValueError(f"{name!r} of the design table is out of range")
+    if not (table[LABEL] < len(design.types)).any():
+        raise ValueError("the design table has no cell of any type")
+    if (manifest.labels_key is None and n_labels > 1) or (manifest.batch_key is None and len(design.batches) > 1):
+        raise ValueError("there are several types or batches without labels_key or batch_key")
+    return design
+
+
+def _kinds(table: pd.DataFrame) -> list[str]:
+    return [getattr(dtype, "kind", "O") for dtype in table.dtypes]
+
+
+def _module(
+    manifest: Manifest, settings: Settings, tables: Mapping[str, pd.DataFrame], tensors: dict[str, np.ndarray]
+) -> CellModel:
+    """The networks with the weights of a file, which must be all of theirs and no others."""
+    if len(settings.n_hidden) > len(tensors):
+        raise ValueError("n_hidden has more layers than there are weights")
+    # on this device tensors have no memory, whatever sizes the file claims; each of PyTorch's calls goes through Python
+    # code that an interrupt would leave half done
+    with interrupts_wait(), torch.device("meta"):
+        module = CellModel(
+            n_input=len(tables["genes"]),
+            n_batch=len(manifest.batches),
+            n_labels=len(manifest.types) + manifest.has_unlabeled,
+            n_types=len(manifest.types),
+            n_cats_per_cov=[len(values) for values in manifest.categorical.values()],
+            n_continuous_cov=len(manifest.continuous),
+            settings=settings,
+            use_size_factor_key=manifest.use_size_factor_key,
+            n_proteins=len(tables.get("proteins", ())),
+        )
+    expected = module.state_dict()
+    if different := sorted(set(expected) ^ set(tensors)):
+        raise ValueError(f"the settings and genes require other tensors than there are: {different[:3]}")
+    weights = {}
+    for name, tensor in expected.items():
+        array = tensors[name]
+        if array.shape != tuple(tensor.shape) or array.dtype != _NUMPY.get(tensor.dtype):
+            raise ValueError(
+                f"the settings and genes require {name!r} of shape {tuple(tensor.shape)} and {tensor.dtype}, and it is "
+                f"{array.shape} and {array.dtype}"
+            )
+        weights[name] = torch.tensor(array)  # a copy: the array is read-only
+    with interrupts_wait():
+        module.load_state_dict(weights, assign=True)
+    return module.eval()
+
+
+_NUMPY = {torch.float32: np.dtype("float32"), torch.int64: np.dtype("int64")}
+
+
+def as_categories(values: list[Scalar]) -> np.ndarray:
+    """Categories as scvi-tools has them: numbers in an array of numbers, all others as objects."""
+    kinds = {type(value) for value in values}
+    return np.array(values) if len(kinds) == 1 and str not in kinds else np.array(values, dtype=object)
+
+
+def _scalars(values: np.ndarray) -> list[Scalar]:
+    """Categories of Python's own types; a TypeError names one that is neither a string nor a number."""
+    found = plain(values)
+    if odd := [value for value in found if not isinstance(value, str | int | float)]:
+        raise TypeError(f"Categories must be strings or numbers to be exported, got {odd[0]!r}.")
+    return found
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what JSON holds, however it is laid out in the file."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _damaged(where: str, found: str) -> ValueError:
+    return ValueError(f"{where}: {found}. The export is damaged or was not written by activa: get it again.")

@@ -1,0 +1,101 @@
+"""Tables as zarr groups in memory, written and read by anndata: no codec is allowed that could run code or expand data."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+import zarr
+from anndata.io import read_elem, write_elem
+from zarr.buffer.cpu import Buffer
+from zarr.storage import MemoryStore
+
+# numcodecs also registers a codec that unpickles
+_CODECS = {"bytes", "crc32c", "sharding_indexed", "vlen-utf8"}
+_ENCODINGS = {
+    "array", "categorical", "dataframe", "nullable-boolean", "nullable-integer", "nullable-string-array", "string-array"
+}  # fmt: skip
+
+
+def tables_to_files(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+    """Tables as the files of a zarr group: relative path -> content.
+
+    Columns that anndata cannot write (dates, objects) are left out with a warning.
+    """
+    store: dict[str, Any] = {}
+    group = zarr.open_group(MemoryStore(store), mode="w")
+    for name, table in tables.items():
+        writable = [column for column in table if isinstance(column, str) and _is_writable(table[[column]])]
+        if left_out := [str(column) for column in table if column not in writable]:
+            warnings.warn(
+                f"The columns {left_out} of the table {name!r} are left out: they hold values that anndata cannot write. "
+                "Generated cells will not have them.",
+                UserWarning,
+                stacklevel=4,
+            )
+        write_elem(group, name, table[writable], dataset_kwargs={"compressors": None})
+    return {path: content.to_bytes() for path, content in store.items()}
+
+
+def _is_writable(table: pd.DataFrame) -> bool:
+    scratch = zarr.open_group(MemoryStore({}), mode="w")
+    try:
+        write_elem(scratch, "table", table)
+    except Exception:  # noqa: BLE001  # anndata raises errors of many kinds
+        return False
+    return True
+
+
+def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, pd.DataFrame]:
+    """The tables of these names.
+
+    Raises
+    ------
+    ValueError
+        If the files are not what :func:`tables_to_files` returns.
+    """
+    n_bytes = sum(map(len, files.values()))
+    for path, content in files.items():
+        if path.endswith("zarr.json"):
+            _check_node(json.loads(content), path, n_bytes)
+    store = MemoryStore({path: Buffer.from_bytes(content) for path, content in files.items()}, read_only=True)
+    group = zarr.open_group(store, mode="r", use_consolidated=False)
+    if sorted(group.keys()) != sorted(names):
+        raise ValueError(f"the tables are {sorted(group.keys())}, not {sorted(names)}")
+    tables = {name: read_elem(group[name]) for name in names}
+    for name, table in tables.items():
+        if not isinstance(table, pd.DataFrame) or table.index.hasnans:
+            raise ValueError(f"{name!r} is not a table with named rows")
+    return tables
+
+
+def _check_node(node: Any, path: str, n_bytes: int) -> None:
+    """Raise a ValueError if a node uses other codecs or encodings, or claims more values than there are bytes."""
+    if node["node_type"] == "array":
+        grid = node["chunk_grid"]["configuration"]["chunk_shape"]
+        shapes = [node["shape"], grid, *(codec["configuration"]["chunk_shape"] for codec in _sharding(node["codecs"]))]
+        if any(math.prod(shape) > n_bytes for shape in shapes):
+            raise ValueError(f"{path} claims more values than the files hold")
+        if node.get("storage_transformers"):
+            raise ValueError(f"{path} has storage transformers")
+    if unknown := sorted(set(_codecs(node.get("codecs", []))) - _CODECS):
+        raise ValueError(f"{path} has the codecs {unknown}")
+    encoding = node.get("attributes", {}).get("encoding-type")
+    if encoding is not None and encoding not in _ENCODINGS:
+        raise ValueError(f"{path} has the encoding {encoding!r}")
+
+
+def _sharding(codecs: list[Any]) -> Iterator[Any]:
+    return (codec for codec in codecs if codec["name"] == "sharding_indexed")
+
+
+def _codecs(codecs: list[Any]) -> Iterator[str]:
+    """Names of codecs and of those within them."""
+    for codec in codecs:
+        yield codec["name"]
+        for inner in ("codecs", "index_codecs"):
+            yield from _codecs(codec.get("configuration", {}).get(inner, []))

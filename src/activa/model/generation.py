@@ -1,0 +1,284 @@
+"""What a model generates, through its sampler; and the model as files that hold no cells and no code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_matrix, hstack
+from scvi import REGISTRY_KEYS
+
+from activa.assembly import as_anndata, as_cells, as_mudata, stack
+from activa.design import Design
+from activa.io import sampler_files
+from activa.model.registry import design_of, registered_names, registry_from_json, registry_to_json
+from activa.sampler import Sampler
+from activa.scvi_private import parse_device_args
+from activa.settings import Settings
+
+
+def _by_the_sampler[**P, R](method: Callable[Concatenate[Sampler, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """The sampler's method as a method of the model."""
+
+    @wraps(method)
+    def of_model(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self.sampler, *args, **kwargs)
+
+    return of_model
+
+
+class Generation:
+    """Generation, augmentation, prediction of types and export of a trained model."""
+
+    # set by scvi-tools' base class and by the model
+    adata: Any
+    adata_manager: Any
+    module: Any
+    registry_: dict[str, Any]
+    design_: pd.DataFrame
+    var_: pd.DataFrame
+    protein_var_: pd.DataFrame
+    settings: Settings
+    training_defaults_: dict[str, Any]
+    reference_categories_: tuple[int, tuple[int, ...]] | None
+    is_trained_: bool
+    to_device: Callable[..., None]
+    _check_if_trained: Callable[..., None]
+
+    generate = _by_the_sampler(Sampler.generate)
+    generate_batches = _by_the_sampler(Sampler.generate_batches)
+    generate_zarr = _by_the_sampler(Sampler.generate_zarr)
+
+    @property
+    def sampler(self) -> Sampler:
+        """What draws the model's cells: it shares the model's networks and needs none of its data.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been trained.
+        """
+        self._check_if_trained(warn=False)
+        return self.make_sampler()
+
+    def make_sampler(self) -> Sampler:
+        """The sampler of the networks as they are, trained or not."""
+        protein_var = self.protein_var_ if self.design.modalities is not None else None
+        return Sampler(self.module, self.design, self.module.settings, self.var_, protein_var)
+
+    @property
+    def design(self) -> Design:
+        """Types, batches and covariates of the training cells."""
+        return design_of(self.registry_, self.design_)
+
+    @property
+    def types(self) -> np.ndarray:
+        """The cell types, in the order of their codes; ``["all"]`` without labels."""
+        return self.design.types
+
+    def predict(
+        self,
+        adata: AnnData | None = None,
+        *,
+        soft: bool = False,
+        indices: Sequence[int] | None = None,
+        batch_size: int = 1024,
+    ) -> np.ndarray | pd.DataFrame:
+        """Predict the types of cells with the ACTINN classifier.
+
+        Parameters
+        ----------
+        adata
+            Cells with the model's genes; None for the cells that the model was made with.
+        soft, indices, batch_size
+            As in :meth:`activa.Sampler.predict`, as are the result and the errors.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been trained.
+        ValueError
+            If ``adata`` is None and the model has no data, or only minified data.
+
+        Examples
+        --------
+        >>> model.predict(soft=True).shape
+        (240, 3)
+        """
+        sampler = self.sampler
+        if adata is None:
+            adata = self._cells_with_counts("predict without adata=")
+        return sampler.predict(adata, soft=soft, indices=indices, batch_size=batch_size)
+
+    def augment(self, n: int | None = None, **request: Any) -> AnnData:
+        """The registered cells and new ones in one AnnData.
+
+        Parameters
+        ----------
+        n, **request
+            As in :meth:`generate`.
+
+        Returns
+        -------
+        The real cells (counts from the registered layer, if any, in ``X`` and in that layer) above the synthetic ones;
+        ``obs["origin"]`` is ``"real"`` or ``"synthetic"``. Columns of ``obs`` that only real cells have are missing for
+        synthetic ones. ``uns["activa"]`` is as in :meth:`generate`. For MuData, MuData of the registered modalities, with
+        ``obs["origin"]`` at the top and in both.
+
+        Raises
+        ------
+        ValueError
+            If the model was loaded without data, the data are minified, or the cells already have a column ``origin``;
+            and as :meth:`generate`.
+
+        Examples
+        --------
+        >>> model.augment(labels={"NK": 100}, seed=0).obs["origin"].value_counts().to_dict()
+        {'real': 240, 'synthetic': 100}
+        """
+        self._cells_with_counts("augment")
+        tables = self._obs_tables()
+        if any("origin" in obs for obs in tables.values()):
+            raise ValueError("augment writes obs['origin'], and the cells already have that column: rename it.")
+        synthetic: Any = self.generate(n, **request)
+        # backed data come into memory here
+        real = csr_matrix(self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)[:], dtype=np.float32)
+        design = self.design
+        if design.modalities is None:
+            return stack(as_anndata(real, tables[None], self.var_, design.layer, {}), synthetic)
+        proteins = self.adata_manager.get_from_registry(REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        x = hstack([real, csr_matrix(proteins, dtype=np.float32)], format="csr")
+        cells = as_cells(x, tables[None], self.var_, self.protein_var_, design, {})
+        modalities = {}
+        for name, modality in cells.mod.items():
+            modality.obs = tables[name]
+            modalities[name] = stack(modality, synthetic[name])
+        obs: Any = stack(AnnData(obs=tables[None]), AnnData(obs=synthetic.obs.copy())).obs
+        return as_mudata(modalities, obs, dict(synthetic.uns))
+
+    def _cells_with_counts(self, method: str) -> Any:
+        """The model's own cells; a ValueError names the method that needs their counts where there are none."""
+        if self.adata is None:
+            raise ValueError(
+                f"{method} needs the model's cells, and the model was loaded without data: load what save() wrote with "
+                "adata=. (An export holds no cells.)"
+            )
+        self._check_counts(method)
+        return self.adata
+
+    def _obs_tables(self) -> dict[str | None, pd.DataFrame]:
+        """``obs`` of the real cells (key None) and of their modalities, each with the columns registered from others."""
+        tables: dict[str | None, Any] = {None: self.adata.obs}
+        registered: dict[str, Any] = {}
+        if self.design.modalities is not None:
+            tables |= {name: self.adata[name].obs for name in self.design.modalities}
+            arguments = self.registry_["setup_args"]
+            for argument in ("labels_key", "batch_key", "categorical_covariate_keys", "continuous_covariate_keys"):
+                keys = arguments[argument] or []
+                source = arguments["modalities"].get(argument)
+                for key in [keys] if isinstance(keys, str) else keys:
+                    registered[key] = (self.adata if source is None else self.adata[source]).obs[key]
+        own = {name: obs[[c for c in obs if not c.startswith("_scvi")]] for name, obs in tables.items()}
+        return {
+            name: obs.assign(**{key: column for key, column in registered.items() if key not in obs})
+            for name, obs in own.items()
+        }
+
+    def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the model, without its cells, as files that are data, not a program.
+
+        For models that travel: to other people, to a web service, into a pipeline. What :meth:`save` writes is a pickle,
+        which can run code where it is loaded. Beside what :meth:`activa.Sampler.save` writes, ``model.json`` holds what
+        scvi-tools registered, so that :meth:`from_export` gives a model and :meth:`activa.Sampler.load` a sampler.
+
+        Parameters
+        ----------
+        path, overwrite
+            As in :meth:`activa.Sampler.save`, as are the errors.
+
+        Raises
+        ------
+        RuntimeError
+            If the model has not been trained.
+
+        Examples
+        --------
+        >>> model.export("blood/")  # doctest: +SKIP
+        >>> ACTIVA.from_export("blood/").generate(100, seed=0)  # doctest: +SKIP
+        """
+        reference = self.reference_categories_
+        model = {
+            "model_class": type(self).__name__,
+            "registry": registry_to_json(self.registry_),
+            "training_defaults": self.training_defaults_,
+            "reference_categories": None if reference is None else [reference[0], list(reference[1])],
+        }
+        sampler_files.save(path, self.sampler, overwrite=overwrite, model=model)
+
+    @classmethod
+    def from_export(
+        cls, path: str | os.PathLike[str], *, accelerator: str = "auto", device: int | str = "auto"
+    ) -> Self:
+        """Read a model that :meth:`export` wrote.
+
+        Nothing in the files is run; see :meth:`activa.Sampler.load`, which needs no scvi-tools model.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        accelerator, device
+            Where to put the model, as in :meth:`load`.
+
+        Returns
+        -------
+        A trained model without data. For a seed and on one kind of device it generates the cells that the exported model
+        generates, and it reads other cells (:meth:`predict`, :meth:`get_latent_representation`, :meth:`load_query_data`).
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder or one of its files does not exist.
+        ValueError
+            If the device does not exist, or the files are damaged, do not fit together or hold no model.
+
+        Examples
+        --------
+        >>> ACTIVA.from_export("blood/").generate(1000, seed=0)  # doctest: +SKIP
+        """
+        check_device(accelerator, device, "device")
+        _, _, torch_device = parse_device_args(
+            accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
+        )
+        _, files = sampler_files.read(path)
+        sampler = Sampler.load(path)
+        if sampler_files.MODEL not in files:
+            raise ValueError(f"path={os.fspath(path)!r} holds a sampler only: read it with activa.Sampler.load.")
+        try:
+            content = json.loads(files[sampler_files.MODEL])
+            if content["model_class"] != cls.__name__:
+                raise ValueError(f"its class is {content['model_class']!r}, not {cls.__name__!r}")
+            registry = registry_from_json(content["registry"])
+            _check_registry(registry, sampler)
+            model = cls(registry=registry, **sampler.settings.to_dict())  # type: ignore[call-arg]
+            reference = content["reference_categories"]
+            model.training_defaults_ = _training_defaults(content["training_defaults"])
+            model.reference_categories_ = None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))
+            model.module.load_state_dict(sampler.module.state_dict())
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
+            raise ValueError(
+                f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files ({error}). Use "
+                "activa.Sampler.load, or get the export again."
+            ) from error
+        model.design_, model.var_, model.is_trained_ = sampler.design.table, sampler.var, True
+        if sampler.protein_var is not None:
+            model.protein_var_ = sampler.protein_var
+        model.to_device(torch_device)
+        model.module.eval()
+        return model

@@ -1,0 +1,276 @@
+"""A request for cells, and the plan it becomes: the type, batch, covariates and library size of each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from activa.arguments import check_booleans, check_integers, check_numbers
+from activa.design import BATCH, LABEL, N_CELLS, Design
+from activa.module import MAX_RATE, CellModel
+from activa.seeds import check_seed
+
+# A plan of this many cells takes tens of GB: larger requests are to be split into several calls
+MAX_CELLS = 10**9
+_PLAN_STREAM = 256  # distinguishes the plan's random numbers from those of the blocks of cells
+
+
+@runtime_checkable
+class CellFilter(Protocol):
+    """What ``refuse`` of :meth:`~activa.Sampler.generate` takes, as :class:`activa.metrics.privacy.TooClose` is."""
+
+    genes: pd.Index
+
+    def refuses_counts(self, counts: csr_matrix, labels: np.ndarray) -> np.ndarray:
+        """Whether each cell is refused, boolean, ``(n_cells,)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class CellPlan:
+    """One row per cell to generate, with codes instead of categories."""
+
+    label: np.ndarray
+    """Type codes, ``(n,)``."""
+    design: np.ndarray
+    """Batch code and covariates, ``(n, 1 + n_covariates)``, in the order of ``Design.columns``."""
+    library_size: np.ndarray | None
+    """Library sizes, ``(n,)``, where they are given."""
+    z: np.ndarray | None
+    """Latents, ``(n, n_latent)``, where they are given."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """The arguments of :meth:`activa.Sampler.generate` that decide which cells are generated.
+
+    Parameters
+    ----------
+    n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
+        As in :meth:`activa.Sampler.generate`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range, whatever the model is.
+    """
+
+    n: int | None = None
+    labels: Mapping[Any, int] | pd.Series | Sequence[Any] | str | None = None
+    labels_key: str | None = None
+    batch: Any = None
+    library_size: float | Sequence[float] | None = None
+    covariates: Mapping[str, Any] | None = None
+    z: Any = None
+    expected: bool = False
+    min_confidence: float | None = None
+    refuse: CellFilter | None = None
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", check_seed(self.seed))
+        check_booleans(expected=self.expected)
+        check_numbers(min_confidence=self.min_confidence, least=0, below=1, optional=True)
+        check_integers(n=self.n, most=MAX_CELLS, optional=True)
+        if self.labels_key is not None and not isinstance(self.labels_key, str):
+            raise TypeError(f"labels_key must be a column name, got {self.labels_key!r}.")
+        if self.labels_key == "":
+            raise ValueError("labels_key must be a column name, got ''.")
+        if self.covariates is not None and not isinstance(self.covariates, Mapping):
+            raise TypeError(f"covariates must map covariates to values, got {self.covariates!r}.")
+        if self.refuse is not None and not isinstance(self.refuse, CellFilter):
+            raise TypeError(f"refuse must be an activa.metrics.privacy.TooClose, got {type(self.refuse).__name__}.")
+
+    def plan(self, design: Design, module: CellModel) -> CellPlan:
+        """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use.
+
+        Parameters
+        ----------
+        design
+            What the model knows of its training cells.
+        module
+            The model's networks.
+        """
+        if self.labels_key is not None and self.labels_key in design.obs_columns:
+            raise ValueError(
+                f"labels_key={self.labels_key!r} is where the batch or a covariate is written: choose another column."
+            )
+        rng = np.random.default_rng([self.seed, _PLAN_STREAM])
+        sizes = design.type_sizes
+        label = _plan_labels(self.n, self.labels, design.types, sizes, rng)
+        if (without := np.unique(label[sizes[label] == 0])).size:
+            raise KeyError(f"labels: no training cell was of the types {list(design.types[without])}.")
+        given = self._given_columns(design, len(label))
+        library_size = self._given_library_size(module, len(label))
+        z = self._given_latents(module, len(label))
+        return CellPlan(label, _plan_design(label, design, given, rng), library_size, z)
+
+    def _given_columns(self, design: Design, n: int) -> dict[str, np.ndarray]:
+        """Column of the design table -> codes or values, for the batch and covariates that are given."""
+        given = {}
+        if self.batch is not None:
+            if design.batch_key is None:
+                raise ValueError(f"batch={self.batch!r} was given, but no batch_key was registered at setup.")
+            given[BATCH] = categories_to_codes("batch", _per_cell("batch", self.batch, n), design.batches)
+        for name, values in (self.covariates or {}).items():
+            argument = f"covariates[{name!r}]"
+            if name in design.categorical:
+                codes = categories_to_codes(argument, _per_cell(argument, values, n), design.categorical[name])
+                given[name] = codes
+            elif name in design.continuous:
+                given[name] = _numbers(argument, values, n)
+            else:
+                known = [*design.categorical, *design.continuous]
+                raise KeyError(f"covariates: {name!r} was not registered; the registered covariates are {known}.")
+        return given
+
+    def _given_library_size(self, module: CellModel, n: int) -> np.ndarray | None:
+        if self.library_size is None:
+            return None
+        if not module.is_count:
+            raise ValueError(
+                f"library_size has no effect with gene_likelihood={module.settings.gene_likelihood!r}: leave it out."
+            )
+        library_size = _numbers("library_size", self.library_size, n)
+        if (library_size <= 0).any():
+            raise ValueError(f"library_size must be positive, got {library_size.min()}.")
+        if (library_size > MAX_RATE).any():
+            raise ValueError(f"library_size must be at most {MAX_RATE:g}, got {library_size.max()}.")
+        return library_size
+
+    def _given_latents(self, module: CellModel, n: int) -> np.ndarray | None:
+        if self.z is None:
+            return None
+        try:
+            z = np.asarray(self.z).astype(np.float32, casting="same_kind")
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"z must be a matrix of numbers, got {self.z!r}.") from error
+        if z.shape != (n, module.n_latent) or not np.isfinite(z).all():
+            raise ValueError(f"z must be finite and of shape {(n, module.n_latent)}, got shape {z.shape}.")
+        return z
+
+
+def _plan_labels(
+    n: int | None, labels: Any, types: np.ndarray, type_sizes: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Type codes of the requested cells, ``(n,)``."""
+    if labels is None:
+        if n is None:
+            raise ValueError("n must be the number of cells, or labels the number of each type; got None for both.")
+        return rng.permutation(np.repeat(np.arange(len(types)), _proportional(n, type_sizes)))
+    if isinstance(labels, pd.Series) and labels.name == "count":  # what value_counts() gives
+        labels = labels.to_dict()
+    if isinstance(labels, Mapping):
+        counts = _fill_up(n, labels, types, type_sizes)
+        return np.repeat(_codes(list(counts), types), list(counts.values()))
+    if isinstance(labels, str) or np.isscalar(labels):
+        if n is None:
+            raise ValueError(f"n must be the number of cells of type {labels!r}, got None.")
+        return np.repeat(_codes([labels], types), n)
+    if isinstance(labels, pd.DataFrame) or not isinstance(labels, Iterable):
+        raise TypeError(f"labels must map types to counts, or be types, got {labels!r}.")
+    labels = list(labels)
+    if not labels:
+        raise ValueError("labels must name at least one cell, got [].")
+    if n is not None and n != len(labels):
+        raise ValueError(f"n={n}, but labels has {len(labels)} entries: leave n out, or make them agree.")
+    return _codes(labels, types)
+
+
+def _fill_up(n: int | None, labels: Mapping[Any, int], types: np.ndarray, sizes: np.ndarray) -> dict[Any, int]:
+    """Type -> count: the given counts, and what is missing to ``n`` shared by the other types in training proportions."""
+    for name, count in labels.items():
+        check_integers(least=0, **{f"labels[{name!r}]": count})
+    counts = {name: int(count) for name, count in labels.items()}
+    total = sum(counts.values())
+    if total > MAX_CELLS:
+        raise ValueError(f"labels must request at most {MAX_CELLS} cells, got {counts}.")
+    if n is None and not total:
+        raise ValueError(f"labels={counts} requests no cell: give at least one type a count above 0.")
+    if n is None or n == total:
+        return counts
+    others = sizes.copy()
+    others[_codes(list(counts), types)] = 0
+    if total > n or not others.sum():
+        raise ValueError(f"n={n} cells in all, but labels requests {total}: leave n out, or make them agree.")
+    filled = zip(types, _proportional(n - total, others), strict=True)
+    return counts | {name: int(count) for name, count in filled if count}
+
+
+def _plan_design(
+    label: np.ndarray, design: Design, given: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """Batch and covariates of each cell: the given ones, and the rest as they co-occur within the type."""
+    columns = design.columns
+    planned = np.empty((len(label), len(columns)))
+
+    def sample(rows: pd.DataFrame, n: int) -> np.ndarray:
+        weights = rows[N_CELLS].to_numpy(dtype=float)
+        return rows[columns].to_numpy()[rng.choice(len(rows), size=n, p=weights / weights.sum())]
+
+    for code in np.unique(label):
+        cells = np.flatnonzero(label == code)
+        rows = design.table[design.table[LABEL] == code]
+        planned[cells] = sample(rows, len(cells))
+        if BATCH in given:
+            # covariates are drawn within the requested batch, if the type occurs in it
+            batch = given[BATCH][cells]
+            for b in np.unique(batch):
+                within = rows[rows[BATCH] == b]
+                if len(within):
+                    chosen = cells[batch == b]
+                    planned[chosen] = sample(within, len(chosen))
+    for name, values in given.items():
+        planned[:, columns.index(name)] = values
+    return planned
+
+
+def _per_cell(name: str, values: Any, n: int) -> np.ndarray:
+    """One value for all cells, or one per cell, as an array of shape ``(n,)``."""
+    array = np.asarray(values)
+    if array.ndim == 0:
+        return np.repeat(array, n)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must be one value, or {n} values (one per cell), got shape {array.shape}.")
+    return array
+
+
+def _numbers(name: str, values: Any, n: int) -> np.ndarray:
+    """One finite number for all cells, or one per cell, ``(n,)``."""
+    array = _per_cell(name, values, n)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers, got {values!r}.")
+    return array.astype(float)
+
+
+def categories_to_codes(name: str, values: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """Codes of categories, ``(n,)``; a KeyError names those that are unknown."""
+    try:
+        codes = pd.Index(categories).get_indexer(pd.Index(values))
+    except (TypeError, ValueError):  # lists and the like, which cannot be categories
+        codes = np.full(len(values), -1)
+    if (codes < 0).any():
+        unknown = sorted({str(v) for v in np.asarray(values)[codes < 0]})
+        known = [str(category) for category in categories]
+        raise KeyError(f"{name}: {unknown} did not occur in training, which had {known}: name one of these.")
+    return codes
+
+
+def _codes(labels: list, types: np.ndarray) -> np.ndarray:
+    return categories_to_codes("labels", np.asarray(labels, dtype=object), types)
+
+
+def _proportional(n: int, sizes: np.ndarray) -> np.ndarray:
+    """Counts that sum to n, as close to the sizes' proportions as integers come (largest remainder)."""
+    exact = n * sizes / sizes.sum()
+    counts = np.floor(exact).astype(int)
+    short = n - counts.sum()
+    counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
+    return counts

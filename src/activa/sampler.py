@@ -1,0 +1,390 @@
+"""The sampler: draws labeled synthetic cells, and travels as files that hold no cells and no code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import issparse, vstack
+from tqdm.auto import tqdm
+
+from activa.arguments import check_booleans, check_integers
+from activa.assembly import as_cells, obs_of
+from activa.checks import check_genes, check_values, check_values_of, genes_of, positions
+from activa.design import Design
+from activa.drawing import BLOCK, draw_blocks, filters_of
+from activa.io import sampler_files, zarr_store
+from activa.module import CellModel
+from activa.request import CellFilter, CellPlan, Request
+from activa.settings import Settings
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """Draws labeled synthetic cells: y -> p(z | y, b) -> p(l | z, y, b) -> p(x | z, l, y, b) -> counts.
+
+    ``model.sampler`` gives the sampler of a trained :class:`~activa.ACTIVA`, and :meth:`load` reads a saved one. It needs
+    neither the training cells nor scvi-tools' registry. Drawing reads and changes no global state, so several threads can
+    draw from one sampler at a time.
+
+    Parameters
+    ----------
+    module
+        The networks, in evaluation mode.
+    design
+        Types, batches and covariates of the training cells.
+    settings
+        Settings of the model.
+    var
+        Table of the genes.
+    protein_var
+        Table of the proteins; None without.
+
+    Examples
+    --------
+    >>> sampler = model.sampler
+    >>> sampler.generate(5, seed=0).shape
+    (5, 40)
+    """
+
+    module: CellModel
+    design: Design
+    settings: Settings
+    var: pd.DataFrame
+    protein_var: pd.DataFrame | None = None
+
+    @property
+    def types(self) -> np.ndarray:
+        """The cell types, in the order of their codes; ``["all"]`` without labels."""
+        return self.design.types
+
+    @property
+    def batches(self) -> np.ndarray:
+        """The batches, in the order of their codes."""
+        return self.design.batches
+
+    @property
+    def genes(self) -> np.ndarray:
+        """Names of the genes, in the model's order."""
+        return self.var.index.astype(str).to_numpy()
+
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        labels: Mapping[str, int] | pd.Series | Sequence[str] | str | None = None,
+        labels_key: str | None = None,
+        batch: Any = None,
+        library_size: float | Sequence[float] | None = None,
+        covariates: Mapping[str, Any] | None = None,
+        expected: bool = False,
+        min_confidence: float | None = None,
+        refuse: CellFilter | None = None,
+        z: np.ndarray | None = None,
+        batch_size: int = 4096,
+        seed: int | None = None,
+    ) -> AnnData:
+        """Generate labeled synthetic cells.
+
+        Parameters
+        ----------
+        n
+            Number of cells.
+        labels
+            Type -> number of cells (also what ``value_counts()`` gives); with ``n``, the other types share the rest in
+            training proportions. Or one type, for ``n`` cells; or a sequence with one type per cell. None draws types in
+            training proportions.
+        labels_key
+            Column of ``obs`` for the types; the registered one by default.
+        batch
+            Batch of all cells, or a sequence with one batch per cell. None draws batches as they occur in the type.
+        library_size
+            Total count (or size factor, where that was registered) that the expected counts of a cell sum to: one for
+            all cells, or one per cell, at most 1e8. None draws it.
+        covariates
+            Registered covariate -> one value for all cells, or one per cell. Others are drawn as they occur in the type.
+        expected
+            Whether to return rates (expected counts, dense float32) instead of sampled counts.
+        min_confidence
+            Keep only cells that the classifier assigns to the requested type with at least this probability, and draw
+            others in place of the rest. 0 is the paper's filter (the most probable type is the requested one). None is no
+            filter if the prior knows the types; for the deep architecture it is 0, unless ``expected`` or ``z`` is given.
+        refuse
+            Refuses cells that are closer to a training cell than real held-out cells are
+            (:class:`activa.metrics.privacy.TooClose`); others are drawn in their place. Genes only. This is no promise of
+            privacy.
+        z
+            Latents to decode, ``(n, n_latent)``, instead of draws from the prior.
+        batch_size
+            Number of cells drawn before they are handed on, rounded up to whole blocks of 256. The cells do not depend
+            on it.
+        seed
+            Random seed. The same seed gives the same cells, bit for bit, on one device, in any number of threads. None
+            takes ``scvi.settings.seed``, or a fresh seed where that is not set; ``uns["activa"]["seed"]`` tells which.
+
+        Returns
+        -------
+        AnnData of cells x genes: counts in ``X`` (CSR float32), and in the registered layer, if any; types (categorical),
+        batch and covariates in ``obs``; a copy of the registered ``var``; ``uns["activa"]`` with version, seed and
+        settings. A model of MuData gives MuData, with the proteins of the same cells (dense float32).
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            If an argument does not fit, such as a type that was not seen in training (KeyError).
+        RuntimeError
+            If too few cells pass ``min_confidence`` or ``refuse``; the message tells how many do.
+
+        Examples
+        --------
+        >>> model.sampler.generate(labels={"B": 3, "T": 2}, seed=0).obs["cell_type"].value_counts().to_dict()
+        {'B': 3, 'T': 2, 'NK': 0}
+        """
+        request = Request(
+            n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
+        )
+        check_integers(batch_size=batch_size)
+        plan, chunks = self._draw(request, batch_size)
+        parts = list(chunks)
+        x = np.concatenate(parts) if expected else vstack(parts, format="csr")
+        return self._as_cells(x, obs_of(plan, self.design, labels_key), request)
+
+    def generate_batches(self, n: int | None = None, *, batch_size: int = 4096, **request: Any) -> Iterator[AnnData]:
+        """Generate cells in chunks, for more of them than memory holds.
+
+        Parameters
+        ----------
+        n, batch_size, **request
+            As in :meth:`generate`. They are checked at once.
+
+        Yields
+        ------
+        AnnData of ``batch_size`` cells (rounded up to a multiple of 256; the last one is smaller): the cells that
+        :meth:`generate` gives for the same seed.
+
+        Examples
+        --------
+        >>> [chunk.n_obs for chunk in model.sampler.generate_batches(600, batch_size=256, seed=0)]
+        [256, 256, 88]
+        """
+        asked = Request(n, **request)
+        check_integers(batch_size=batch_size)
+        plan, chunks = self._draw(asked, batch_size)
+        obs = obs_of(plan, self.design, asked.labels_key)
+
+        def cells() -> Iterator[AnnData]:
+            start = 0
+            for x in chunks:
+                yield self._as_cells(x, obs.iloc[start : start + x.shape[0]], asked)
+                start += x.shape[0]
+
+        return cells()
+
+    def generate_zarr(
+        self,
+        path: str | os.PathLike[str],
+        n: int | None = None,
+        *,
+        batch_size: int = 4096,
+        overwrite: bool = False,
+        **request: Any,
+    ) -> None:
+        """Generate cells into an AnnData zarr store, one chunk in memory at a time.
+
+        Parameters
+        ----------
+        path
+            The store, a folder. It is written beside and moved to its place once complete; an interrupt or an error leaves
+            nothing.
+        n, batch_size, **request
+            As in :meth:`generate`; ``batch_size`` is also the size of the store's chunks.
+        overwrite
+            Whether to replace a store at ``path``, which is kept until the new one is complete.
+
+        Raises
+        ------
+        FileExistsError
+            If ``path`` exists and ``overwrite`` is not set, or it is not a zarr store.
+        FileNotFoundError, NotADirectoryError, PermissionError
+            If the parent folder does not exist or cannot be written to.
+        NotImplementedError
+            If the model has proteins: write the chunks of :meth:`generate_batches`.
+        TypeError, ValueError, KeyError, RuntimeError
+            As :meth:`generate`.
+
+        Examples
+        --------
+        >>> model.sampler.generate_zarr("synthetic.zarr", 1_000_000, seed=0)  # doctest: +SKIP
+        >>> lazy = anndata.experimental.read_lazy("synthetic.zarr")  # doctest: +SKIP
+        """
+        if self.protein_var is not None:
+            raise NotImplementedError(
+                "generate_zarr is not available for MuData: write the chunks of generate_batches."
+            )
+        check_booleans(overwrite=overwrite)
+        chunks = self.generate_batches(n, batch_size=batch_size, **request)
+        columns = [request.get("labels_key") or self.design.labels_key, *self.design.obs_columns]
+        zarr_store.write(path, chunks, columns=columns, layer=self.design.layer, overwrite=overwrite)
+
+    @torch.inference_mode()
+    def predict(
+        self, adata: AnnData, *, soft: bool = False, indices: Sequence[int] | None = None, batch_size: int = 1024
+    ) -> np.ndarray | pd.DataFrame:
+        """Predict the types of cells with the ACTINN classifier (Ma and Pellegrini 2020).
+
+        Parameters
+        ----------
+        adata
+            Cells with the model's genes, and counts where they were at registration (``X`` or the layer). Labels and
+            proteins are not needed.
+        soft
+            Whether to return the probability of every type.
+        indices
+            Positions of the cells to predict; all by default.
+        batch_size
+            Number of cells read at a time.
+
+        Returns
+        -------
+        The types, ``(n_cells,)``; with ``soft``, a DataFrame of probabilities ``(n_cells, n_types)`` whose rows sum to one.
+
+        Raises
+        ------
+        TypeError
+            If ``adata`` is not an AnnData of numbers, or another argument has the wrong type.
+        KeyError
+            If the registered layer does not exist.
+        ValueError
+            If the cells have other genes or values that are not counts, or an index is out of range.
+
+        Examples
+        --------
+        >>> model.sampler.predict(adata, soft=True).shape
+        (240, 3)
+        """
+        check_booleans(soft=soft)
+        check_integers(batch_size=batch_size)
+        adata = genes_of(adata, self.design.modalities)
+        layer = self.design.layer
+        check_values_of(adata, layer=layer)
+        check_genes(adata, self.genes)
+        x: Any = adata.X if layer is None else adata.layers[layer]
+        if indices is not None:
+            cells = positions(indices, adata.n_obs)
+            found, order = np.unique(cells, return_inverse=True)  # backed cells are read in their order
+            x = x[found][order]
+        check_values(x, layer=layer, gene_likelihood=self.settings.gene_likelihood)
+        starts = range(0, x.shape[0], batch_size)
+        probabilities = np.concatenate([self._type_probabilities(x[i : i + batch_size]) for i in starts])
+        if soft:
+            names = adata.obs_names if indices is None else adata.obs_names[cells]
+            return pd.DataFrame(probabilities, index=names, columns=self.types)
+        return self.types[probabilities.argmax(-1)]
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the sampler as files that are data, not a program.
+
+        The folder holds weights and tables as safetensors and JSON (:mod:`activa.io.sampler_files`): settings, names of genes
+        and proteins with their tables, types, batches, covariates, and how many training cells had each combination of
+        them. That table has the training cells' continuous covariates as they were; counts, cell names and losses are
+        not written.
+
+        Parameters
+        ----------
+        path
+            The folder. It is written beside and moved to its place once complete.
+        overwrite
+            Whether to replace a saved sampler at ``path``, which is kept until the new one is complete.
+
+        Raises
+        ------
+        FileExistsError
+            If ``path`` exists and ``overwrite`` is not set, or it is not a saved sampler.
+        FileNotFoundError, NotADirectoryError, PermissionError
+            If the parent folder does not exist or cannot be written to.
+        TypeError
+            If ``path`` is not a path, or a category is neither a string nor a number.
+
+        Examples
+        --------
+        >>> model.sampler.save("blood/")  # doctest: +SKIP
+        """
+        check_booleans(overwrite=overwrite)
+        sampler_files.save(path, self, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Self:
+        """Read a sampler that :meth:`save` or :meth:`activa.ACTIVA.export` wrote.
+
+        Nothing in the files is run, whoever they are from; sizes and values are checked before they are used. The
+        checksums show that the files have not changed since they were written, not who wrote them.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        device
+            Where to put the networks.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder or one of its files does not exist.
+        ValueError
+            If a file is damaged, was changed, is of a newer format, or does not fit the others.
+
+        Examples
+        --------
+        >>> Sampler.load("blood/").generate(1000, seed=0)  # doctest: +SKIP
+        """
+        sampler = cls(**sampler_files.load(path))
+        sampler.module.to(device)
+        return sampler
+
+    def _draw(self, request: Request, batch_size: int) -> tuple[CellPlan, Iterator[Any]]:
+        """The plan of a request, and its values in chunks of ``batch_size`` cells."""
+        if self.module.training:
+            raise RuntimeError("The model is being trained: generate when training has ended.")
+        confidence = request.min_confidence
+        if confidence is None and not (self.module.knows_types or request.expected or request.z is not None):
+            confidence = 0.0
+        filters = filters_of(self.module, self.design, pd.Index(self.genes), confidence, request.refuse)
+        if filters is not None and request.expected:
+            raise ValueError(f"expected=True gives rates, which {filters} cannot filter: choose one of them.")
+        plan = request.plan(self.design, self.module)
+        size = -(-batch_size // BLOCK) * BLOCK
+
+        def chunks() -> Iterator[Any]:
+            with tqdm(total=len(plan), unit="cell", desc="Generating", delay=5, leave=False) as progress:
+                for start in range(0, len(plan), size):
+                    blocks = []
+                    cells = range(start, min(start + size, len(plan)))
+                    assert request.seed is not None
+                    for block in draw_blocks(
+                        self.module, plan, cells, seed=request.seed, expected=request.expected, filters=filters
+                    ):
+                        blocks.append(block)
+                        progress.update(block.shape[0])
+                    yield np.concatenate(blocks) if request.expected else vstack(blocks, format="csr")
+
+        return plan, chunks()
+
+    def _as_cells(self, x: Any, obs: pd.DataFrame, request: Request) -> Any:
+        """AnnData or MuData with ``uns["activa"]``, which says nothing that h5ad cannot hold."""
+        origin = {"version": version("activa-sc"), "seed": request.seed, "settings": self.settings.to_uns()}
+        return as_cells(x, obs, self.var, self.protein_var, self.design, {"activa": origin})
+
+    def _type_probabilities(self, x: Any) -> np.ndarray:
+        dense = np.asarray(x.toarray() if issparse(x) else x, dtype=np.float32)
+        device = next(self.module.parameters()).device
+        # a copy: the array may be read-only
+        return self.module.classify(torch.tensor(dense).to(device)).softmax(-1).cpu().numpy()
