@@ -1,15 +1,28 @@
-"""ACTIVA: labeled synthetic single-cell counts from an introspective variational autoencoder."""
+"""ACTIVA: labeled synthetic single-cell counts, for scvi-tools.
 
+Names are imported when they are first used, so that ``import activa`` and the command line start at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from . import datasets, experiments, hub, losses, metrics, model, module, pl, pp, train
-from ._report import report
-from .model import ACTIVA
+if TYPE_CHECKING:
+    from activa import datasets, experiments, hub, losses, metrics, model, module, pl, pp, train
+    from activa.model import ACTIVA
+    from activa.reporting import report
+    from activa.sampler import Sampler
 
 __version__ = version("activa-sc")
 
+_PACKAGES = ("datasets", "experiments", "hub", "losses", "metrics", "model", "module", "pl", "pp", "train")
+_NAMES = {"ACTIVA": "activa.model", "Sampler": "activa.sampler", "report": "activa.reporting"}
+
 __all__ = [
     "ACTIVA",
+    "Sampler",
     "__version__",
     "datasets",
     "experiments",
@@ -23,3 +36,15 @@ __all__ = [
     "report",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"activa.{name}")
+    if name in _NAMES:
+        return getattr(import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'activa' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
