@@ -1,0 +1,163 @@
+"""Query cells of new batches for a trained model, by scArches."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+import pandas as pd
+from anndata import AnnData
+from scvi.model.base import ArchesMixin
+
+from activa.design import N_CELLS, Design
+from activa.model.registry import label_names
+from activa.module import categories, extend
+
+
+class Queries(ArchesMixin):
+    """Models of query cells beside the cells that a reference model was trained on."""
+
+    @staticmethod
+    def prepare_query_anndata(
+        adata: AnnData, reference_model: Any, return_reference_var_names: bool = False, inplace: bool = True
+    ) -> AnnData | pd.Index | None:
+        """Bring query cells to the reference model's genes, in its order; missing genes get zero counts.
+
+        Parameters
+        ----------
+        adata
+            Query cells.
+        reference_model
+            The trained model, or the folder it is saved in.
+        return_reference_var_names
+            Whether to return only the names of the reference's genes.
+        inplace
+            Whether to change ``adata``; otherwise it is left as it is.
+
+        Returns
+        -------
+        The cells with the reference's genes (None with ``inplace``), or the names.
+
+        Raises
+        ------
+        ValueError
+            If no gene is the reference's.
+
+        Examples
+        --------
+        >>> ACTIVA.prepare_query_anndata(adata, model, inplace=False).shape
+        (240, 40)
+        """
+        # scvi-tools reorders the genes of the given object if none is missing
+        adata = adata if inplace or return_reference_var_names else adata.copy()
+        if not isinstance(reference_model, Queries):
+            reference_model = os.fspath(reference_model)
+        return ArchesMixin.prepare_query_anndata(adata, reference_model, return_reference_var_names, inplace)
+
+    @classmethod
+    def load_query_data(
+        cls,
+        adata: AnnData,
+        reference_model: Any,
+        *,
+        inplace_subset_query_vars: bool = False,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+        unfrozen: bool = False,
+    ) -> Self:
+        """Make a model of query cells beside those that a reference model was trained on (Lotfollahi et al. 2022).
+
+        New batches, and new categories of covariates, get weights of their own, which start as the mean of the known
+        ones; :meth:`train` then changes nothing else. Cells of the reference keep their latents, types, and what is
+        generated for their batches, and :meth:`generate` knows the new batches too. Types and their prior stay the
+        reference's; query cells may have only some of them. If the reference was registered with an
+        ``unlabeled_category``, they may have that label, or no column of labels.
+
+        Parameters
+        ----------
+        adata
+            Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``. They are
+            registered as the reference's cells were.
+        reference_model
+            The trained model, which is left as it is, or the folder it is saved in.
+        inplace_subset_query_vars
+            Whether to bring ``adata`` itself to the reference's genes, if it has all of them.
+        accelerator, device
+            Where to put the model, as in :meth:`load`.
+        unfrozen
+            Whether :meth:`train` changes all weights, and fits the prior of the query's types.
+
+        Returns
+        -------
+        A model of the query cells, to be trained; if they bring no new category, it counts as trained.
+
+        Raises
+        ------
+        TypeError
+            If ``adata`` is not an AnnData, or the reference is not a model of this class.
+        KeyError
+            If a column of ``obs`` is missing.
+        ValueError
+            If the reference has not been trained, or the cells have other genes, or a type that it was not trained on.
+
+        Examples
+        --------
+        >>> both = ACTIVA.load_query_data(query, model)  # doctest: +SKIP
+        >>> both.train()  # doctest: +SKIP
+        >>> both.generate(100, batch="new donor")  # doctest: +SKIP
+        """
+        if not isinstance(adata, AnnData):
+            raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
+        if isinstance(reference_model, str | os.PathLike):
+            reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
+        if not isinstance(reference_model, cls):
+            raise TypeError(
+                f"reference_model must be an {cls.__name__} model or the folder of one, got {type(reference_model).__name__}."
+            )
+        design = reference_model.design
+        if design.modalities is not None:
+            raise NotImplementedError("load_query_data is not available for MuData: train a model on all cells.")
+        reference_model._check_if_trained(
+            warn=False, message="reference_model has not been trained: call its train() before load_query_data."
+        )
+        _check_query_labels(adata, design, reference_model.registry_)
+        model = super().load_query_data(
+            adata,
+            reference_model,
+            inplace_subset_query_vars=inplace_subset_query_vars,
+            accelerator=accelerator,
+            device=device,
+            unfrozen=True,  # its rules are for other networks, and forgotten when a model is saved
+        )
+        extend(model.module, reference_model.module)
+        known = categories(reference_model.module)
+        model.reference_categories_ = None if unfrozen else tuple(known)
+        model.is_trained_ = categories(model.module) == known
+        # what the reference's training left behind does not describe these cells
+        model.train_indices_ = model.validation_indices_ = model.test_indices_ = model.history_ = None
+        both: pd.DataFrame = pd.concat([reference_model.design_, model.design_])
+        columns = [c for c in both.columns if c != N_CELLS]
+        model.design_ = both.groupby(columns, as_index=False, sort=True)[N_CELLS].sum()
+        return model
+
+
+def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]) -> None:
+    """Check that query cells have no type that the reference was not trained on."""
+    key, unlabeled = design.labels_key, registry["setup_args"].get("unlabeled_category")
+    if key is None:
+        return
+    if key not in adata.obs:
+        if unlabeled is None:
+            raise KeyError(
+                f"labels_key={key!r} is not a column of adata.obs, and the reference was registered without an "
+                "unlabeled_category: add the column, or register the reference with one."
+            )
+        return
+    known = set(label_names(registry))
+    unknown = sorted(str(t) for t in pd.unique(adata.obs[key].dropna()) if t not in known)
+    if unknown:
+        hint = "label these cells with one of them" if unlabeled is None else f"label these cells {unlabeled!r}"
+        raise ValueError(
+            f"labels_key={key!r}: the reference was not trained on the types {unknown}, only on "
+            f"{[str(t) for t in design.types]}; {hint}, leave them out, or train a model on all cells."
+        )
