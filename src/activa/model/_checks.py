@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import issparse
 
-from activa.module._cells import COUNT_LIKELIHOODS, GeneLikelihood
+from activa.settings import COUNT_LIKELIHOODS, GeneLikelihood
 
 RESERVED = ("_scvi_", "_activa_")  # what scvi-tools writes to obs, and columns of the design table
 ROWS = 10_000  # read at a time, so that backed data are never whole in memory

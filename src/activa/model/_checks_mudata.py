@@ -10,7 +10,7 @@ from mudata import MuData
 
 from activa.model._cells import LAYERS, modality_of
 from activa.model._checks import check_columns, check_genes, values_in
-from activa.module import ProteinLikelihood
+from activa.settings import ProteinLikelihood
 
 
 def check_setup_mudata(

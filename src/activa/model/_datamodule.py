@@ -16,7 +16,7 @@ from torch import Tensor
 
 from activa.model._checks import ROWS, check_values
 from activa.model._plan_cells import BATCH, LABEL, design_table
-from activa.module._cells import GeneLikelihood
+from activa.settings import GeneLikelihood
 
 _MAX_CELLS, _MIN_PER_TYPE = 20_000, 30
 _TOTAL, _ORDER = "_activa_total", "_activa_order"

@@ -28,8 +28,7 @@ from activa.model._plan_cells import (
     plan_labels,
 )
 from activa.model._registered import RegisteredMixin
-from activa.module import CellDesign, draw_counts, sample_cells
-from activa.module._sampling import MAX_RATE
+from activa.module import MAX_RATE, Condition, draw_counts, sample_cells
 from activa.seeds import seeded
 from activa.threads import threads_of_one
 
@@ -45,7 +44,7 @@ class Latents(NamedTuple):
 
     z: Tensor
     log_library: Tensor
-    design: CellDesign
+    condition: Condition
     p_proteins: Any
     """Distribution of the proteins, None without."""
     proteins: Tensor | None
@@ -133,24 +132,24 @@ class DrawingMixin(RegisteredMixin):
         module, device = self.module, self.device
         n_categorical = len(module.n_cats_per_cov)
         values = torch.as_tensor(plan.design[cells], dtype=torch.float32, device=device)
-        design = CellDesign(
+        condition = Condition(
             y=torch.as_tensor(plan.label[cells], device=device)[:, None],
             batch_index=values[:, :1].long(),
             cat_covs=values[:, 1 : 1 + n_categorical].long() if n_categorical else None,
             cont_covs=values[:, 1 + n_categorical :] if values.shape[1] > 1 + n_categorical else None,
         )
         with torch.inference_mode(), seeded(*seed):
-            z = module.sample_latent(design) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
+            z = module.sample_latent(condition) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
             if plan.library_size is None:
-                log_library = module.sample_log_library(z, design)
+                log_library = module.sample_log_library(z, condition)
             else:
                 log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=device)[
                     :, None
                 ]
-            p_proteins = None if module.proteins is None else module.decode_proteins(z, log_library, design)
+            p_proteins = None if module.proteins is None else module.decode_proteins(z, log_library, condition)
             proteins = None if p_proteins is None else sample_cells(p_proteins)
             seed_of_counts = int(torch.randint(2**62, ()))
-        return Latents(z, log_library, design, p_proteins, proteins, seed_of_counts)
+        return Latents(z, log_library, condition, p_proteins, proteins, seed_of_counts)
 
     @torch.inference_mode()
     def _decode(self, latents: Latents, expected: bool) -> Any:
@@ -164,7 +163,7 @@ class DrawingMixin(RegisteredMixin):
         parts = []
         for start in range(0, len(latents.z), n_rows):
             rows = slice(start, start + n_rows)
-            px = module.decode(latents.z[rows], latents.log_library[rows], latents.design.take(rows))
+            px = module.decode(latents.z[rows], latents.log_library[rows], latents.condition.take(rows))
             if expected:
                 parts.append(px.mean.cpu().numpy())
             elif module.is_count:
@@ -251,8 +250,7 @@ class DrawingMixin(RegisteredMixin):
         """What ``uns["activa"]`` says: nothing that h5ad cannot hold."""
         from activa import __version__
 
-        settings = {k: v for k, v in self.init_params_["non_kwargs"].items() if v is not None}
-        settings = {k: np.asarray(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+        settings = self.settings.to_uns()
         return {"version": __version__, "seed": seed, "settings": settings}
 
     def _as_cells(self, x: Any, obs: pd.DataFrame, origin: dict[str, Any]) -> Any:

@@ -14,9 +14,7 @@ from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
 from activa.model._registered import RegisteredMixin
-from activa.module import OutlierNegativeBinomial
-from activa.module._likelihood import CellDistribution
-from activa.module._prior import StandardPrior
+from activa.module import CellDistribution, OutlierNegativeBinomial, StandardPrior
 from activa.scvi_private import MODULE_KEYS
 
 

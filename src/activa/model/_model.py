@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,6 @@ from scvi.data.fields import (
     NumericalObsField,
 )
 
-from activa.arguments import check_choices, check_integers, check_numbers
 from activa.model._cells import genes_of, modality_of
 from activa.model._checks import check_genes, check_setup, check_values
 from activa.model._checks_mudata import check_cells, check_proteins
@@ -33,12 +32,10 @@ from activa.model._paper import PaperMixin
 from activa.model._plan_cells import BATCH, LABEL, design_table
 from activa.model._registered import trained_genes
 from activa.model._saving import SavingMixin
-from activa.module import ACTIVAModule, ProteinLikelihood
-from activa.module._cells import Dispersion, GeneLikelihood
-from activa.module._module import GeneratorForm, LabelInput, Prior
-from activa.module._networks import Norm
+from activa.module import ACTIVAModule
 from activa.scvi_private import ADATA_MINIFY_TYPE, let_cells_go, minify_type
 from activa.seeds import check_seed, seeded
+from activa.settings import Settings
 
 
 class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMixin):
@@ -56,43 +53,10 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         from a data module.
     registry
         Registry of a data module, to :meth:`train` from it without an AnnData; or of a saved model, by :meth:`load`.
-    n_hidden
-        Width of each hidden layer of the encoder, or of its one layer; a deep generator has them in reverse.
-    n_latent
-        Latent dimensions.
-    gene_likelihood
-        ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`), ``"nb"``, ``"zinb"`` or ``"poisson"`` for
-        counts; for non-negative values, log-normalized say, ``"normal"`` or ``"mse"``, the paper's squared error: the
-        variance is 1/2, and a generated cell is its mean.
-    generator
-        ``"linear"``: log expression is linear in the latent, with an offset for each type, and training starts from
-        principal components; ``"curved"``: the same, bent by a small hidden layer as far as there are cells that show
-        it; ``"deep"``: hidden layers and a random start.
-    dispersion
-        What the dispersion differs by: ``"gene"``, ``"gene-batch"`` or ``"gene-label"``.
-    prior
-        ``"labeled"``: a learnt p(z | y); ``"standard"``: N(0, I), the paper's.
-    n_prior_components
-        Gaussians a type in the labeled prior, at most; a type has one for every ten cells.
-    label_input
-        What the generator is given beside the latent: ``"inferred"``, the probabilities of the types at this latent, so
-        that a cell between types, or called what it is not, is generated as such; ``"given"``, the type itself, which
-        makes types purer than they are; ``"none"``. Types then come of the labeled prior alone.
-    norm
-        Normalization of the hidden layers.
-    dropout_rate
-        Dropout of the encoder's hidden layers.
-    input_dropout_rate
-        Share of genes hidden from the encoder in a training step. With few cells and many genes it keeps the encoder
-        from learning cells by heart.
-    loading_scale, offset_scale
-        Standard deviations, in log expression, of the Gaussian priors of a linear generator's loadings and of its
-        offsets' distance from their start. Smaller keeps genes with few counts closer to their type's mean.
-    protein_likelihood
-        Of the proteins of MuData: ``"nb"`` for counts, ``"normal"`` for values of any sign. None for the one that the
-        values fit.
     seed
-        Of the initial weights; None for new ones each time. Global random state is left as it was.
+        Random seed of the initial weights. None draws a fresh seed. Global random state does not change.
+    **settings
+        Fields of :class:`~activa.settings.Settings`, kept as ``model.settings``.
 
     Raises
     ------
@@ -118,67 +82,35 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
         adata: AnnData | MuData | None = None,
         registry: dict | None = None,
         *,
-        n_hidden: Sequence[int] | int = (128,),
-        n_latent: int = 16,
-        gene_likelihood: GeneLikelihood = "nb-outlier",
-        generator: GeneratorForm = "curved",
-        dispersion: Dispersion = "gene",
-        prior: Prior = "labeled",
-        n_prior_components: int = 16,
-        label_input: LabelInput = "inferred",
-        norm: Norm = "layer",
-        dropout_rate: float = 0.1,
-        input_dropout_rate: float = 0.35,
-        loading_scale: float = 0.05,
-        offset_scale: float = 0.3,
-        protein_likelihood: ProteinLikelihood | None = None,
         seed: int | None = 0,
+        **settings: Any,
     ):
         if registry is not None:
             registry = as_setup_anndata(registry, type(self).__name__)
         self._check_registered(adata)
         super().__init__(adata, registry)
         let_cells_go(self)
-        check_choices(
-            gene_likelihood=(gene_likelihood, GeneLikelihood),
-            generator=(generator, GeneratorForm),
-            dispersion=(dispersion, Dispersion),
-            prior=(prior, Prior),
-            norm=(norm, Norm),
-            label_input=(label_input, LabelInput),
-        )
-        widths = tuple(n_hidden) if isinstance(n_hidden, Iterable) and not isinstance(n_hidden, str) else (n_hidden,)
-        if not widths:
-            raise ValueError("n_hidden must have at least one width, got ().")
-        for width in widths:
-            check_integers(n_hidden=width)
-        check_integers(n_latent=n_latent, n_prior_components=n_prior_components)
-        check_numbers(loading_scale=loading_scale, offset_scale=offset_scale, above=0)
-        check_numbers(dropout_rate=dropout_rate, input_dropout_rate=input_dropout_rate, least=0, below=1)
-        # Python's own numbers, which every file format takes
-        n_hidden, n_latent, n_prior_components = tuple(map(int, widths)), int(n_latent), int(n_prior_components)
-        dropout_rate, input_dropout_rate = float(dropout_rate), float(input_dropout_rate)
-        loading_scale, offset_scale = float(loading_scale), float(offset_scale)
+        chosen = Settings.of(settings)
         seed = check_seed(seed)
-        if protein_likelihood is not None:
-            check_choices(protein_likelihood=(protein_likelihood, ProteinLikelihood))
-            if self._modalities is None:
-                raise ValueError(
-                    f"protein_likelihood={protein_likelihood!r} needs proteins, as setup_mudata registers."
-                )
+        if chosen.protein_likelihood is not None and self._modalities is None:
+            raise ValueError(
+                f"protein_likelihood={chosen.protein_likelihood!r} needs proteins: register them by setup_mudata."
+            )
         has_counts = adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR
         if has_counts:
             x = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
             modality = None if self._modalities is None else self._modalities["rna_layer"]
-            totals = check_values(x, layer=self._layer, gene_likelihood=gene_likelihood, modality=modality)
+            totals = check_values(x, layer=self._layer, gene_likelihood=chosen.gene_likelihood, modality=modality)
             proteins = self._registered_proteins()
             if proteins is not None:
                 protein_likelihood = check_proteins(
                     proteins,
-                    protein_likelihood,
+                    chosen.protein_likelihood,
                     layer=self._setup_arg("protein_layer"),
                     modality=self._setup_arg("modalities")["protein_layer"],
                 )
+                chosen = replace(chosen, protein_likelihood=protein_likelihood)
+                settings["protein_likelihood"] = protein_likelihood  # the choice is saved with the model
 
         covariates = self._field(REGISTRY_KEYS.CAT_COVS_KEY)
         with seeded(seed):
@@ -189,23 +121,11 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
                 n_types=len(self.types),
                 n_cats_per_cov=covariates.get("n_cats_per_key"),
                 n_continuous_cov=self.summary_stats.get("n_extra_continuous_covs", 0),
-                n_hidden=n_hidden,
-                n_latent=n_latent,
-                gene_likelihood=gene_likelihood,
-                generator=generator,
-                dispersion=dispersion,
-                prior=prior,
-                n_prior_components=n_prior_components,
-                label_input=label_input,
-                norm=norm,
-                dropout_rate=dropout_rate,
-                input_dropout_rate=input_dropout_rate,
-                loading_scale=loading_scale,
-                offset_scale=offset_scale,
+                settings=chosen,
                 use_size_factor_key=self._setup_arg("size_factor_key") is not None,
                 n_proteins=self.summary_stats.get("n_proteins", 0),
-                protein_likelihood=protein_likelihood or "normal",
             )
+        self.settings = chosen
         self.init_params_ = self._get_init_params(locals())
         self.module.minified_data_type = self.minified_data_type
         if has_counts:
@@ -225,8 +145,8 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
                 protein_var: Any = modality_of(adata, self._modalities, "protein_layer").var
                 self.protein_var_ = protein_var.copy()
         self._model_summary_string = (
-            f"ACTIVA with {gene_likelihood} likelihood, {prior} prior, n_latent: {n_latent}, n_hidden: {n_hidden}, "
-            f"{len(self.types)} types."
+            f"ACTIVA with {chosen.gene_likelihood} likelihood, {chosen.architecture} architecture, n_latent: "
+            f"{chosen.n_latent}, n_hidden: {chosen.n_hidden}, {len(self.types)} types."
         )
         self.training_defaults_ = {}
         self.reference_categories_ = None

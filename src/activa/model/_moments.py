@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from activa.model._checks import ROWS
-from activa.module._cells import COUNT_LIKELIHOODS, GeneLikelihood
+from activa.settings import COUNT_LIKELIHOODS, GeneLikelihood
 
 
 def gene_moments(x: Any, library: np.ndarray, gene_likelihood: GeneLikelihood) -> tuple[Tensor, Tensor]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import asdict
 from typing import Any, Self
 
 from anndata import AnnData
 
 from activa.seeds import check_seed, seeded
+from activa.settings import PAPER
 
 # supplement H; m, alpha_1, alpha_2 and the schedule as there
 _TRAINING: dict[str, Any] = {
@@ -75,18 +77,7 @@ class PaperMixin:
         >>> model.train()
         """
         seed = check_seed(seed)
-        settings: dict[str, Any] = {
-            "n_hidden": (1024, 512, 256),
-            "n_latent": 128,
-            "gene_likelihood": "mse",
-            "generator": "deep",
-            "prior": "standard",
-            "label_input": "none",
-            "norm": "batch",
-            "dropout_rate": 0.0,
-            "input_dropout_rate": 0.0,
-        }
-        model = cls(adata, seed=seed, **settings)  # type: ignore[call-arg]
+        model = cls(adata, seed=seed, **asdict(PAPER))  # type: ignore[call-arg]
         with seeded(seed):
             # ours starts from the genes' means
             model.module.generator.mean.reset_parameters()

@@ -35,8 +35,10 @@ class StartMixin(RegisteredMixin):
         ``proteins`` ``(n, n_proteins)`` and ``batch`` ``(n,)`` are of the same cells.
         """
         module = self.module
-        module.start_from(*gene_moments(x, library, module.gene_likelihood), torch.as_tensor(np.log(library)).float())
-        standardized = None if proteins is None else module.start_proteins(proteins)
+        module.initialize_from_moments(
+            *gene_moments(x, library, module.gene_likelihood), torch.as_tensor(np.log(library)).float()
+        )
+        standardized = None if proteins is None else module.initialize_proteins(proteins)
         if not module.is_linear:
             return
         start = principal_components(
@@ -45,7 +47,7 @@ class StartMixin(RegisteredMixin):
             n_latent=module.n_latent,
             n_labels=module.n_labels,
             n_components=module.n_prior_components,
-            with_offsets=module.label_input != "none",
+            with_offsets=module.gate is not None,
             counts=module.is_count,
             seed=seed,
             n_cells=n_cells,
@@ -53,7 +55,7 @@ class StartMixin(RegisteredMixin):
             batch=batch,
             n_batch=module.n_batch,
         )
-        module.start_from_components(start)
+        module.initialize_from_components(start)
 
     def _read_datamodule(self, datamodule: LightningDataModule, seed: int) -> tuple[MatchedDataModule, CellSample]:
         """Read a data module's cells once; an untrained model starts from them."""

@@ -19,7 +19,7 @@ from scvi.model.base import ArchesMixin
 from activa.model._datamodule import CellSample
 from activa.model._plan_cells import N_CELLS
 from activa.model._training import TrainingMixin
-from activa.module._surgery import Categories, categories, extend, frozen_but_new
+from activa.module import Categories, categories, extend, frozen_but_new
 
 
 class SurgeryMixin(TrainingMixin, ArchesMixin):

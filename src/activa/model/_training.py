@@ -257,7 +257,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
         mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=_DRAWS)
         # a type without cells here, as after load_query_data, keeps what it has
         present = torch.as_tensor(np.isin(np.arange(n_labels), y))
-        prior.start_from(*mixtures, labels=present)
+        prior.set_components(*mixtures, labels=present)
         self._weigh_batches(z, y, batch)
 
     def _draw_latents(

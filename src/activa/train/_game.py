@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from activa import losses
-from activa.module import ACTIVAModule, CellDesign, log_likelihood
+from activa.module import ACTIVAModule, Condition, log_likelihood
 
 Introspection = Literal["sleep", "soft", "hinge", "none"]
 SyntheticCells = Literal["half", "whole"]
@@ -46,11 +46,11 @@ class Game:
         """Gradients of one step of the game; returns the encoder's loss."""
         m = self.module
         encoder, generator, classifier = self._trainable()
-        design = m.design(batch)
+        condition = m.condition(batch)
         z, log_library = inference["z"], m._get_generative_input(batch, inference)["library"]
         with torch.no_grad():
-            z_g = m.sample_latent(design)
-            log_library_g = m.sample_log_library(z_g, design)
+            z_g = m.sample_latent(condition)
+            log_library_g = m.sample_log_library(z_g, condition)
 
         # The first n_r cells are reconstructed, and the types of those from first_g on generated. Through x_r only the
         # consistency term's gradient reaches the encoder, whose own loss takes synthetic cells as constants.
@@ -60,13 +60,13 @@ class Game:
         log_library_s = torch.cat([log_library[:n_r], log_library_g[first_g:]])
         z_decoded = torch.cat([z[:n_r], z_g[first_g:]])
         if whole:
-            x_g = m.draw_with_gradient(m.decode(z_g, log_library_g, design))
+            x_g = m.draw_with_gradient(m.decode(z_g, log_library_g, condition))
             # the means of all are known from L_AE
             x_s = torch.cat([m.draw_with_gradient(generative["px"]), x_g])
-            design = design.take(torch.arange(n_r, device=z.device).repeat(2))
+            condition = condition.take(torch.arange(n_r, device=z.device).repeat(2))
         else:
-            x_s = m.draw_with_gradient(m.decode(z_decoded, log_library_s, design))
-        proteins_s = m.draw_proteins(z_decoded, log_library_s, design, with_gradient=True)
+            x_s = m.draw_with_gradient(m.decode(z_decoded, log_library_s, condition))
+        proteins_s = m.draw_proteins(z_decoded, log_library_s, condition, with_gradient=True)
         l_ct = torch.zeros((), device=x_s.device)
         if self.classifier_weight > 0 and m.n_types > 1:
             with torch.no_grad():
@@ -75,7 +75,7 @@ class Game:
         shared = elbo + self.alpha_2 * self.classifier_weight * l_ct
 
         # L_G: the critic's score of cells that carry gradient into the generator
-        reg_s, _ = self._score(x_s, design, proteins_s)
+        reg_s, _ = self._score(x_s, condition, proteins_s)
         introspective_g = losses.hinge_generator(reg_s.split(n_r))
         loss_g = (
             self.alpha_1 * self.introspection_weight * introspective_g + shared + output.extra_metrics["library_nll"]
@@ -89,13 +89,13 @@ class Game:
 
         # L_E: the same cells as constants
         x_s, proteins_s = x_s.detach(), None if proteins_s is None else proteins_s.detach()
-        reg_s, z_s = self._score(x_s, design, proteins_s)
+        reg_s, z_s = self._score(x_s, condition, proteins_s)
         if self.introspection == "hinge":
             introspective_e = losses.hinge_encoder(reg_s.split(n_r), m.margin, per_cell=self.margin_per_cell)
         else:
-            ae_s = -log_likelihood(m.decode(z_s, log_library_s, design), x_s)
+            ae_s = -log_likelihood(m.decode(z_s, log_library_s, condition), x_s)
             if proteins_s is not None:
-                ae_s = ae_s - log_likelihood(m.decode_proteins(z_s, log_library_s, design, proteins_s), proteins_s)
+                ae_s = ae_s - log_likelihood(m.decode_proteins(z_s, log_library_s, condition, proteins_s), proteins_s)
             introspective_e = losses.soft_encoder(
                 ae_s.split(n_r), reg_s.split(n_r), scale=1 / m.n_input, beta_rec=self.beta_rec, beta_neg=self.beta_neg
             )
@@ -128,13 +128,13 @@ class Game:
         m = self.module
         # half of the minibatch's types: as good as all of them, in half the time; never one cell, for batch normalization
         n_g = batch[REGISTRY_KEYS.X_KEY].shape[0] // 2 + 1
-        design = m.design(batch).take(slice(n_g))
+        condition = m.condition(batch).take(slice(n_g))
         with torch.no_grad():
-            z_g = m.sample_latent(design)
-            log_library_g = m.sample_log_library(z_g, design)
-            x_g = m.draw(m.decode(z_g, log_library_g, design))
-            proteins_g = m.draw_proteins(z_g, log_library_g, design)
-        introspective_e = losses.sleep_encoder(z_g, *m.encode(x_g, design, proteins_g))
+            z_g = m.sample_latent(condition)
+            log_library_g = m.sample_log_library(z_g, condition)
+            x_g = m.draw(m.decode(z_g, log_library_g, condition))
+            proteins_g = m.draw_proteins(z_g, log_library_g, condition)
+        introspective_e = losses.sleep_encoder(z_g, *m.encode(x_g, condition, proteins_g))
         self._check_finite(introspective_e)
         self.log(
             "introspective_encoder", introspective_e.detach(),
@@ -142,8 +142,8 @@ class Game:
         )  # fmt: skip
         return introspective_e
 
-    def _score(self, x_s: Tensor, design: CellDesign, proteins_s: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _score(self, x_s: Tensor, condition: Condition, proteins_s: Tensor | None) -> tuple[Tensor, Tensor]:
         """The critic's score L_REG of cells ``(n_cells,)``, and latents drawn from their encodings."""
-        mu, log_var = self.module.encode(x_s, design, proteins_s)
+        mu, log_var = self.module.encode(x_s, condition, proteins_s)
         z_s = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
-        return self.module.prior.kl(mu, log_var, z_s, design.y.squeeze(-1).long(), frozen=True), z_s
+        return self.module.prior.kl(mu, log_var, z_s, condition.y.squeeze(-1).long(), frozen=True), z_s

@@ -1,4 +1,4 @@
-"""The labeled prior p(z | y)."""
+"""The prior of the latent: a mixture of Gaussians per type, or the standard normal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.nn.functional import embedding
 
 from activa.losses import regularization
-from activa.module._rows import rows
+from activa.module.sampling import sample_mixture
 
+N_COMPONENTS = 16
+"""Maximum Gaussians per type."""
 _COMMON_CELLS = 10.0
 
 
 class StandardPrior(nn.Module):
-    """p(z) = N(0, I) whatever the type: the paper's prior.
+    """p(z) = N(0, I) for every type: the paper's prior.
 
     Parameters
     ----------
@@ -28,44 +31,46 @@ class StandardPrior(nn.Module):
         self.n_latent = n_latent
 
     def distribution(self, y: Tensor, batch: Tensor | None = None) -> Distribution:
-        """p(z) for each of the cells of types ``y`` and batches ``batch``, shapes ``(n_cells,)``."""
+        """p(z) for each cell; the types ``y`` and batches ``batch``, ``(n_cells,)``, have no effect."""
         zero = torch.zeros(y.shape[0], self.n_latent, device=y.device)
         return Independent(Normal(zero, torch.ones_like(zero)), 1)
 
+    def sample(self, y: Tensor, batch: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw latents, ``(n_cells, n_latent)``."""
+        return torch.randn(y.shape[0], self.n_latent, generator=generator, device=y.device)
+
     def kl(self, mu: Tensor, log_var: Tensor, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
-        """KL divergence of the encodings from the prior, exact, ``(n_cells,)``."""
+        """Exact KL divergence of the encodings from the prior, nats, ``(n_cells,)``."""
         return regularization(mu, log_var)
 
 
 class LabeledPrior(nn.Module):
-    """p(z | y): a mixture of Gaussians with diagonal covariance for each type, learnt with the model.
+    """p(z | y): a mixture of Gaussians with diagonal covariance per type, learned with the model.
 
     Parameters
     ----------
     n_types
-        Types, with one more where there are unlabeled cells.
+        Number of types, plus one if some cells are unlabeled.
     n_latent
         Latent dimensions.
-    n_components
-        Gaussians a type. With one, the KL divergence is exact; with more it is estimated at the latent drawn.
     n_batch
-        Batches. A type's cells of one batch are not spread over its Gaussians as those of another are: which share of them
-        each has is known once :meth:`weigh_batches` was called.
+        Number of batches. The weights of a type's Gaussians differ between batches after :meth:`weigh_batches`.
+    n_components
+        Gaussians per type.
     """
 
     batch_logits: Tensor
 
-    def __init__(self, n_types: int, n_latent: int, n_components: int, n_batch: int = 1):
+    def __init__(self, n_types: int, n_latent: int, n_batch: int = 1, n_components: int = N_COMPONENTS):
         super().__init__()
-        self.n_components = n_components
-        self.loc = nn.Parameter(torch.randn(n_types, n_components, n_latent) * (0.5 if n_components > 1 else 0.1))
+        self.loc = nn.Parameter(torch.randn(n_types, n_components, n_latent) * 0.5)
         self.log_scale = nn.Parameter(torch.zeros(n_types, n_components, n_latent))
         self.logits = nn.Parameter(torch.zeros(n_types, n_components))
-        # what a batch adds to the logits; the batch is last, where scvi-tools adds new ones
+        # added to the logits; batches come last, where scvi-tools appends new ones
         self.register_buffer("batch_logits", torch.zeros(n_types, n_components, n_batch))
 
-    def start_from(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
-        """Start from given components, of all types or of some.
+    def set_components(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
+        """Set the Gaussians of all types, or of some.
 
         Parameters
         ----------
@@ -74,7 +79,7 @@ class LabeledPrior(nn.Module):
         weight
             Weights, ``(n_types, n_components)``.
         labels
-            Which types to change, bool ``(n_types,)``; all by default.
+            Types to change, bool ``(n_types,)``. None changes all.
         """
         chosen = slice(None) if labels is None else labels.to(self.loc.device)
         with torch.no_grad():
@@ -83,10 +88,10 @@ class LabeledPrior(nn.Module):
 
     @torch.no_grad()
     def weigh_batches(self, z: Tensor, y: Tensor, batch: Tensor, first: int = 0, *, draws: int = 1) -> None:
-        """Find how the cells of each type and batch are spread over the type's Gaussians.
+        """Set the weights of each type's Gaussians in each batch.
 
-        A Gaussian's weight in a batch is its mean responsibility for the batch's cells, with ten cells of the type's
-        common weights added: few cells say little.
+        A weight is the Gaussian's mean responsibility for the batch's cells of the type. Ten pseudo-cells with the type's
+        common weights are added, because few cells are little evidence.
 
         Parameters
         ----------
@@ -95,9 +100,9 @@ class LabeledPrior(nn.Module):
         y, batch
             Codes of their types and batches, ``(n_cells * draws,)``.
         first
-            Batches before this one are left as they are.
+            First batch to set; earlier batches keep their weights.
         draws
-            Latents a cell.
+            Latents per cell.
         """
         n_types, n_components, n_batch = self.batch_logits.shape
         if n_batch == 1:
@@ -113,26 +118,33 @@ class LabeledPrior(nn.Module):
         self.batch_logits[..., first:] = (weight / common).log().transpose(1, 2)[..., first:]
 
     def distribution(self, y: Tensor, batch: Tensor | None = None, *, frozen: bool = False) -> MixtureSameFamily:
-        """p(z | y), or p(z | y, b), for each of the cells of types ``y`` and batches ``batch``, shapes ``(n_cells,)``.
+        """p(z | y), or p(z | y, b) with batches, for types ``y`` and batches ``batch`` of shape ``(n_cells,)``.
 
-        Frozen, it has no gradient to the prior.
+        With ``frozen``, no gradient reaches the prior.
         """
         parameters = (self.loc, self.log_scale, self.logits)
-        loc, log_scale, logits = (rows(p.detach() if frozen else p, y) for p in parameters)
+        loc, log_scale, logits = (_rows(p.detach() if frozen else p, y) for p in parameters)
         if batch is not None:
             logits = logits + self.batch_logits[y, :, batch]
         components = Independent(Normal(loc, log_scale.exp(), validate_args=False), 1)
         return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
 
-    def kl(self, mu: Tensor, log_var: Tensor, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
-        """KL divergence of the encodings from the prior of their type, ``(n_cells,)``.
+    def sample(self, y: Tensor, batch: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw latents, ``(n_cells, n_latent)``, of types ``y`` and batches ``batch``, ``(n_cells,)``."""
+        return sample_mixture(self.distribution(y, batch), generator)
 
-        Exact with one component. With more, the one-sample estimate log q(z | x) - log p(z | y) at ``z``. Frozen, it
-        has no gradient to the prior.
+    def kl(self, mu: Tensor, log_var: Tensor, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
+        """Estimate of the KL divergence of the encodings from the prior of their type, nats, ``(n_cells,)``.
+
+        One sample: log q(z | x) - log p(z | y) at the drawn ``z``. With ``frozen``, no gradient reaches the prior.
         """
-        if self.n_components == 1:
-            loc, log_scale = (rows(p.detach() if frozen else p, y)[:, 0] for p in (self.loc, self.log_scale))
-            # in units of the prior's scale the prior is N(0, I)
-            return regularization((mu - loc) * (-log_scale).exp(), log_var - 2 * log_scale)
         log_q = -0.5 * ((z - mu).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
         return log_q - self.distribution(y, frozen=frozen).log_prob(z)
+
+
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    """``table[index]`` with a gradient that is summed in a fixed order.
+
+    With several threads, plain indexing sums its gradient in varying order, and a seed would not reproduce the weights.
+    """
+    return embedding(index, table.flatten(1)).unflatten(1, table.shape[1:])

@@ -1,0 +1,216 @@
+"""The module that scvi-tools trains: inference, generative model and loss around the cell model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scvi import REGISTRY_KEYS
+from scvi.module.base import BaseMinifiedModeModuleClass, LossOutput, auto_move_data
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from activa.module.cell_model import CellModel
+from activa.module.condition import Condition
+from activa.module.likelihood import log_likelihood
+from activa.scvi_private import MODULE_KEYS
+
+
+class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
+    """:class:`CellModel` with the methods that scvi-tools calls; the arguments are the same."""
+
+    use_observed_lib_size = True  # read by RNASeqMixin
+
+    def _get_inference_input(self, tensors: dict[str, Tensor], full_forward_pass: bool = False) -> dict:
+        if self.minified_data_type is not None and not full_forward_pass:
+            return {
+                MODULE_KEYS.QZM_KEY: tensors[REGISTRY_KEYS.LATENT_QZM_KEY],
+                MODULE_KEYS.QZV_KEY: tensors[REGISTRY_KEYS.LATENT_QZV_KEY],
+                REGISTRY_KEYS.OBSERVED_LIB_SIZE: tensors[REGISTRY_KEYS.OBSERVED_LIB_SIZE],
+            }
+        return {
+            MODULE_KEYS.X_KEY: tensors[REGISTRY_KEYS.X_KEY],
+            MODULE_KEYS.BATCH_INDEX_KEY: tensors[REGISTRY_KEYS.BATCH_KEY],
+            MODULE_KEYS.Y_KEY: tensors[REGISTRY_KEYS.LABELS_KEY],
+            MODULE_KEYS.CONT_COVS_KEY: tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
+            MODULE_KEYS.CAT_COVS_KEY: tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+            "proteins": tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY),
+        }
+
+    def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict) -> dict:
+        z, library = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs[MODULE_KEYS.LIBRARY_KEY]
+        if self.use_size_factor_key:
+            size_factor = tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY].log()
+            library = size_factor.expand(*z.shape[:-1], 1)
+        return {
+            MODULE_KEYS.Z_KEY: z,
+            MODULE_KEYS.LIBRARY_KEY: library,
+            MODULE_KEYS.BATCH_INDEX_KEY: tensors[REGISTRY_KEYS.BATCH_KEY],
+            MODULE_KEYS.Y_KEY: tensors[REGISTRY_KEYS.LABELS_KEY],
+            MODULE_KEYS.CONT_COVS_KEY: tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
+            MODULE_KEYS.CAT_COVS_KEY: tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+        }
+
+    @auto_move_data
+    def _regular_inference(
+        self,
+        x: Tensor,
+        batch_index: Tensor,
+        y: Tensor,
+        cont_covs: Tensor | None = None,
+        cat_covs: Tensor | None = None,
+        n_samples: int = 1,
+        proteins: Tensor | None = None,
+    ) -> dict:
+        """q(z | x, b), a sample ``z`` of it, and the log library sizes."""
+        mu, log_var = self.encode(x, Condition(y, batch_index, cat_covs, cont_covs), proteins)
+        return self._draw_latent(mu, (0.5 * log_var).exp(), x.sum(-1, keepdim=True), n_samples)
+
+    @auto_move_data
+    def _cached_inference(self, qzm: Tensor, qzv: Tensor, observed_lib_size: Tensor, n_samples: int = 1) -> dict:
+        """The same for minified cells, from the stored means and variances of their latents."""
+        return self._draw_latent(qzm, qzv.sqrt(), observed_lib_size, n_samples)
+
+    def _draw_latent(self, mu: Tensor, scale: Tensor, library: Tensor, n_samples: int) -> dict:
+        qz = torch.distributions.Normal(mu, scale, validate_args=False)
+        z = qz.rsample((n_samples,)) if n_samples > 1 else qz.rsample()
+        return {
+            MODULE_KEYS.Z_KEY: z,
+            MODULE_KEYS.QZ_KEY: qz,
+            MODULE_KEYS.QL_KEY: None,
+            # queries may have cells without counts, and log(0) would spread to the whole minibatch
+            MODULE_KEYS.LIBRARY_KEY: library.clamp(min=1e-8).log().expand(*z.shape[:-1], 1),
+        }
+
+    @auto_move_data
+    def generative(
+        self,
+        z: Tensor,
+        library: Tensor,
+        batch_index: Tensor,
+        y: Tensor,
+        cont_covs: Tensor | None = None,
+        cat_covs: Tensor | None = None,
+        transform_batch: int | None = None,
+    ) -> dict:
+        """p(x | z, l, y, b) and the prior p(z | y)."""
+        if transform_batch is not None:
+            batch_index = torch.full_like(batch_index, transform_batch)
+        return {
+            MODULE_KEYS.PX_KEY: self.decode(z, library, Condition(y, batch_index, cat_covs, cont_covs)),
+            MODULE_KEYS.PL_KEY: None,
+            MODULE_KEYS.PZ_KEY: self.prior.distribution(y.squeeze(-1).long()),
+        }
+
+    def loss(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict,
+        generative_outputs: dict,
+        kl_weight: Tensor | float = 1.0,
+    ) -> LossOutput:
+        """Negative ELBO plus the losses of the library-size model and the classifier, nats per cell.
+
+        The two, and the penalty of a log-linear generator's weights, are logged as ``library_nll``,
+        ``classification_loss`` and ``weight_penalty``. The library-size model reads the latent as a constant, so it shares
+        no weight with the ELBO.
+        """
+        condition = self.condition(tensors)
+        log_library = self._get_generative_input(tensors, inference_outputs)[MODULE_KEYS.LIBRARY_KEY]
+        qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
+        reconstruction = -log_likelihood(generative_outputs[MODULE_KEYS.PX_KEY], tensors[REGISTRY_KEYS.X_KEY])
+        proteins = tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        if proteins is not None:
+            p_proteins = self.decode_proteins(z, log_library, condition, proteins)
+            reconstruction = reconstruction - log_likelihood(p_proteins, proteins)
+        kl = self.prior.kl(qz.loc, 2 * qz.scale.log(), z, condition.types)
+        elbo = (reconstruction + kl_weight * kl).mean()
+        if z.dim() > 2:
+            return LossOutput(loss=elbo, reconstruction_loss=reconstruction, kl_local=kl)
+        library_nll = self.library_nll(z.detach(), log_library, condition)
+        classification, penalty = self.classification_loss(tensors), self.generator.penalty()
+        if proteins is not None and self.proteins is not None:
+            penalty = penalty + self.proteins.generator.penalty()
+            library_nll = library_nll + self.protein_library_nll(z.detach(), log_library, condition, proteins)
+        return LossOutput(
+            loss=elbo + library_nll + classification + penalty,
+            reconstruction_loss=reconstruction,
+            kl_local=kl,
+            extra_metrics={
+                "library_nll": library_nll,
+                "classification_loss": classification,
+                "weight_penalty": penalty,
+            },
+        )
+
+    def condition(self, tensors: dict[str, Tensor]) -> Condition:
+        """The condition of a minibatch's cells."""
+        return Condition(
+            tensors[REGISTRY_KEYS.LABELS_KEY],
+            tensors[REGISTRY_KEYS.BATCH_KEY],
+            tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+            tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
+        )
+
+    def library_nll(self, z: Tensor, log_library: Tensor, condition: Condition) -> Tensor:
+        """Mean negative log-likelihood of the log library sizes, scalar."""
+        return self.library.nll(self._library_input(z, condition), log_library.squeeze(-1)).mean()
+
+    def protein_library_nll(self, z: Tensor, log_library: Tensor, condition: Condition, proteins: Tensor) -> Tensor:
+        """Mean negative log-likelihood of the log protein totals, scalar; zero if proteins are not counts."""
+        assert self.proteins is not None
+        if self.proteins.library is None:
+            return z.new_zeros(())
+        total_input = self._protein_total_input(z, log_library, condition)
+        return self.proteins.library.nll(total_input, self.proteins.log_total(proteins).squeeze(-1)).mean()
+
+    def classification_loss(self, tensors: dict[str, Tensor]) -> Tensor:
+        """Mean cross entropy of the labeled cells, scalar; zero if a minibatch has none."""
+        y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()
+        labeled = y < self.n_types
+        logits = self.classify(tensors[REGISTRY_KEYS.X_KEY][labeled])
+        # divided by at least one, so that a minibatch without labeled cells gives zero, not NaN
+        return cross_entropy(logits, y[labeled], reduction="sum") / labeled.sum().clamp(min=1)
+
+    @torch.inference_mode()
+    def sample(self, tensors: dict[str, Tensor], n_samples: int = 1, generative_kwargs: dict | None = None) -> Tensor:
+        """Sample the posterior predictive distribution of real cells.
+
+        Returns
+        -------
+        Tensor on the CPU, ``(n_cells, n_genes)``, or ``(n_cells, n_genes, n_samples)`` with more than one sample.
+        """
+        _, generative_outputs = self.forward(
+            tensors,
+            inference_kwargs={"n_samples": n_samples},
+            generative_kwargs=generative_kwargs,
+            compute_loss=False,
+        )
+        samples = self.draw(generative_outputs[MODULE_KEYS.PX_KEY])
+        return (samples.permute(1, 2, 0) if n_samples > 1 else samples).cpu()
+
+    @torch.inference_mode()
+    @auto_move_data
+    def marginal_ll(
+        self,
+        tensors: dict[str, Tensor],
+        n_mc_samples: int,
+        return_mean: bool = False,
+        n_mc_samples_per_pass: int = 1,
+    ) -> Tensor | float:
+        """Importance-sampled log p(x) under the prior of the cells' types, nats, ``(n_cells,)`` or its mean."""
+        y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()
+        terms = []
+        for _ in range(math.ceil(n_mc_samples / n_mc_samples_per_pass)):
+            inference, _, losses = self.forward(
+                tensors,
+                get_inference_input_kwargs={"full_forward_pass": True},
+                inference_kwargs={"n_samples": n_mc_samples_per_pass},
+            )
+            qz, z = inference[MODULE_KEYS.QZ_KEY], inference[MODULE_KEYS.Z_KEY]
+            log_w = self.prior.distribution(y).log_prob(z) - qz.log_prob(z).sum(-1)
+            terms.append((log_w - losses.dict_sum(losses.reconstruction_loss)).reshape(-1, y.shape[0]))
+        log_weights = torch.cat(terms)
+        log_p = torch.logsumexp(log_weights, dim=0) - np.log(log_weights.shape[0])
+        return log_p.mean().item() if return_mean else log_p.cpu()

@@ -1,0 +1,163 @@
+"""Weights of new batches and covariate categories for a trained model (scArches), and freezing of all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import BatchNorm1d
+
+from activa.module.cell_model import CellModel
+from activa.module.prior import LabeledPrior
+
+
+class Categories(NamedTuple):
+    """Numbers of batches and of each categorical covariate's categories."""
+
+    batches: int
+    covariates: tuple[int, ...]
+
+
+class Column(NamedTuple):
+    """A column of extended weights."""
+
+    sources: tuple[int, ...]
+    """Columns of the old weights whose mean it starts from; empty for zero."""
+    is_new: bool
+    """Whether it belongs to a new category."""
+
+
+def categories(module: CellModel) -> Categories:
+    """The numbers of categories that a module has weights for."""
+    return Categories(module.n_batch, module.n_cats_per_cov)
+
+
+def _covariate_weights(module: CellModel) -> dict[str, int]:
+    """Weights and buffers with columns for the covariates, by name, and the number of columns before those."""
+    names = ["mean.weight", "prior_mean", "curve.0.0.weight"] if module.is_linear else ["hidden.0.weight"]
+    return {
+        "encoder.hidden.0.weight": module.n_input,
+        "library.layers.0.weight": module.n_latent,
+        **{f"generator.{name}": module.n_latent for name in names},
+    }
+
+
+def _columns(before: int, blocks: list[tuple[range, int, int]], n_old_columns: int) -> list[Column]:
+    """Columns of extended weights.
+
+    Parameters
+    ----------
+    before
+        Number of columns before the categories'.
+    blocks
+        For each categorical input its columns in the old weights, and the old and the new number of columns' categories.
+    n_old_columns
+        Number of columns of the old weights; those after the categories' do not change.
+    """
+    columns = [Column((i,), False) for i in range(before)]
+    last = before
+    for old, n_old, n_new in blocks:
+        # a new category starts at the mean of the known ones
+        columns += [Column((old[i],) if i < len(old) else tuple(old), i >= n_old) for i in range(n_new)]
+        last = old.stop
+    return columns + [Column((i,), False) for i in range(last, n_old_columns)]
+
+
+def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Column]]:
+    """For each extended weight or buffer, the origin of each column (last dimension) in the old weights.
+
+    One-hot batch and covariates stand in the middle of the networks' inputs, between latent (or genes) and types, so a
+    new category moves the columns that follow. New categories come after the old ones.
+    """
+    state, now = module.state_dict(), categories(module)
+
+    def blocks(start: int) -> list[tuple[range, int, int]]:
+        found = []
+        pairs = zip((old.batches, *old.covariates), (now.batches, *now.covariates), strict=True)
+        for i, (n_old, n_new) in enumerate(pairs):
+            # a single batch has no column
+            n_old_columns, n_new_columns = (n if i > 0 or n > 1 else 0 for n in (n_old, n_new))
+            found.append((range(start, start + n_old_columns), n_old, n_new_columns))
+            start += n_old_columns
+        return found
+
+    columns = {}
+    for name, before in _covariate_weights(module).items():
+        parts = blocks(before)
+        n_added = sum(n_new - len(old_columns) for old_columns, _, n_new in parts)
+        columns[name] = _columns(before, parts, state[name].shape[-1] - n_added)
+    if isinstance(module.prior, LabeledPrior):
+        known = [Column((i,), False) for i in range(old.batches)]
+        columns["prior.batch_logits"] = known + [Column((), True)] * (now.batches - old.batches)
+    return columns
+
+
+def extend(module: CellModel, reference: CellModel) -> None:
+    """Copy the weights of a reference with fewer batches or covariate categories into a module.
+
+    For cells of the known categories the module then computes what the reference computes.
+
+    Parameters
+    ----------
+    module
+        Module like the reference, with more batches or categories.
+    reference
+        Trained module, which does not change.
+    """
+    device = module.margin.device
+    state = {name: tensor.to(device) for name, tensor in reference.state_dict().items()}
+    n_cells = module.generator.n_cells.clone()
+    for name, columns in _extended_columns(module, categories(reference)).items():
+        old = state[name]
+        zero = old.new_zeros(old.shape[:-1])
+        state[name] = torch.stack(
+            [old[..., list(column.sources)].mean(-1) if column.sources else zero for column in columns], dim=-1
+        )
+        if name == "generator.prior_mean":
+            # the prior holds a new category near its start, not near zero effect
+            new = torch.tensor([column.is_new for column in columns], device=device)
+            state[name] = torch.where(new, state["generator.mean.weight"], state[name])
+    # the priors' weight depends on the number of training cells
+    state["generator.n_cells"] = n_cells
+    module.load_state_dict(state)
+
+
+@contextmanager
+def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
+    """Context in which training changes only the weights of categories that are not among the old ones.
+
+    Gradients of all other weights are zero or not computed, and running statistics do not change. The optimizer must
+    not change a weight whose gradient is zero (no weight decay).
+
+    Parameters
+    ----------
+    module
+        Module in training mode.
+    old
+        Categories whose cells must be encoded and generated as before.
+    """
+    trainable = {name: p.requires_grad for name, p in module.named_parameters()}
+    columns = _extended_columns(module, old)
+    hooks = []
+    for name, parameter in module.named_parameters():
+        new = torch.tensor([column.is_new for column in columns.get(name, ())], dtype=torch.bool)
+        parameter.requires_grad_(trainable[name] and bool(new.any()))
+        if parameter.requires_grad:
+            hooks.append(parameter.register_hook(_keep(new)))
+    for part in module.modules():
+        if isinstance(part, BatchNorm1d):
+            part.eval()
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for name, parameter in module.named_parameters():
+            parameter.requires_grad_(trainable[name])
+
+
+def _keep(columns: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda gradient: torch.where(columns.to(gradient.device), gradient, 0.0)
