@@ -16,9 +16,9 @@ from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin
 
-from activa.model._datamodule import CellSample
 from activa.model._plan_cells import N_CELLS
 from activa.model._training import TrainingMixin
+from activa.model.datamodule import CellSample
 from activa.module._surgery import Categories, categories, extend, frozen_but_new
 
 

@@ -18,9 +18,9 @@ from scvi.model.base import UnsupervisedTrainingMixin
 from torch.nn import BatchNorm1d
 
 from activa.model._checks_training import check_training
-from activa.model._components import choose_cells, fit_mixtures
-from activa.model._datamodule import CellSample
-from activa.model._start import StartMixin
+from activa.model._registered import RegisteredMixin
+from activa.model.datamodule import CellSample, read_datamodule
+from activa.model.mixtures import choose_cells, fit_mixtures
 from activa.module import LabeledPrior
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
@@ -51,7 +51,7 @@ def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
     return min(max(math.ceil(steps * batch_size / n_cells), 5), 400)
 
 
-class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
+class TrainingMixin(RegisteredMixin, UnsupervisedTrainingMixin):
     """The ``train`` method."""
 
     _training_plan_cls = IntrospectivePlan
@@ -201,7 +201,7 @@ class TrainingMixin(StartMixin, UnsupervisedTrainingMixin):
             warnings.filterwarnings("ignore", message="Last batch will have a small size")
             sample = None
             if datamodule is not None:
-                datamodule, sample = self._read_datamodule(datamodule, seed)
+                datamodule, sample = read_datamodule(self, datamodule, seed)
             super().train(
                 max_epochs=max_epochs,
                 accelerator=accelerator,
