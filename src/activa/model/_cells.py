@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import anndata
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
-
-LAYERS = ("rna_layer", "protein_layer")
-"""Arguments of ``setup_mudata`` whose modalities are generated."""
 
 
 def as_mudata(modalities: dict[str, AnnData], obs: pd.DataFrame, uns: dict[str, Any]) -> MuData:
@@ -20,31 +16,6 @@ def as_mudata(modalities: dict[str, AnnData], obs: pd.DataFrame, uns: dict[str, 
     mdata.obs = obs.copy()
     mdata.uns.update(uns)
     return mdata
-
-
-def genes_of(cells: Any, modalities: Mapping[str, str] | None) -> AnnData:
-    """The AnnData of genes: the cells themselves, or their modality.
-
-    Raises
-    ------
-    TypeError
-        If they are MuData and the model was made of AnnData.
-    KeyError
-        If they have not got the modality.
-    """
-    if not isinstance(cells, MuData):
-        return cells
-    if modalities is None:
-        raise TypeError("The cells are MuData, and the model was set up with AnnData: give the modality of the genes.")
-    return modality_of(cells, modalities, "rna_layer")
-
-
-def modality_of(mdata: MuData, modalities: Mapping[str, str], argument: str) -> AnnData:
-    """The modality that a set-up argument is found in; a KeyError names it where there is none."""
-    name = modalities[argument]
-    if name not in mdata.mod:
-        raise KeyError(f"modalities[{argument!r}]={name!r} is not in mdata, which has {list(mdata.mod)}.")
-    return mdata[name]
 
 
 def stack(real: AnnData, synthetic: AnnData) -> AnnData:

@@ -12,9 +12,9 @@ from anndata import AnnData
 from scipy.sparse import issparse
 
 from activa.arguments import check_booleans, check_integers
-from activa.model._cells import genes_of
-from activa.model._checks import check_genes, check_values, check_values_of, positions
+from activa.checks import check_genes, check_values, check_values_of, genes_of, positions
 from activa.model._registered import RegisteredMixin
+from activa.model.registration import modalities_of
 
 
 class ClassificationMixin(RegisteredMixin):
@@ -72,7 +72,7 @@ class ClassificationMixin(RegisteredMixin):
         if adata is None:
             self._check_counts("predict without adata=")
             adata = self.adata
-        adata = genes_of(adata, self._modalities)
+        adata = genes_of(adata, modalities_of(self.registry_))
         layer = self._layer
         check_values_of(adata, layer=layer)
         check_genes(adata, self.trained_genes)

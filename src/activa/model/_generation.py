@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers, check_numbers
 from activa.metrics.privacy import TooClose
-from activa.model._cells import LAYERS, as_mudata, stack
+from activa.model._cells import as_mudata, stack
 from activa.model._drawing import BLOCK, DrawingMixin
+from activa.model.setup_checks import LAYERS
 from activa.seeds import check_seed
 
 

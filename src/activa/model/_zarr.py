@@ -17,6 +17,7 @@ from activa.arguments import check_booleans
 from activa.io.atomic import as_path, atomic_folder
 from activa.metrics.privacy import TooClose
 from activa.model._generation import GenerationMixin
+from activa.model.registration import refuse_mudata
 
 STORE_MARKS = ("zarr.json", ".zgroup")
 """Files that a zarr store has one of."""
@@ -74,6 +75,7 @@ class ZarrMixin(GenerationMixin):
         >>> model.generate_zarr("synthetic.zarr", 1_000_000, labels_key="cell_type", seed=0)
         >>> lazy = anndata.experimental.read_lazy("synthetic.zarr")
         """
+        refuse_mudata(self, "generate_zarr", "write the chunks that generate_batches gives")
         path = as_path(path)
         check_booleans(overwrite=overwrite)
         chunks = self.generate_batches(

@@ -1,4 +1,4 @@
-"""Training from a data module, which reads cells from disk in minibatches: they are never all in memory."""
+"""Training from a data module, which reads cells from disk in minibatches, so that they are never all in memory."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from scipy.sparse import csr_matrix, vstack
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 
-from activa.model._checks import ROWS, check_values
+from activa.checks import check_values
 from activa.model._plan_cells import BATCH, LABEL, design_table
+from activa.model._registered import trained_genes
+from activa.model.start import StartCells, start_from_cells
 from activa.settings import GeneLikelihood
 
 _MAX_CELLS, _MIN_PER_TYPE = 20_000, 30
+_MAX_NEW = 10_000  # cells read before the sample is reduced
 _TOTAL, _ORDER = "_activa_total", "_activa_order"
+_KEPT = ("X_KEY", "BATCH_KEY", "LABELS_KEY", "SIZE_FACTOR_KEY", "CAT_COVS_KEY", "CONT_COVS_KEY")
 
 
 def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any]:
-    """The registry that ``setup_anndata`` would have written for a data module's cells; any other as it is.
+    """The registry that ``setup_anndata`` would have written for a data module's cells; other registries unchanged.
 
-    So a model that was trained from a data module is saved, loaded and given AnnData like any other.
+    A model trained from a data module is thus saved, loaded and given AnnData like any other.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no registry.
+        If ``registry`` is not a registry.
     KeyError
-        If the data module has not found its column of labels.
+        If the data module did not find its column of labels.
     """
     if not isinstance(registry, dict):
         raise TypeError(f"registry must be that of a data module or a model, got {registry!r}.")
@@ -43,7 +47,6 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
     if registry.get("setup_method_name") != "setup_datamodule":
         return registry
     given, fields = registry["setup_args"], registry["field_registries"]
-    names = ("layer", "labels_key", "batch_key", "categorical_covariate_keys", "continuous_covariate_keys")
     labels = dict(fields[REGISTRY_KEYS.LABELS_KEY]["state_registry"])
     unlabeled, mapping = labels["unlabeled_category"], np.asarray(labels["categorical_mapping"], dtype=object)
     if given["labels_key"] is None:
@@ -58,10 +61,7 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
     if covariates:
         covariates["mappings"] = {name: np.asarray(values) for name, values in covariates.pop("mapping").items()}
     states = {REGISTRY_KEYS.LABELS_KEY: labels, REGISTRY_KEYS.CAT_COVS_KEY: covariates}
-    kept = (
-        REGISTRY_KEYS.X_KEY, REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.SIZE_FACTOR_KEY,
-        REGISTRY_KEYS.CAT_COVS_KEY, REGISTRY_KEYS.CONT_COVS_KEY,
-    )  # fmt: skip
+    names = ("layer", "labels_key", "batch_key", "categorical_covariate_keys", "continuous_covariate_keys")
     return {
         "scvi_version": registry["scvi_version"],
         "model_name": model_name,
@@ -69,22 +69,23 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
         "setup_args": {name: given.get(name) for name in names}
         | {"size_factor_key": None, "unlabeled_category": unlabeled},
         "field_registries": {
-            key: {**fields[key], "state_registry": states.get(key, fields[key]["state_registry"])} for key in kept
+            key: {**fields[key], "state_registry": states.get(key, fields[key]["state_registry"])}
+            for key in (getattr(REGISTRY_KEYS, name) for name in _KEPT)
         },
     }
 
 
 class MatchedDataModule(LightningDataModule):
-    """A data module whose codes are the model's and whose shuffling follows a seed.
+    """A data module with the codes of the model, shuffled by a seed.
 
     Parameters
     ----------
     datamodule
-        The user's.
+        The user's data module.
     registry
-        The model's.
+        Registry of the model.
     seed
-        Of the order of annbatch's cells, which has a generator of its own.
+        Random seed of the order of annbatch's cells, which has a generator of its own.
 
     Raises
     ------
@@ -107,17 +108,17 @@ class MatchedDataModule(LightningDataModule):
         }
 
     def __getattr__(self, name: str) -> Any:
-        # sizes, indices and set_split, which scvi-tools looks for
+        # scvi-tools asks for sizes, indices and set_split
         if name == "datamodule":
             raise AttributeError(name)
         return getattr(self.datamodule, name)
 
     def setup(self, stage: str) -> None:
-        """As the user's."""
+        """Set up the user's data module."""
         self.datamodule.setup(stage)
 
     def train_dataloader(self) -> Any:
-        """The user's, shuffled by the seed."""
+        """The user's loader, shuffled by the seed."""
         loader = self.datamodule.train_dataloader()
         sampler: Any = getattr(loader, "batch_sampler", None)
         if hasattr(sampler, "rng"):
@@ -125,15 +126,15 @@ class MatchedDataModule(LightningDataModule):
         return loader
 
     def val_dataloader(self) -> Any:
-        """As the user's."""
+        """The user's loader."""
         return self.datamodule.val_dataloader()
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> dict[str, Tensor]:
-        """Tensors with the model's codes."""
+        """Tensors with the codes of the model."""
         return self._matched(self.datamodule.on_before_batch_transfer(batch, dataloader_idx))
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """All cells, each once."""
+        """Minibatches with all cells, each once."""
         self.datamodule.setup("fit")
         return map(self._matched, self.datamodule.inference_dataloader())
 
@@ -144,10 +145,10 @@ class MatchedDataModule(LightningDataModule):
 
 
 def _codes(key: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Tensor:
-    """The model's code of each of a data module's codes."""
+    """The code in the model of each code of a data module."""
     found, known = (pd.Index(state["categorical_mapping"]).astype(str) for state in (theirs, ours))
     codes = known.get_indexer(found)
-    # every data module says that it has an unlabeled category
+    # every data module claims to have an unlabeled category
     unknown = found[(codes < 0) & (found != str(theirs.get("unlabeled_category")))]
     if len(unknown):
         raise KeyError(f"datamodule: {list(unknown)} of {key} not seen in training, which had {list(known)}.")
@@ -156,20 +157,20 @@ def _codes(key: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Tensor:
 
 @dataclass
 class CellSample:
-    """What is found out about a data module's cells in reading them once."""
+    """What one reading of a data module's cells finds."""
 
     x: csr_matrix
-    """About 20,000 of the cells, each type's share of them, but 30 of a type where there are as many."""
+    """Values of about 20,000 of the cells: the same share of each type, but at least 30 cells or all."""
     table: pd.DataFrame
     """Codes of type and batch, and covariates, of these cells."""
     totals: np.ndarray
-    """Their total counts."""
+    """Total counts of these cells."""
     design: pd.DataFrame
-    """The model's design table, of all cells."""
+    """The design table of all cells."""
     covariates: dict[str, list[str]]
-    """Names of the categorical and of the continuous covariates."""
+    """Names of the categorical and of the continuous covariates, by registry key."""
     n_cells: int
-    """All cells."""
+    """Number of all cells."""
 
     @property
     def y(self) -> np.ndarray:
@@ -182,7 +183,7 @@ class CellSample:
         return self.table[BATCH].to_numpy()
 
     def minibatches(self, size: int = 1024) -> Iterator[dict[str, Tensor]]:
-        """The sampled cells as the module takes them."""
+        """The sampled cells as input of the module."""
         for start in range(0, self.x.shape[0], size):
             rows = slice(start, start + size)
             table = self.table.iloc[rows]
@@ -197,7 +198,7 @@ class CellSample:
             yield tensors
 
 
-def read_cells(
+def sample_cells_of(
     cells: MatchedDataModule,
     *,
     covariates: dict[str, list[str]],
@@ -207,24 +208,23 @@ def read_cells(
 ) -> CellSample:
     """Read all cells of a data module once, check them, and keep a sample.
 
-    A few numbers a cell are kept (its type, batch and covariates); counts, of at most 30,000 cells at a time and those
-    of rare types.
+    Type, batch and covariates of every cell are kept; counts of at most 30,000 cells at a time, and of rare types.
 
     Parameters
     ----------
     cells
         The data module.
     covariates
-        Names of the categorical and of the continuous covariates, by their registry keys.
+        Names of the categorical and of the continuous covariates, by registry key.
     layer, gene_likelihood
-        Where the values are from, and which are looked for.
+        Layer of the values, for error messages, and the likelihood they must suit.
     rng
-        Of the sample.
+        Draws the sample.
 
     Raises
     ------
     ValueError
-        As :class:`~activa.ACTIVA`, of the values.
+        If the values do not suit the likelihood.
     """
     kept: list[tuple[csr_matrix, pd.DataFrame]] = []
     designs: list[pd.DataFrame] = []
@@ -241,17 +241,68 @@ def read_cells(
         total = check_values(x, layer=layer, gene_likelihood=gene_likelihood)
         kept.append((x, designs[-1].assign(**{_TOTAL: total, _ORDER: rng.random(len(total))})))
         n_new += len(total)
-        if n_new >= ROWS:
-            kept, n_new = [_thin(kept)], 0
-    x, table = _thin(kept)
+        if n_new >= _MAX_NEW:
+            kept, n_new = [_reduce(kept)], 0
+    x, table = _reduce(kept)
     design = design_table(pd.concat(designs))
     return CellSample(x, table, table[_TOTAL].to_numpy(), design, covariates, sum(map(len, designs)))
 
 
-def _thin(pieces: list[tuple[csr_matrix, pd.DataFrame]]) -> tuple[csr_matrix, pd.DataFrame]:
-    """The cells that come first in a random order, overall or in their type."""
+def _reduce(pieces: list[tuple[csr_matrix, pd.DataFrame]]) -> tuple[csr_matrix, pd.DataFrame]:
+    """The cells that are first in a random order, overall or within their type."""
     table = pd.concat([table for _, table in pieces], ignore_index=True)
     order = table[_ORDER]
     chosen = (order.rank() <= _MAX_CELLS) | (order.groupby(table[LABEL]).rank() <= _MIN_PER_TYPE)
     x = vstack([x for x, _ in pieces], format="csr")
     return x[chosen.to_numpy()], table[chosen]
+
+
+def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
+    """Read the cells of a data module once; a model without cells starts from them.
+
+    Parameters
+    ----------
+    model
+        The model. If it has no cells yet, its weights, design table and gene table are set.
+    datamodule
+        The user's data module.
+    seed
+        Random seed of the sample and of the start.
+
+    Returns
+    -------
+    The data module with the codes of the model, and the sample of its cells.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If the cells do not suit the model.
+    """
+    fields = model.registry_["field_registries"]
+    covariates = {
+        key: list((fields[key]["state_registry"] or {}).get(names, []))
+        for key, names in ((REGISTRY_KEYS.CAT_COVS_KEY, "mappings"), (REGISTRY_KEYS.CONT_COVS_KEY, "columns"))
+    }
+    matched = MatchedDataModule(datamodule, model.registry_, seed)
+    sample = sample_cells_of(
+        matched,
+        covariates=covariates,
+        layer=model.registry_["setup_args"]["layer"],
+        gene_likelihood=model.module.gene_likelihood,
+        rng=np.random.default_rng(seed),
+    )
+    if not hasattr(model, "design_"):
+        cells = StartCells(sample.x, sample.y, sample.totals, sample.batch, n_cells=sample.n_cells)
+        start_from_cells(model.module, cells, seed=seed)
+        model.design_, model.var_ = sample.design, _gene_table(datamodule, trained_genes(model.registry_))
+        fields[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"] = model.var_.index.to_numpy()
+    return matched, sample
+
+
+def _gene_table(datamodule: Any, names: np.ndarray) -> pd.DataFrame:
+    """annbatch's table of the genes, unless the data module was given other names."""
+    var = getattr(getattr(datamodule, "dataset", None), "var", None)
+    defaults = [f"gene_{i}" for i in range(len(names))]  # the names of a data module that was given none
+    if var is not None and list(names) in (defaults, list(var.index.astype(str))):
+        return var.copy()
+    return pd.DataFrame(index=names)

@@ -1,0 +1,217 @@
+"""Likelihood parameters, normalized expression, differential expression and correlations of encoded cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import wraps
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+from scvi.distributions import NegativeBinomial, Normal
+from scvi.model.base import RNASeqMixin, VAEMixin
+from torch import Tensor
+
+from activa.model._registered import trained_genes
+from activa.model.registration import modalities_of, refuse_mudata
+from activa.module import OutlierNegativeBinomial, StandardPrior
+from activa.scvi_private import MODULE_KEYS
+
+
+class Expression(RNASeqMixin, VAEMixin):
+    """scvi-tools' methods on expression and latents, for this model's likelihoods and for MuData."""
+
+    module: Any
+    adata: Any
+    registry_: dict[str, Any]
+
+    @torch.inference_mode()
+    def get_likelihood_parameters(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        n_samples: int = 1,
+        give_mean: bool = False,
+        batch_size: int | None = None,
+        dataloader: Iterable[dict[str, Tensor]] | None = None,
+    ) -> dict[str, np.ndarray]:
+        r"""Parameters of the likelihood p(x | z, l, y, b), at latents drawn from the cells' encodings.
+
+        Parameters
+        ----------
+        adata
+            Cells with the model's genes; the model's own cells by default.
+        indices
+            Positions of the cells; all by default.
+        n_samples
+            Number of latents drawn per cell.
+        give_mean
+            Whether to average over them.
+        batch_size
+            Number of cells read at a time.
+        dataloader
+            Minibatches to read instead of ``adata``.
+
+        Returns
+        -------
+        Arrays of float32, ``(n_cells, n_genes)``, or ``(n_samples, n_cells, n_genes)`` for several samples that are not
+        averaged: ``"mean"``, and by likelihood
+
+        - ``"nb"``: ``"dispersions"``, the inverse dispersion :math:`\theta`; the variance is
+          :math:`\mu + \mu^2 / \theta`;
+        - ``"nb-outlier"``: ``"dispersions"`` of the counts that are not outliers, and ``"outlier_share"``,
+          ``"outlier_factor"`` and ``"outlier_dispersions"`` (:class:`~activa.module.OutlierNegativeBinomial`);
+        - ``"normal"``, ``"mse"``: ``"scale"``, the standard deviation.
+
+        Raises
+        ------
+        ValueError
+            If the cells have other genes, or the model has no data.
+
+        Examples
+        --------
+        >>> model.get_likelihood_parameters(n_samples=10, give_mean=True)["dispersions"]  # doctest: +SKIP
+        """
+        if dataloader is None:
+            adata = self._validate_anndata(adata)
+            dataloader = self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)
+        found: dict[str, list[np.ndarray]] = {}
+        for tensors in dataloader:
+            _, generative = self.module.forward(tensors, inference_kwargs={"n_samples": n_samples}, compute_loss=False)
+            for name, value in _parameters(generative[MODULE_KEYS.PX_KEY]).items():
+                found.setdefault(name, []).append(value.cpu().numpy())
+        joined = {name: np.concatenate(parts, axis=-2) for name, parts in found.items()}
+        return {name: a.mean(axis=0) for name, a in joined.items()} if give_mean and n_samples > 1 else joined
+
+    def get_normalized_expression(  # type: ignore[override]  # scvi-tools' other arguments are passed on
+        self,
+        adata: AnnData | MuData | None = None,
+        indices: Sequence[int] | None = None,
+        transform_batch: Sequence[Any] | Any = None,
+        gene_list: Sequence[str] | None = None,
+        library_size: float | Literal["latent"] = 1,
+        *,
+        weights: Literal["uniform", "importance"] | None = None,
+        return_numpy: bool | None = None,
+        **kwargs: Any,
+    ) -> np.ndarray | pd.DataFrame:
+        """Expression of the genes, decoded at latents drawn from the cells' encodings, as in scvi-tools.
+
+        Under count likelihoods the expression of a cell sums to ``library_size`` (with a registered size factor, it is
+        that of a cell with this size factor). Under ``"normal"`` and ``"mse"`` it is the mean of the values.
+
+        Parameters
+        ----------
+        adata, indices, gene_list
+            Cells, their positions, and genes; all by default.
+        transform_batch
+            Batch to decode the cells in, or batches to average over; their own by default.
+        library_size
+            Sum of the expression of a cell; ``"latent"`` for its own total, which gives expected counts.
+        weights
+            How samples are drawn for ``n_samples_overall``: ``"uniform"``, or ``"importance"``, which needs the N(0, I)
+            prior, the likelihood ``"nb"``, and no registered size factor.
+        return_numpy
+            Whether to return an array instead of a DataFrame.
+        **kwargs
+            ``n_samples``, ``n_samples_overall``, ``return_mean``, ``batch_size``, ``silent``, ``dataloader``,
+            ``data_loader_kwargs``, and arguments of :meth:`get_importance_weights`, as in
+            :meth:`scvi.model.base.RNASeqMixin.get_normalized_expression`.
+
+        Returns
+        -------
+        ``(n_cells, n_genes)``; ``(n_samples, n_cells, n_genes)`` if samples are not averaged;
+        ``(n_samples_overall, n_genes)`` for samples of all cells together.
+
+        Raises
+        ------
+        ValueError
+            For arguments that the model's likelihood or prior does not support.
+
+        Examples
+        --------
+        >>> model.get_normalized_expression(library_size=1e4, transform_batch="donor 1")  # doctest: +SKIP
+        """
+        likelihood = self.module.gene_likelihood
+        if not self.module.is_count and library_size not in (1, "latent"):
+            raise ValueError(
+                f"get_normalized_expression: library_size={library_size!r} does not apply to gene_likelihood="
+                f"{likelihood!r}, whose values are not counts: leave it out."
+            )
+        is_standard = isinstance(self.module.prior, StandardPrior)
+        if weights == "importance" and (not is_standard or likelihood != "nb" or self.module.use_size_factor_key):
+            raise ValueError(
+                "get_normalized_expression and differential_expression: weights='importance' needs architecture='deep', "
+                f"gene_likelihood='nb' and no size_factor_key, got gene_likelihood={likelihood!r} and "
+                f"{'an N(0, I)' if is_standard else 'a labeled'} prior: use weights='uniform'."
+            )
+        asked = {"library_size": library_size, "weights": weights, **kwargs}
+        if modalities_of(self.registry_) is None:
+            return super().get_normalized_expression(
+                adata, indices, transform_batch, gene_list, return_numpy=return_numpy, **asked
+            )
+        # scvi-tools' table would be named after the variables of all modalities
+        x: Any = super().get_normalized_expression(adata, indices, transform_batch, return_numpy=True, **asked)
+        genes = trained_genes(self.registry_)
+        chosen = np.ones(len(genes), bool) if gene_list is None else np.isin(genes, gene_list)
+        x = x[..., chosen]
+        of_cells = kwargs.get("n_samples_overall") is None and kwargs.get("dataloader") is None
+        if return_numpy or x.ndim > 2 or not of_cells:
+            return x
+        names = (self.adata if adata is None else adata).obs_names
+        names = names if indices is None else names[np.asarray(indices)]
+        return pd.DataFrame(x, index=names, columns=genes[chosen])
+
+    @wraps(RNASeqMixin.differential_expression)
+    def differential_expression(self, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        """Refuses MuData: scvi-tools' table would name proteins as genes."""
+        refuse_mudata(self, "differential_expression", "compare what get_normalized_expression returns")
+        return super().differential_expression(*args, **kwargs)
+
+    @wraps(RNASeqMixin.get_feature_correlation_matrix)
+    def get_feature_correlation_matrix(self, *args: Any, **kwargs: Any) -> pd.DataFrame:
+        """Refuses MuData, for the same reason."""
+        refuse_mudata(self, "get_feature_correlation_matrix", "correlate generated cells")
+        return super().get_feature_correlation_matrix(*args, **kwargs)
+
+    @torch.inference_mode()
+    def _get_denoised_samples(
+        self, adata: AnnData | None = None, indices: Any = None, n_samples: int = 25, batch_size: int = 64,
+        rna_size_factor: int = 1000, transform_batch: Any = None, **kwargs: Any,
+    ) -> np.ndarray:  # fmt: skip
+        """Expression without technical noise, ``(n_cells, n_genes)`` or ``(n_cells, n_genes, n_samples)``.
+
+        scvi-tools' method draws the Poisson rates of a negative binomial. The noise of a Gaussian has no such part, so its
+        mean is returned.
+        """
+        if self.module.is_count:
+            return super()._get_denoised_samples(
+                adata, indices, n_samples, batch_size, rna_size_factor, transform_batch, **kwargs
+            )
+        samples = []
+        for tensors in self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size):
+            _, generative = self.module.forward(
+                tensors,
+                inference_kwargs={"n_samples": n_samples},
+                generative_kwargs={"transform_batch": transform_batch},
+                compute_loss=False,
+            )
+            samples.append(rna_size_factor * generative[MODULE_KEYS.PX_KEY].mean.cpu().numpy())
+        joined = np.concatenate(samples, axis=-2)
+        return joined if n_samples == 1 else np.moveaxis(joined, 0, -1)
+
+
+def _parameters(px: Any) -> dict[str, Tensor]:
+    """Parameters of a likelihood, each with the shape of its mean."""
+    if isinstance(px, Normal):
+        return {"mean": px.loc, "scale": px.scale.expand_as(px.loc)}
+    assert isinstance(px, NegativeBinomial)
+    found = {"mean": px.mu, "dispersions": px.theta}
+    if isinstance(px, OutlierNegativeBinomial):
+        found["outlier_share"] = px.outlier_share.expand_as(px.mu)
+        found["outlier_factor"] = px.outlier_factor
+        found["outlier_dispersions"] = px.outlier_theta.expand_as(px.mu)
+    return found

@@ -1,0 +1,294 @@
+"""Registration of cells: AnnData, MuData with genes and proteins, and data minified to latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from anndata import AnnData
+from mudata import MuData
+from scipy.sparse import issparse
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager, fields
+from scvi.model.base import BaseMinifiedModeModelClass
+
+from activa.arguments import check_choices
+from activa.checks import check_genes, check_mudata, genes_of
+from activa.model._registered import trained_genes
+from activa.model.setup_checks import Columns, check_setup, check_setup_mudata
+from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
+
+MinifiedData = Literal["latent_posterior_parameters", "latent_posterior_parameters_with_counts"]
+
+
+def modalities_of(registry: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Names of the modalities of genes and proteins; None if AnnData was registered."""
+    modalities = registry["setup_args"].get("modalities")
+    return None if modalities is None else (modalities["rna_layer"], modalities["protein_layer"])
+
+
+def refuse_mudata(model: Any, method: str, instead: str) -> None:
+    """Raise a NotImplementedError that says what to do instead if the model was made of MuData."""
+    if modalities_of(model.registry_) is not None:
+        raise NotImplementedError(f"{method} is not available for MuData: {instead}.")
+
+
+class Registration(BaseMinifiedModeModelClass):
+    """The methods ``setup_anndata``, ``setup_mudata`` and ``minify_adata``, and the checks of cells given later."""
+
+    _LATENT_QZM_KEY = "activa_latent_qzm"
+    _LATENT_QZV_KEY = "activa_latent_qzv"
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        *,
+        layer: str | None = None,
+        labels_key: str | None = None,
+        batch_key: str | None = None,
+        size_factor_key: str | None = None,
+        categorical_covariate_keys: list[str] | None = None,
+        continuous_covariate_keys: list[str] | None = None,
+        unlabeled_category: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Register cells: where counts, types, batches and covariates are found.
+
+        Adds the bookkeeping columns and entries of scvi-tools (``_scvi_*``) to ``adata``; nothing else is changed.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``).
+        layer
+            Layer that holds the counts; None for ``X``.
+        labels_key
+            Column of ``obs`` with cell types; None if all cells have one type.
+        batch_key
+            Column of ``obs`` with batches.
+        size_factor_key
+            Column of ``obs`` with positive size factors, used instead of total counts.
+        categorical_covariate_keys, continuous_covariate_keys
+            Columns of ``obs`` with further covariates. Scale continuous covariates to a standard deviation of about 1:
+            all weights are shrunk equally, so effects of smaller values would come out too small.
+        unlabeled_category
+            Value of the labels that stands for no label. The model trains on such cells and never generates them as a
+            type.
+        **kwargs
+            Passed to :meth:`scvi.data.AnnDataManager.register_fields`; used by :meth:`load`.
+
+        Raises
+        ------
+        TypeError
+            If ``adata`` is not an AnnData of numbers, or a key has the wrong type.
+        KeyError
+            If a key or layer does not exist.
+        ValueError
+            If ``adata`` is empty, lazy or a view; if a column has missing or unsuitable values.
+
+        Examples
+        --------
+        >>> ACTIVA.setup_anndata(adata, labels_key="cell_type", batch_key="donor")  # doctest: +SKIP
+        """
+        setup_method_args = cls._get_setup_method_args(**locals())
+        if unknown := set(kwargs) - {"source_registry", "extend_categories", "allow_missing_labels"}:
+            raise TypeError(f"setup_anndata has no argument {sorted(unknown)[0]!r}, got {kwargs!r}.")
+        source, columns = kwargs.get("source_registry"), Columns.of(setup_method_args["setup_args"])
+        allow_missing_labels = kwargs.get("allow_missing_labels", False)
+        check_setup(adata, columns, layer=layer, is_new=source is None, allow_missing_labels=allow_missing_labels)
+        if source is not None:
+            check_genes(adata, trained_genes(source))
+        all_fields = _fields(adata, columns, {"layer": layer}, None)
+        if minify_type(adata) is not None:
+            all_fields += cls._get_fields_for_adata_minification(minify_type(adata))
+        manager = AnnDataManager(fields=all_fields, setup_method_args=setup_method_args)
+        manager.register_fields(adata, **kwargs)
+        cls.register_manager(manager)
+
+    @classmethod
+    def setup_mudata(
+        cls,
+        mdata: MuData,
+        *,
+        rna_layer: str | None = None,
+        protein_layer: str | None = None,
+        labels_key: str | None = None,
+        batch_key: str | None = None,
+        size_factor_key: str | None = None,
+        categorical_covariate_keys: list[str] | None = None,
+        continuous_covariate_keys: list[str] | None = None,
+        unlabeled_category: str | None = None,
+        modalities: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Register cells with genes and proteins, which the model then generates together.
+
+        Adds the bookkeeping columns and entries of scvi-tools (``_scvi_*``) to ``mdata``; nothing else is changed.
+
+        Parameters
+        ----------
+        mdata
+            Cells, the same in each modality and in the same order. Genes: as in :meth:`setup_anndata`. Proteins: raw
+            counts, or values of any sign such as CLR-normalized ones.
+        rna_layer, protein_layer
+            Layers that hold the values; None for ``X``.
+        labels_key, batch_key, size_factor_key, categorical_covariate_keys, continuous_covariate_keys, unlabeled_category
+            As in :meth:`setup_anndata`; columns of ``mdata.obs``, or of the modality that ``modalities`` names.
+        modalities
+            Argument -> modality. ``{"rna_layer": "rna", "protein_layer": "protein"}`` by default.
+        **kwargs
+            Passed to :meth:`scvi.data.AnnDataManager.register_fields`; used by :meth:`load`.
+
+        Raises
+        ------
+        TypeError, KeyError, ValueError
+            As :meth:`setup_anndata`; and if the modalities do not have the same cells in the same order.
+
+        Examples
+        --------
+        >>> ACTIVA.setup_mudata(mdata, labels_key="cell_type", modalities={"labels_key": "rna"})  # doctest: +SKIP
+        >>> model = ACTIVA(mdata)  # doctest: +SKIP
+        """
+        modalities = {"rna_layer": "rna", "protein_layer": "protein"} | (modalities or {})
+        setup_method_args = cls._get_setup_method_args(**locals())
+        source, columns = kwargs.get("source_registry"), Columns.of(setup_method_args["setup_args"])
+        layers = {"rna_layer": rna_layer, "protein_layer": protein_layer}
+        check_setup_mudata(mdata, columns, layers=layers, modalities=modalities, is_new=source is None)
+        if source is not None:
+            _check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
+        all_fields = _fields(mdata, columns, layers, modalities)
+        manager = AnnDataManager(fields=all_fields, setup_method_args=setup_method_args)
+        manager.register_fields(mdata, **kwargs)
+        cls.register_manager(manager)
+
+    def minify_adata(
+        self,
+        minified_data_type: MinifiedData = "latent_posterior_parameters",
+        use_latent_qzm_key: str = "X_latent_qzm",
+        use_latent_qzv_key: str = "X_latent_qzv",
+    ) -> None:
+        """Give the model a copy of its data with latents instead of counts, which is small to save and to share.
+
+        Generated cells, latents and normalized expression stay the same. Methods that read counts (:meth:`train`,
+        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error. The AnnData that the
+        model was made with is left as it is.
+
+        Parameters
+        ----------
+        minified_data_type
+            ``"latent_posterior_parameters"``: ``X`` and layers become empty, and ``obs["observed_lib_size"]`` keeps the
+            total of each cell. ``"latent_posterior_parameters_with_counts"``: counts are kept, and latents are not
+            computed again.
+        use_latent_qzm_key, use_latent_qzv_key
+            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)``.
+
+        Raises
+        ------
+        KeyError
+            If ``obsm`` does not have them.
+        ValueError
+            If the model was loaded without data, or its data are minified already.
+        RuntimeError
+            If the model has not been trained.
+
+        Examples
+        --------
+        >>> mean, variance = model.get_latent_representation(return_dist=True)  # doctest: +SKIP
+        >>> adata.obsm["X_latent_qzm"], adata.obsm["X_latent_qzv"] = mean, variance  # doctest: +SKIP
+        >>> model.minify_adata()  # doctest: +SKIP
+        """
+        refuse_mudata(self, "minify_adata", "save the model without data, save(save_anndata=False)")
+        check_choices(minified_data_type=(minified_data_type, MinifiedData))
+        if self.adata is None:
+            raise ValueError("The model was loaded without data, which minify_adata needs: load it with adata=.")
+        if self.minified_data_type is not None:
+            raise ValueError(f"The model's data are minified already, as {self.minified_data_type!r}.")
+        self._check_if_trained(warn=False)
+        arguments = {"use_latent_qzm_key": use_latent_qzm_key, "use_latent_qzv_key": use_latent_qzv_key}
+        for name, key in arguments.items():
+            if key not in self.adata.obsm:
+                raise KeyError(
+                    f"{name}={key!r} is not in adata.obsm, which has {list(self.adata.obsm)}: store the means and "
+                    "variances that get_latent_representation(return_dist=True) returns."
+                )
+        super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
+
+    @classmethod
+    def _check_registered(cls, adata: Any) -> None:
+        """Raise a TypeError or ValueError unless the cells, if given, are the registered ones."""
+        if adata is None:
+            return
+        if not isinstance(adata, AnnData | MuData):
+            raise TypeError(f"adata must be an AnnData or MuData that was registered, got {type(adata).__name__}.")
+        try:
+            cls._get_most_recent_anndata_manager(adata, required=True)
+        except ValueError as error:
+            raise ValueError(
+                "adata was not registered, or is a copy or view of registered cells: call setup_anndata or setup_mudata on "
+                f"the object that the model is made of. ({error})"
+            ) from error
+
+    def _check_counts(self, method: str) -> None:
+        """Raise a ValueError if the model's data have no counts."""
+        if self.minified_data_type == ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
+            raise ValueError(
+                f"{method} needs counts, and the model's data are minified: load the saved model with the full data, "
+                "load(folder, adata=...)."
+            )
+
+    def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
+        if adata is None and self.adata is None:
+            raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
+        if adata is not None:
+            _check_same(adata, self.registry_, modalities_of(self.registry_))
+            if self.minified_data_type is not None and self._LATENT_QZM_KEY not in adata.obsm:
+                raise ValueError(
+                    "adata has counts, and the model's data are minified, so that it reads latents: load the saved model "
+                    "with these cells, load(folder, adata=...)."
+                )
+        return super()._validate_anndata(adata, copy_if_view)
+
+
+def _check_same(cells: Any, registry: dict[str, Any], modalities: tuple[str, str] | None) -> None:
+    """Check that cells have the genes (and proteins) of a registry."""
+    if modalities is None:
+        check_genes(genes_of(cells, None), trained_genes(registry))
+    else:
+        proteins = trained_genes(registry, REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        check_mudata(cells, modalities, trained_genes(registry), proteins)
+
+
+def _fields(
+    cells: Any, columns: Columns, layers: Mapping[str, str | None], modalities: Mapping[str, str] | None
+) -> list[Any]:
+    """The fields to register, for AnnData or, with modalities, for MuData."""
+
+    def field(argument: str, kind: type, key: str, *args: Any, **kwargs: Any) -> Any:
+        if modalities is None:
+            return kind(key, *args, **kwargs)
+        return getattr(fields, f"MuData{kind.__name__}")(key, *args, mod_key=modalities.get(argument), **kwargs)
+
+    keys = REGISTRY_KEYS
+    found = []
+    for (argument, layer), key in zip(layers.items(), (keys.X_KEY, keys.PROTEIN_EXP_KEY), strict=False):
+        part = cells if modalities is None else cells[modalities[argument]]
+        # values are checked when the model is made, which knows the likelihood; scvi-tools would copy dense values
+        is_sparse = issparse(part.X if layer is None else part.layers[layer])
+        found.append(field(argument, fields.LayerField, key, layer, is_count_data=False, correct_data_format=is_sparse))
+    labels_key, unlabeled = columns.labels_key, columns.unlabeled_category
+    if unlabeled is None:
+        labels = field("labels_key", fields.CategoricalObsField, keys.LABELS_KEY, labels_key)
+    else:
+        labels = field("labels_key", fields.LabelsWithUnlabeledObsField, keys.LABELS_KEY, labels_key, unlabeled)
+    categorical, continuous = columns.categorical_covariate_keys, columns.continuous_covariate_keys
+    return [
+        *found,
+        field("batch_key", fields.CategoricalObsField, keys.BATCH_KEY, columns.batch_key),
+        labels,
+        field(
+            "size_factor_key", fields.NumericalObsField, keys.SIZE_FACTOR_KEY, columns.size_factor_key, required=False
+        ),
+        field("categorical_covariate_keys", fields.CategoricalJointObsField, keys.CAT_COVS_KEY, categorical),
+        field("continuous_covariate_keys", fields.NumericalJointObsField, keys.CONT_COVS_KEY, continuous),
+    ]
