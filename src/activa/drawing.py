@@ -158,9 +158,7 @@ def _as_csr(where: Tensor, counts: Tensor, n_cells: int, n_genes: int) -> csr_ma
     return csr_matrix((data, (index % n_genes).astype(np.int32), indptr.astype(np.int32)), shape=(n_cells, n_genes))
 
 
-def _draw_filtered(
-    module: CellModel, plan: CellPlan, cells: np.ndarray, filters: Filters, *seed: int
-) -> csr_matrix:
+def _draw_filtered(module: CellModel, plan: CellPlan, cells: np.ndarray, filters: Filters, *seed: int) -> csr_matrix:
     """Counts of planned cells that pass the filters, each drawn until it does."""
     kept, order = [], []
     waiting, n_drawn = np.arange(len(cells)), 0

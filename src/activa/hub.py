@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
 from activa.optional import import_optional
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ def _generates(sampler: Sampler) -> str:
     design, genes = sampler.design, sampler.genes
     parts = [_table(["type", "training cells"], zip(design.types, design.type_sizes, strict=True))]
     if (key := design.batch_key) is not None:
-        parts.append(_table([f"batch (`{key}`)", "training cells"], zip(design.batches, design.batch_sizes, strict=True)))
+        parts.append(
+            _table([f"batch (`{key}`)", "training cells"], zip(design.batches, design.batch_sizes, strict=True))
+        )
     parts += [f"Covariate: `{name}`." for name in (*design.categorical, *design.continuous)]
     shown = ", ".join(f"`{gene}`" for gene in genes[:5])
     parts.append(f"Genes: {shown}{f' and {len(genes) - 5:,} more' if len(genes) > 5 else ''} (`model.sampler.genes`).")

@@ -121,9 +121,7 @@ def evaluate(
     with outcome() as say:
         if report is not None:
             if metrics is not None:
-                raise ValueError(
-                    f"--metrics={metrics!r}: a report has all metrics; leave --metrics or --report out."
-                )
+                raise ValueError(f"--metrics={metrics!r}: a report has all metrics; leave --metrics or --report out.")
             _check_free(report, overwrite, "report", None)
         sets = {"real": real, "synthetic": synthetic, "train": train, "floor": floor}
         given = {name: path for name, path in sets.items() if path is not None}

@@ -95,10 +95,7 @@ def save(
 def sampler_to_files(sampler: Sampler, model: Mapping[str, Any] | None) -> dict[str, bytes]:
     """Relative path -> content of all files of a sampler."""
     design, module = sampler.design, sampler.module
-    weights = {
-        name: tensor.detach().cpu().contiguous().numpy()
-        for name, tensor in module.state_dict().items()
-    }
+    weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in module.state_dict().items()}
     tables = {"design": design.table.set_axis(design.table.index.astype(str)), "genes": sampler.var}
     if sampler.protein_var is not None:
         tables["proteins"] = sampler.protein_var

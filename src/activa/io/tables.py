@@ -43,7 +43,10 @@ def tables_to_files(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
 
 def _is_writable(table: pd.DataFrame) -> bool:
     """Whether a table of one column comes back as it is."""
-    if table.dtypes.iloc[0] == object and pd.api.types.infer_dtype(table.iloc[:, 0], skipna=True) != "string":
+    if (
+        pd.api.types.is_object_dtype(table.dtypes.iloc[0])
+        and pd.api.types.infer_dtype(table.iloc[:, 0], skipna=True) != "string"
+    ):
         return False  # anndata would make strings of the values
     scratch = zarr.open_group(MemoryStore({}), mode="w")
     try:

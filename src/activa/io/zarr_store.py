@@ -17,7 +17,6 @@ from activa.io import STORE_MARKS
 from activa.io.atomic import as_path, atomic_folder
 
 
-
 def write(
     path: str | os.PathLike[str],
     chunks: Iterator[AnnData],

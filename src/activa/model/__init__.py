@@ -1,5 +1,5 @@
-"""The ACTIVA model."""
+"""The model: what a user calls."""
 
-from ._model import ACTIVA
+from activa.model.activa import ACTIVA
 
 __all__ = ["ACTIVA"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -9,16 +10,19 @@ import pandas as pd
 from anndata import AnnData
 from lightning.pytorch import LightningDataModule
 from mudata import MuData
+from scipy.sparse import issparse
 from scvi import REGISTRY_KEYS
-from scvi.model.base import BaseMinifiedModeModelClass
 
-from activa.checks import check_values
+from activa.checks import check_proteins, check_values, genes_of, modality_of
 from activa.design import BATCH, LABEL, design_table
+from activa.model.datamodule import as_setup_anndata
 from activa.model.expression import Expression
 from activa.model.generation import Generation
 from activa.model.queries import Queries
+from activa.model.registration import Registration, modalities_of
 from activa.model.registry import label_names, state_of
 from activa.model.saving import model_folder
+from activa.model.start import StartCells, start_from_cells
 from activa.model.training import Training
 from activa.module import ACTIVAModule
 from activa.scvi_private import ADATA_MINIFY_TYPE, release_with_model
@@ -27,7 +31,7 @@ from activa.settings import PAPER, Settings
 from activa.train import PAPER_EPOCHS, PAPER_RECIPE
 
 
-class ACTIVA(Generation, Training, Expression, Queries, BaseMinifiedModeModelClass):
+class ACTIVA(Generation, Training, Expression, Queries, Registration):
     """Labeled synthetic cells from a variational autoencoder that can be its own critic (after Heydari et al. 2022).
 
     The prior p(z | y) is labeled, so that cells of a type are drawn, not picked from among all; an ACTINN classifier is
@@ -66,8 +70,6 @@ class ACTIVA(Generation, Training, Expression, Queries, BaseMinifiedModeModelCla
     """
 
     _module_cls = ACTIVAModule
-    _LATENT_QZM_KEY = "activa_latent_qzm"
-    _LATENT_QZV_KEY = "activa_latent_qzv"
 
     def __init__(
         self,
@@ -84,15 +86,15 @@ class ACTIVA(Generation, Training, Expression, Queries, BaseMinifiedModeModelCla
         self._check_registered(adata)
         super().__init__(adata, registry)
         release_with_model(self)
-        has_counts = adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR
-        cells = None
-        if has_counts:
-            chosen, cells = self._read_cells(chosen)
         arguments = self.registry_["setup_args"]
-        if chosen.protein_likelihood is not None and arguments.get("modalities") is None:
+        if chosen.protein_likelihood is not None and modalities_of(self.registry_) is None:
             raise ValueError(
                 f"protein_likelihood={chosen.protein_likelihood!r} needs proteins, which setup_mudata registers."
             )
+        cells = None
+        if adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
+            cells, protein_likelihood = self._read_cells(chosen)
+            chosen = replace(chosen, protein_likelihood=protein_likelihood)
         labels, unlabeled = label_names(self.registry_), arguments.get("unlabeled_category")
         with seeded(seed):
             self.module = self._module_cls(
@@ -114,9 +116,136 @@ class ACTIVA(Generation, Training, Expression, Queries, BaseMinifiedModeModelCla
         if adata is not None:
             # saved with the weights, so that a model loaded without data can generate
             self.design_ = self._design_table()
-            self.var_ = genes_of(adata, self.design.modalities).var.copy()
-            if self.design.modalities is not None:
-                self.protein_var_ = adata[self.design.modalities[1]].var.copy()
-        self._model_summary_string = f"ACTIVA with {len(labels)} labels and {chosen}."
+            modalities: Any = modalities_of(self.registry_)
+            genes: Any = genes_of(adata, modalities).var
+            self.var_ = genes.copy()
+            if modalities is not None:
+                proteins: Any = modality_of(adata, modalities[1]).var
+                self.protein_var_ = proteins.copy()
+        self._model_summary_string = f"ACTIVA of {len(self.types)} types with {chosen}."
         self.training_defaults_: dict[str, Any] = {}
         self.reference_categories_ = None
+
+    @property
+    def settings(self) -> Settings:
+        """The model's settings."""
+        return self.module.settings
+
+    def _read_cells(self, settings: Settings) -> tuple[StartCells, Any]:
+        """The registered cells, checked against the likelihoods, and the likelihood of their proteins."""
+        arguments, modalities = self.registry_["setup_args"], modalities_of(self.registry_)
+        registered = self.adata_manager.get_from_registry
+        x = registered(REGISTRY_KEYS.X_KEY)
+        rna, protein = (None, None) if modalities is None else modalities
+        layer = arguments["layer" if modalities is None else "rna_layer"]
+        library = check_values(x, layer=layer, gene_likelihood=settings.gene_likelihood, modality=rna)
+        proteins, likelihood = None, None
+        if protein is not None:
+            values = registered(REGISTRY_KEYS.PROTEIN_EXP_KEY)
+            proteins = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float32)
+            likelihood = check_proteins(
+                proteins, settings.protein_likelihood, layer=arguments["protein_layer"], modality=protein
+            )
+        if arguments["size_factor_key"] is not None:
+            library = np.asarray(registered(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
+        y, batch = (np.asarray(registered(key)).ravel() for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY))
+        return StartCells(x, y, library, batch, proteins), likelihood
+
+    def _design_table(self) -> pd.DataFrame:
+        """Every combination of type, batch and covariates that occurs, and its number of cells."""
+        registered = self.adata_manager.get_from_registry
+        columns = {LABEL: registered(REGISTRY_KEYS.LABELS_KEY), BATCH: registered(REGISTRY_KEYS.BATCH_KEY)}
+        for key in (REGISTRY_KEYS.CAT_COVS_KEY, REGISTRY_KEYS.CONT_COVS_KEY):
+            if key in self.adata_manager.data_registry:
+                columns |= dict(registered(key).items())
+        return design_table(pd.DataFrame({name: np.asarray(column).ravel() for name, column in columns.items()}))
+
+    @classmethod
+    def paper(cls, adata: AnnData, *, seed: int | None = 0) -> Self:
+        """Make the model as published (Heydari et al. 2022, supplement H).
+
+        The encoder is M - 1024 - 512 - 256 - 2 x 128 and the generator 128 - 256 - 512 - 1024 - M. Each hidden layer is
+        Linear, ReLU and BatchNorm, and the generator's last layer Linear and ReLU. The loss is the squared error, the prior
+        N(0, I), and the ACTINN classifier M - 100 - 50 - 25 - types. Generator and prior do not know the type;
+        :meth:`generate` keeps the cells that the classifier assigns to it.
+
+        :meth:`train` then takes :data:`activa.train.PAPER_RECIPE` and 610 epochs by default: 10 epochs of warm-up and 600
+        of the hinge game with m = 110, alpha_1 = 1 and alpha_2 = 0.5. The released code departs from the paper, for
+        example by cutting the generator's adversarial gradient; this model follows the paper. To train it without a game,
+        let the warm-up last for all epochs: ``train(100, game=Hinge(n_epochs_warmup=100))``.
+
+        Parameters
+        ----------
+        adata
+            Cells registered by :meth:`setup_anndata`, with non-negative values. The paper's are counts scaled to 20,000 per
+            cell (:func:`activa.pp.scale_library`), without a logarithm.
+        seed
+            Random seed of the initial weights, as in :class:`ACTIVA`.
+
+        Returns
+        -------
+        An untrained model.
+
+        Raises
+        ------
+        ValueError
+            As for :class:`ACTIVA`.
+
+        Examples
+        --------
+        >>> scaled = activa.pp.scale_library(adata, 20_000, copy=True)
+        >>> ACTIVA.setup_anndata(scaled, labels_key="cell_type")
+        >>> ACTIVA.paper(scaled).settings.n_latent
+        128
+        """
+        seed = check_seed(seed)
+        model = cls(adata, seed=seed, **PAPER.to_dict())
+        with seeded(seed):
+            # the published model does not start from the genes' means
+            model.module.generator.mean.reset_parameters()
+        model.training_defaults_ = {"max_epochs": PAPER_EPOCHS, "recipe": PAPER_RECIPE.to_dict()}
+        return model
+
+    def save(
+        self,
+        dir_path: str,
+        prefix: str | None = None,
+        overwrite: bool = False,
+        save_anndata: bool = False,
+        save_kwargs: dict[str, Any] | None = None,
+        legacy_mudata_format: bool = False,
+        datamodule: LightningDataModule | None = None,
+        **anndata_write_kwargs: Any,
+    ) -> None:
+        """Save the model, as :meth:`scvi.model.base.BaseModelClass.save` does, but completely or not at all.
+
+        The model is written as a pickle, which can run code where it is loaded: :meth:`load` only what comes from someone
+        you trust. For a model that travels there is :meth:`export`. The folder is written beside and moved to its place
+        once complete; in an existing folder each file is replaced once the new one is complete, the model last.
+
+        Parameters
+        ----------
+        dir_path, prefix, overwrite
+            Folder, beginning of the files' names, and whether to write into an existing folder.
+        save_anndata
+            Whether to save the cells too.
+        save_kwargs, legacy_mudata_format, datamodule, **anndata_write_kwargs
+            As in scvi-tools.
+
+        Raises
+        ------
+        ValueError
+            If the folder exists, and ``overwrite`` is not set.
+        OSError
+            If the disk is full, has no room for the cells, or cannot be written to.
+
+        Examples
+        --------
+        >>> model.save("model/")  # doctest: +SKIP
+        """
+        cells, plain_size = self.adata if save_anndata else None, "compression" not in anndata_write_kwargs
+        with model_folder(dir_path, prefix, overwrite=overwrite, cells=cells, check_size=plain_size) as part:
+            super().save(
+                str(part), prefix, True, save_anndata, save_kwargs, legacy_mudata_format, datamodule,
+                **anndata_write_kwargs,
+            )  # fmt: skip

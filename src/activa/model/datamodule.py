@@ -15,8 +15,8 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor
 
 from activa.checks import check_values
-from activa.model._plan_cells import BATCH, LABEL, design_table
-from activa.model._registered import trained_genes
+from activa.design import BATCH, LABEL, design_table
+from activa.model.registry import registered_names
 from activa.model.start import StartCells, start_from_cells
 from activa.settings import GeneLikelihood
 
@@ -294,7 +294,7 @@ def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedData
     if not hasattr(model, "design_"):
         cells = StartCells(sample.x, sample.y, sample.totals, sample.batch, n_cells=sample.n_cells)
         start_from_cells(model.module, cells, seed=seed)
-        model.design_, model.var_ = sample.design, _gene_table(datamodule, trained_genes(model.registry_))
+        model.design_, model.var_ = sample.design, _gene_table(datamodule, registered_names(model.registry_))
         fields[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"] = model.var_.index.to_numpy()
     return matched, sample
 

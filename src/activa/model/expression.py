@@ -15,8 +15,8 @@ from scvi.distributions import NegativeBinomial, Normal
 from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
-from activa.model._registered import trained_genes
 from activa.model.registration import modalities_of, refuse_mudata
+from activa.model.registry import registered_names
 from activa.module import OutlierNegativeBinomial, StandardPrior
 from activa.scvi_private import MODULE_KEYS
 
@@ -155,7 +155,7 @@ class Expression(RNASeqMixin, VAEMixin):
             )
         # scvi-tools' table would be named after the variables of all modalities
         x: Any = super().get_normalized_expression(adata, indices, transform_batch, return_numpy=True, **asked)
-        genes = trained_genes(self.registry_)
+        genes = registered_names(self.registry_)
         chosen = np.ones(len(genes), bool) if gene_list is None else np.isin(genes, gene_list)
         x = x[..., chosen]
         of_cells = kwargs.get("n_samples_overall") is None and kwargs.get("dataloader") is None

@@ -14,13 +14,15 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix, hstack
 from scvi import REGISTRY_KEYS
 
+from activa.arguments import check_integers
 from activa.assembly import as_anndata, as_cells, as_mudata, stack
 from activa.design import Design
 from activa.io import sampler_files
 from activa.model.registry import design_of, registered_names, registry_from_json, registry_to_json
+from activa.model.training_checks import check_device
 from activa.sampler import Sampler
 from activa.scvi_private import parse_device_args
-from activa.settings import Settings
+from activa.train import Recipe
 
 
 def _by_the_sampler[**P, R](method: Callable[Concatenate[Sampler, P], R]) -> Callable[Concatenate[Any, P], R]:
@@ -44,7 +46,6 @@ class Generation:
     design_: pd.DataFrame
     var_: pd.DataFrame
     protein_var_: pd.DataFrame
-    settings: Settings
     training_defaults_: dict[str, Any]
     reference_categories_: tuple[int, tuple[int, ...]] | None
     is_trained_: bool
@@ -268,8 +269,10 @@ class Generation:
             _check_registry(registry, sampler)
             model = cls(registry=registry, **sampler.settings.to_dict())  # type: ignore[call-arg]
             reference = content["reference_categories"]
-            model.training_defaults_ = _training_defaults(content["training_defaults"])
-            model.reference_categories_ = None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))
+            model.training_defaults_ = _training_defaults(**content["training_defaults"])
+            model.reference_categories_ = (
+                None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))
+            )
             model.module.load_state_dict(sampler.module.state_dict())
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             raise ValueError(
@@ -282,3 +285,25 @@ class Generation:
         model.to_device(torch_device)
         model.module.eval()
         return model
+
+
+def _check_registry(registry: dict[str, Any], sampler: Sampler) -> None:
+    """Raise a ValueError unless what scvi-tools registered describes the sampler's cells."""
+    ours, theirs = sampler.design, design_of(registry, sampler.design.table)
+    for name in ("types", "batches", "continuous", "labels_key", "batch_key", "layer", "protein_layer", "modalities"):
+        if not np.array_equal(getattr(ours, name), getattr(theirs, name)):
+            raise ValueError(f"the registered {name} are {getattr(theirs, name)}, not {getattr(ours, name)}")
+    if {name: list(values) for name, values in ours.categorical.items()} != {
+        name: list(values) for name, values in theirs.categorical.items()
+    }:
+        raise ValueError("the registered categorical covariates differ from the sampler's")
+    if list(registered_names(registry)) != list(sampler.genes):
+        raise ValueError("the registered genes differ from the sampler's")
+
+
+def _training_defaults(max_epochs: int | None = None, recipe: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Checked epochs and recipe of a model that has its own."""
+    if max_epochs is None and recipe is None:
+        return {}
+    check_integers(max_epochs=max_epochs)
+    return {"max_epochs": max_epochs, "recipe": Recipe.from_dict(recipe or {}).to_dict()}

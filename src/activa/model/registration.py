@@ -14,7 +14,7 @@ from scvi.model.base import BaseMinifiedModeModelClass
 
 from activa.arguments import check_choices
 from activa.checks import check_genes, check_mudata, genes_of
-from activa.model._registered import trained_genes
+from activa.model.registry import registered_names
 from activa.model.setup_checks import Columns, check_setup, check_setup_mudata
 from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
 
@@ -98,7 +98,7 @@ class Registration(BaseMinifiedModeModelClass):
         allow_missing_labels = kwargs.get("allow_missing_labels", False)
         check_setup(adata, columns, layer=layer, is_new=source is None, allow_missing_labels=allow_missing_labels)
         if source is not None:
-            check_genes(adata, trained_genes(source))
+            check_genes(adata, registered_names(source))
         all_fields = _fields(adata, columns, {"layer": layer}, None)
         if minify_type(adata) is not None:
             all_fields += cls._get_fields_for_adata_minification(minify_type(adata))
@@ -253,10 +253,10 @@ class Registration(BaseMinifiedModeModelClass):
 def _check_same(cells: Any, registry: dict[str, Any], modalities: tuple[str, str] | None) -> None:
     """Check that cells have the genes (and proteins) of a registry."""
     if modalities is None:
-        check_genes(genes_of(cells, None), trained_genes(registry))
+        check_genes(genes_of(cells, None), registered_names(registry))
     else:
-        proteins = trained_genes(registry, REGISTRY_KEYS.PROTEIN_EXP_KEY)
-        check_mudata(cells, modalities, trained_genes(registry), proteins)
+        proteins = registered_names(registry, REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        check_mudata(cells, modalities, registered_names(registry), proteins)
 
 
 def _fields(

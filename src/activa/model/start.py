@@ -54,8 +54,8 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
         Random seed of the subsample, the components and the mixtures.
     """
     moments = gene_moments(cells.x, cells.library, is_count=module.is_count)
-    module.start_from(*moments, torch.as_tensor(np.log(cells.library)).float())
-    proteins = None if cells.proteins is None else module.start_proteins(cells.proteins)
+    module.initialize_from_moments(*moments, torch.as_tensor(np.log(cells.library)).float())
+    proteins = None if cells.proteins is None else module.initialize_proteins(cells.proteins)
     if not module.is_linear:
         return
     start = principal_components(
@@ -72,7 +72,7 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
         is_count=module.is_count,
         seed=seed,
     )
-    module.start_from_components(start)
+    module.initialize_from_components(start)
 
 
 def gene_moments(x: Any, library: np.ndarray, *, is_count: bool) -> tuple[Tensor, Tensor]:

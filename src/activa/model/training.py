@@ -19,11 +19,11 @@ from scvi.model.base import UnsupervisedTrainingMixin
 from torch import Tensor
 from torch.nn import BatchNorm1d
 
-from activa.model._components import choose_cells, fit_mixtures
-from activa.model._datamodule import CellSample
+from activa.model.datamodule import CellSample, read_datamodule
+from activa.model.mixtures import choose_cells, fit_mixtures
+from activa.model.registration import modalities_of
 from activa.model.training_checks import check_training
-from activa.module import ACTIVAModule, LabeledPrior
-from activa.module._surgery import Categories, categories, frozen_but_new
+from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
 from activa.train import (
@@ -64,7 +64,7 @@ def draw_latents(
     for minibatch in minibatches:
         tensors = {name: values.to(device) for name, values in minibatch.items()}
         proteins = tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY)
-        mu, log_var = module.encode(tensors[REGISTRY_KEYS.X_KEY], module.design(tensors), proteins)
+        mu, log_var = module.encode(tensors[REGISTRY_KEYS.X_KEY], module.condition(tensors), proteins)
         means.append(mu.cpu())
         variances.append((0.5 * log_var).exp().square().cpu())
     mean, variance = torch.cat(means).numpy(), torch.cat(variances).numpy()
@@ -111,7 +111,7 @@ def fit_prior(
     if n_known_batches is None:
         n_labels, n_components, _ = prior.loc.shape
         mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=draws)
-        prior.start_from(*mixtures, labels=torch.as_tensor(np.isin(np.arange(n_labels), y)))
+        prior.set_components(*mixtures, labels=torch.as_tensor(np.isin(np.arange(n_labels), y)))
     device = prior.loc.device
     codes = (torch.as_tensor(code, device=device).long() for code in (y, batch))
     latents = torch.as_tensor(z, dtype=torch.float32, device=device)
@@ -131,9 +131,8 @@ class Training(UnsupervisedTrainingMixin):
     module: ACTIVAModule
     trainer: Any
     minified_data_type: str | None
-    _modalities: dict[str, str] | None
+    registry_: dict[str, Any]
     _make_data_loader: Callable[..., Any]
-    _read_datamodule: Callable[..., Any]
     training_defaults_: dict[str, Any]
     """``max_epochs`` and ``recipe`` (as plain values) of a model with its own."""
     reference_categories_: tuple[int, tuple[int, ...]] | None
@@ -255,7 +254,7 @@ class Training(UnsupervisedTrainingMixin):
         with self._training_mode(), seeded(seed), split_seed(seed):
             sample = None
             if datamodule is not None:
-                datamodule, sample = self._read_datamodule(datamodule, seed)
+                datamodule, sample = read_datamodule(self, datamodule, seed)
             super().train(
                 max_epochs=max_epochs,
                 accelerator=accelerator,
@@ -295,7 +294,7 @@ class Training(UnsupervisedTrainingMixin):
                 "train needs an encoder that reads counts, and the model's data are minified: load the saved model with "
                 "the full data, load(folder, adata=...)."
             )
-        if realism is not None and (datamodule is not None or self._modalities is not None):
+        if realism is not None and (datamodule is not None or modalities_of(self.registry_) is not None):
             raise ValueError(
                 f"realism={realism!r} needs the cells of an AnnData: leave it out, and evaluate afterwards."
             )
@@ -371,7 +370,7 @@ class Training(UnsupervisedTrainingMixin):
         known = None if self.reference_categories_ is None else self.reference_categories_[0]
         fit_prior(module.prior, z, *(np.tile(code, _DRAWS) for code in codes), rng, n_known_batches=known)
 
-    def _module_if_training_ended(self, indices: np.ndarray, seed: int) -> ACTIVAModule:
+    def module_if_training_ended(self, indices: np.ndarray, seed: int) -> ACTIVAModule:
         """A copy of the module in evaluation mode, its prior fitted to the cells at indices."""
         with torch.inference_mode(mode=False):
             module = copy.deepcopy(self.module).eval()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from activa import losses
 from activa.arguments import check_booleans, check_choices, check_integers, check_numbers
-from activa.module import ACTIVAModule, CellDesign, log_likelihood
+from activa.module import ACTIVAModule, Condition, log_likelihood
 from activa.train.softadapt import SoftAdapt, softadapt_weights
 
 
@@ -26,7 +26,7 @@ class SyntheticCells:
     """Values of the genes, ``(n_cells, n_genes)``."""
     proteins: Tensor | None
     log_library: Tensor
-    condition: CellDesign
+    condition: Condition
 
     @classmethod
     def make(
@@ -44,7 +44,7 @@ class SyntheticCells:
             Whether to reconstruct every cell and generate one of its type, or to reconstruct the first half of the cells and
             generate cells of the other half's types.
         """
-        condition = module.design(batch)
+        condition = module.condition(batch)
         z, log_library = inference["z"], module._get_generative_input(batch, inference)["library"]
         with torch.no_grad():
             z_g = module.sample_latent(condition)

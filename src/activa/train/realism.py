@@ -98,7 +98,7 @@ class RealismCallback(Callback):
 
     def measure(self) -> float:
         """The figure for the current weights."""
-        codes, module = self._real.types, self.model._module_if_training_ended(self._train_indices, self.seed)
+        codes, module = self._real.types, self.model.module_if_training_ended(self._train_indices, self.seed)
         sampler = replace(self.model.make_sampler(), module=module)
         values = []
         for seed in range(self.seed, self.seed + self.n_draws):
