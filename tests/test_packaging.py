@@ -30,7 +30,9 @@ def test_the_version_is_written_in_pyproject_only(project):
     recipe = read("packaging/recipe.yaml")
     assert recipe["context"]["version"] == '${{ env.get("ACTIVA_VERSION") }}'
     assert "version" not in read("CITATION.cff") and read("packaging/meta.yaml")["version"] is None
-    printed = subprocess.run([sys.executable, ROOT / "scripts" / "version.py"], capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "version.py"], capture_output=True, text=True, check=True
+    )
     assert printed.stdout.strip() == project["version"]
 
 
