@@ -1,7 +1,7 @@
-"""Train activa on real cells, generate as many, and compare them with cells the model has not seen.
+"""Train activa on real cells, generate cells, and compare them with cells the model has not seen.
 
-Run by ``make demo``; takes a few minutes on two cores and writes ``demo/``. ``activa demo`` is the same, its table for
-programs to read.
+``make demo`` runs this script; it takes a few minutes on two cores and writes ``demo/``. ``activa demo`` does the same
+and prints a machine-readable table.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ OUT = Path("demo")
 
 
 def main() -> None:
-    """The demo, its table for people to read."""
+    """Run the demo and print its table in a readable form."""
     table = run_demo(OUT, overwrite=True)
     with pd.option_context("display.max_columns", None, "display.width", None, "display.max_colwidth", None):
-        print("\nvalue: synthetic cells; floor: other real cells in their place; best: a perfect generator\n")
+        print("\nvalue: synthetic cells; floor: other real cells instead; best: a perfect generator\n")
         print(table.drop(columns="description").round(3).to_string())
-    print(f"\nIn {OUT}/: synthetic.h5ad, metrics.csv (with what each metric is), umap.png")
+    print(f"\nIn {OUT}/: synthetic.h5ad, metrics.csv (with a description of each metric), umap.png")
 
 
 if __name__ == "__main__":

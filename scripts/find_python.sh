@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Print the path of a Python that can make activa's environment: >= 3.12, with venv and ensurepip.
-# 3.12 comes first because constraints.txt was frozen there. PYTHON=... chooses another.
+# Print the path of a Python >= 3.12 with venv and ensurepip, to create activa's environment with.
+# 3.12 comes first because constraints.txt was made with it. PYTHON=... chooses another.
 set -euo pipefail
 
 works() {
@@ -13,7 +13,7 @@ if [ -n "${PYTHON:-}" ]; then
     exit 1
 fi
 
-# A pyenv shim is on PATH even when its version is not active, so every candidate is run, not just looked up.
+# A pyenv shim is on PATH even when its version is not active, so each candidate is run, not only looked up.
 shopt -s nullglob
 for version in 3.12 3.13 3.14; do
     for candidate in \
@@ -35,7 +35,7 @@ Install one, for example with
     pyenv install 3.12        or
     uv python install 3.12    or
     conda create -n py312 python=3.12
-or name one: make PYTHON=/path/to/python3.12
+or choose one: make PYTHON=/path/to/python3.12
 (on Debian and Ubuntu a system Python also needs the package python3.12-venv).
 MESSAGE
 exit 1

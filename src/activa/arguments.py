@@ -1,4 +1,4 @@
-"""Checks of arguments: an error names the argument, what was found, and what it must be."""
+"""Checks of arguments; each error names the argument, what it must be, and what was given."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ import numpy as np
 
 
 def check_integers(*, least: int = 1, most: int | None = None, optional: bool = False, **arguments: Any) -> None:
-    """Check that arguments are whole numbers (of Python or NumPy) in a range; None too, where ``optional``.
+    """Check that arguments are whole numbers (Python's or NumPy's) in a range, or None if ``optional``.
 
     Raises
     ------
     TypeError
-        If one is no whole number; a flag and 2.0 are none.
+        If an argument is not a whole number, such as True or 2.0.
     ValueError
-        If one is out of the range.
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> check_integers(n_latent=0)
+    Traceback (most recent call last):
+    ValueError: n_latent must be at least 1, got 0.
     """
     for name, value in arguments.items():
         if optional and value is None:
@@ -38,14 +44,14 @@ def check_numbers(
     optional: bool = False,
     **arguments: Any,
 ) -> None:
-    """Check that arguments are finite numbers in a range; None too, where ``optional``.
+    """Check that arguments are finite numbers in a range, or None if ``optional``.
 
     Raises
     ------
     TypeError
-        If one is no number; a flag is none.
+        If an argument is not a number, such as True.
     ValueError
-        If one is not finite, or out of the range.
+        If an argument is not finite or out of range.
     """
     bounds = {"above": above, "at least": least, "below": below, "at most": most}
     in_range = " and ".join(
@@ -62,14 +68,14 @@ def check_numbers(
 
 
 def check_booleans(**arguments: Any) -> None:
-    """Check that arguments are True or False; a TypeError names the one that is not."""
+    """Check that arguments are True or False; raise a TypeError otherwise."""
     for name, value in arguments.items():
         if not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def check_choices(**arguments: tuple[str, Any]) -> None:
-    """Check that arguments, each with its ``Literal``, are among its choices; a ValueError names the one that is not."""
+    """Check that arguments, given as (value, ``Literal`` type), are among the choices; raise a ValueError otherwise."""
     for name, (value, choices) in arguments.items():
         if not isinstance(value, str) or value not in get_args(choices):
             raise ValueError(f"{name} must be one of {list(get_args(choices))}, got {value!r}.")

@@ -1,4 +1,4 @@
-"""Interrupts that wait."""
+"""Delayed interrupts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Have an interrupt (SIGINT) come out at the end; for milliseconds that must not be left half done.
+    """Delay an interrupt (SIGINT) to the end of the block, for milliseconds of work that must not be left half done.
 
-    Other threads than the main one are never interrupted.
+    Only the main thread is ever interrupted; the block does nothing in others.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):

@@ -1,3 +1,7 @@
+"""Imports of optional packages."""
+
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import warnings
@@ -10,12 +14,12 @@ def is_installed(module: str) -> bool:
 
 
 def import_optional(module: str, needed_for: str, extra: str = "eval") -> ModuleType:
-    """Import a package of an extra, or say how to install it."""
-    if not is_installed(module.partition(".")[0]):
-        msg = f"{needed_for} needs {module.partition('.')[0]}: pip install 'activa-sc[{extra}]'"
-        raise ImportError(msg)
+    """Import a module of an optional package; the ImportError says which extra installs it."""
+    package = module.partition(".")[0]
+    if not is_installed(package):
+        raise ImportError(f"{needed_for} needs {package}: pip install 'activa-sc[{extra}]'")
     with warnings.catch_warnings():
-        # Both are about packages that these ones import, which a user can do nothing about.
+        # These packages trigger warnings about their own dependencies, which users can do nothing about.
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
         warnings.filterwarnings("ignore", message="JAXopt is no longer maintained", category=DeprecationWarning)
         return importlib.import_module(module)

@@ -1,6 +1,7 @@
-"""A local server with small made files in the true formats, in place of the internet."""
+"""A local server with small generated files in the true formats replaces the internet."""
 
 import gzip
+import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
@@ -16,14 +17,14 @@ import pytest
 from scipy import sparse
 from scipy.io import mmwrite
 
-from activa.datasets import _download
+from activa.datasets import fetching
 
 TAR = "fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz"
 N_CELLS, N_GENES = 243, 152
 
 
 class Made:
-    """Counts of three types (120, 80 and 40 cells), a cell of each with too few genes, and two genes too rare."""
+    """Counts of three types (120, 80 and 40 cells), one cell per type with too few genes, and two genes too rare."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -52,7 +53,7 @@ class Made:
         return "".join("\t".join(row) + "\n" for row in zip(*columns, strict=True)).encode()
 
     def csv(self, values: np.ndarray, order: np.ndarray) -> bytes:
-        """As R's write.csv does."""
+        """The output of R's write.csv."""
         frame = pd.DataFrame({"x": values}, index=pd.Index(self.cells, name=""))
         return gzip.compress(frame.iloc[order].to_csv(quoting=2).encode())
 
@@ -68,7 +69,7 @@ class Made:
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
 
-        # in another order than the counts, so that a join by position fails
+        # the order differs from that of the counts, so that a join by position fails
         order = np.random.default_rng(1).permutation(N_CELLS)
         zeros = ["0.0"] * N_CELLS
         rows = self.lines(zeros, zeros, self.cells[order], self.types[order])
@@ -97,7 +98,7 @@ class Made:
 
 
 class Server:
-    """What is served, what was asked for, and whether answers break off half-way."""
+    """The served files, the requests, and whether answers break off half-way."""
 
     def __init__(self, folder: Path, made: Made) -> None:
         self.folder, self.made = folder, made
@@ -142,14 +143,22 @@ def server(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.setenv(name, "127.0.0.1")
         address = f"http://127.0.0.1:{httpd.server_port}"
-        monkeypatch.setattr(_download, "_FILES", {name: f"{address}/{name}" for name in _download._FILES})
+        checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in state.folder.iterdir()}
+        files = {name: (address, checksum and checksums[name]) for name, (_, checksum) in fetching.FILES.items()}
+        monkeypatch.setattr(fetching, "FILES", files)
         yield state
         httpd.shutdown()
         thread.join()
 
 
 @pytest.fixture
+def unchecked(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file has a known checksum."""
+    monkeypatch.setattr(fetching, "FILES", {name: (address, None) for name, (address, _) in fetching.FILES.items()})
+
+
+@pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache folder, named by the environment."""
+    """The cache folder, set in the environment."""
     monkeypatch.setenv("ACTIVA_DATA_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"

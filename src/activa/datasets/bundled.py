@@ -1,9 +1,11 @@
 """The 700 cells of 68K PBMC that scanpy ships, as counts."""
 
-import anndata as ad
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import scanpy as sc
+from anndata import AnnData
 from scipy import sparse
 
 # scanpy keeps three decimals of each logarithm, so a count of 260 comes back to within 0.13 of a whole number.
@@ -16,39 +18,37 @@ _SOURCE = (
 )
 
 
-def pbmc68k_reduced() -> ad.AnnData:
-    r"""700 labeled peripheral blood cells with whole counts; nothing is downloaded.
+def pbmc68k_reduced() -> AnnData:
+    r"""700 labeled peripheral blood cells with whole counts, without a download.
 
     scanpy's copy (:func:`scanpy.datasets.pbmc68k_reduced`) holds :math:`\log(1 + 10^4 c_{ng} / l_n)` for the count
     :math:`c_{ng}` of gene :math:`g` in cell :math:`n`, with :math:`l_n` the cell's total over all genes, not only the
-    765 that are kept. The smallest non-zero value of a cell stands for a count of 1, so dividing the cell's
-    exponentiated values by it gives the counts, up to rounding.
+    765 that are kept. The smallest non-zero value of a cell is a count of 1, so dividing the cell's exponentiated
+    values by it recovers the counts, up to rounding.
 
     Returns
     -------
     AnnData
         700 cells x 765 genes. ``X`` holds whole counts (CSR, float32), ``obs["cell_type"]`` the 10 cell types
-        (categorical; 8 to 240 cells each), ``uns["source"]`` where the data come from.
+        (categorical; 8 to 240 cells per type), ``uns["source"]`` where the data come from.
 
     Raises
     ------
     RuntimeError
-        If scanpy's copy does not give back whole counts, because its values have changed.
+        If whole counts cannot be recovered, because scanpy's values have changed.
 
     Examples
     --------
-    >>> import activa
     >>> activa.datasets.pbmc68k_reduced().shape
     (700, 765)
     """
     bundled = sc.datasets.pbmc68k_reduced()
     log_normalized = sparse.csr_matrix(bundled.raw.X)
     log_normalized.sort_indices()
-    return ad.AnnData(
+    return AnnData(
         X=_whole_counts(log_normalized),
         obs=pd.DataFrame(
-            {"cell_type": pd.Categorical(bundled.obs["bulk_labels"])},
-            index=bundled.obs_names.rename(None),
+            {"cell_type": pd.Categorical(bundled.obs["bulk_labels"])}, index=bundled.obs_names.rename(None)
         ),
         var=pd.DataFrame(index=bundled.raw.var_names.rename(None)),
         uns={"source": _SOURCE},
@@ -56,7 +56,7 @@ def pbmc68k_reduced() -> ad.AnnData:
 
 
 def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Undo log1p and the division by the library size; every cell must hold a gene that was counted once."""
+    """Undo log1p and the division by the library size; each cell must hold a gene with a count of 1."""
     scaled = np.expm1(log_normalized.data.astype(np.float64))
     of_one_count = np.minimum.reduceat(scaled, log_normalized.indptr[:-1])
     counts = scaled / np.repeat(of_one_count, np.diff(log_normalized.indptr))
@@ -64,9 +64,8 @@ def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
     deviation = np.abs(counts - whole).max()
     if deviation > _MAX_DEVIATION:
         raise RuntimeError(
-            f"scanpy's pbmc68k_reduced does not give back whole counts: a value is {deviation:.2f} away from the "
-            f"nearest whole number (at most {_MAX_DEVIATION} was expected). The installed scanpy ships other data than "
-            "the one this was written for (1.12); please report it."
+            f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a whole "
+            f"number, expected at most {_MAX_DEVIATION}. Its data differ from those of scanpy 1.12; please report it."
         )
     return sparse.csr_matrix(
         (whole.astype(np.float32), log_normalized.indices, log_normalized.indptr), shape=log_normalized.shape

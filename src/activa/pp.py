@@ -5,20 +5,22 @@ from __future__ import annotations
 import scanpy as sc
 from anndata import AnnData
 
+__all__ = ["filter_low", "scale_library"]
+
 
 def filter_low(adata: AnnData, *, min_genes: int = 10, min_cells: int = 3, copy: bool = False) -> AnnData | None:
-    """Drop genes that hardly a cell has, then cells that have hardly a gene.
+    """Drop genes with counts in few cells, then cells with counts of few genes.
 
     Parameters
     ----------
     adata
         Cells x genes of counts, in ``X``.
     min_genes
-        Genes that a cell must have counts of.
+        Minimum number of genes with counts per cell.
     min_cells
-        Cells that must have counts of a gene.
+        Minimum number of cells with counts per gene.
     copy
-        Whether to return what is left and leave ``adata`` as it is.
+        Whether to return a filtered copy and leave ``adata`` unchanged.
 
     Returns
     -------
@@ -27,19 +29,20 @@ def filter_low(adata: AnnData, *, min_genes: int = 10, min_cells: int = 3, copy:
     Raises
     ------
     ValueError
-        If nothing would be left; ``adata`` is as it was.
+        If nothing would be left; ``adata`` is unchanged.
 
     Examples
     --------
-    >>> activa.pp.filter_low(adata)
+    >>> activa.pp.filter_low(adata, min_cells=100, copy=True).n_vars < adata.n_vars
+    True
     """
     genes, _ = sc.pp.filter_genes(adata, min_cells=min_cells, inplace=False)
     left = adata[:, genes]
     cells, _ = sc.pp.filter_cells(left, min_genes=min_genes, inplace=False)
     if not genes.any() or not cells.any():
         raise ValueError(
-            f"No cell has counts of min_genes={min_genes} genes that min_cells={min_cells} cells have: {adata.n_obs} cells "
-            f"x {adata.n_vars} genes were looked at. Lower the bounds."
+            f"No cell has counts of min_genes={min_genes} genes that have counts in min_cells={min_cells} cells, got "
+            f"{adata.n_obs} cells x {adata.n_vars} genes. Lower min_genes or min_cells."
         )
     if copy:
         return left[cells].copy()
@@ -58,13 +61,13 @@ def scale_library(
     adata
         Cells x genes of counts.
     target_sum
-        What a cell's values sum to; the paper's is 20,000.
+        Sum of each cell's scaled values; 20,000 in the paper.
     log
-        Whether to take log(1 + x) after it. The paper's model is trained without.
+        Whether to apply log(1 + x) afterwards. The paper's model is trained without it.
     layer
-        Layer to scale; None for ``X``.
+        Layer to scale. None scales ``X``.
     copy
-        Whether to return a scaled copy and leave ``adata`` as it is.
+        Whether to return a scaled copy and leave ``adata`` unchanged.
 
     Returns
     -------
@@ -75,16 +78,17 @@ def scale_library(
     ValueError
         If ``target_sum`` is not positive.
     KeyError
-        If there is no such layer.
+        If ``layer`` does not exist.
 
     Examples
     --------
-    >>> activa.pp.scale_library(adata, 20_000)
+    >>> float(activa.pp.scale_library(adata, 20_000, copy=True).X[0].sum().round())
+    20000.0
     """
     if not target_sum > 0:
         raise ValueError(f"target_sum must be positive, got {target_sum}.")
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} is not in adata.layers, which has {list(dict(adata.layers))}.")
+        raise KeyError(f"layer must be a layer of adata, got {layer!r}; adata.layers has {list(dict(adata.layers))}.")
     adata = adata.copy() if copy else adata
     sc.pp.normalize_total(adata, target_sum=target_sum, layer=layer)
     if log:

@@ -1,0 +1,80 @@
+"""Files of the paper's datasets: downloaded once by pooch, and checked against their known checksums."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from activa.optional import import_optional
+
+_PBMC68K = "https://cf.10xgenomics.com/samples/cell-exp/1.1.0/fresh_68k_pbmc_donor_a"
+_TYPES = "https://raw.githubusercontent.com/10XGenomics/single-cell-3prime-paper/master/pbmc68k_analysis"
+_BRAIN = "https://cf.10xgenomics.com/samples/cell-exp/1.3.0/1M_neurons"
+_GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series/GSE163nnn/GSE163005/suppl"
+
+# Folder and checksum (SHA-256 or MD5) of each file. The checksums come from public records: others' pinned downloads for 68K PBMC,
+# Bioconductor's TENxBrainData for Brain Small. No record of GEO's files was found, so they are not checked.
+FILES: dict[str, tuple[str, str | None]] = {
+    "fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz": (
+        _PBMC68K,
+        "3f35f37ff344bc9b32f97cd003ac986ebb9b5d7f31006c53dff4cb38da267931",
+    ),
+    "68k_pbmc_barcodes_annotation.tsv": (_TYPES, "98dc85c047b56cb209ece200b7bebeb2ad53634ff3d5f42143987f59510624b3"),
+    "1M_neurons_neuron20k.h5": (_BRAIN, "md5:7696db0199a30a36f857e86a1ad1da8d"),
+    "GSE163005_matrix.mtx.gz": (_GEO, None),
+    "GSE163005_features.tsv.gz": (_GEO, None),
+    "GSE163005_barcodes.tsv.gz": (_GEO, None),
+    "GSE163005_annotation_cluster.csv.gz": (_GEO, None),
+    "GSE163005_annotation_dx.csv.gz": (_GEO, None),
+    "GSE163005_annotation_patients.csv.gz": (_GEO, None),
+}
+
+# 10x's server rejects Python's default user agent. GEO's server must not unpack the gzipped files.
+_HEADERS = {"User-Agent": "activa", "Accept-Encoding": "identity"}
+
+
+def fetch(name: str, cache_dir: str | Path | None = None) -> Path:
+    """Path of a file of ``FILES``, downloaded unless the cache folder has it with the right checksum.
+
+    Raises ConnectionError if the file cannot be downloaded, and RuntimeError if the downloaded file is not the right
+    one. Neither leaves a part of it in the cache.
+    """
+    pooch = import_optional("pooch", "downloading data", "data")
+    folder, _ = FILES[name]
+    cache = pooch.create(
+        path=cache_dir or pooch.os_cache("activa"),
+        base_url=f"{folder}/",
+        registry={file: checksum for file, (_, checksum) in FILES.items()},
+        env=None if cache_dir else "ACTIVA_DATA_DIR",
+    )
+    cache.abspath.mkdir(parents=True, exist_ok=True)
+    path, url = cache.abspath / name, cache.get_url(name)
+    try:
+        cache.fetch(name, downloader=pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, headers=_HEADERS))
+    except OSError as error:  # includes the errors of requests
+        found = f"The file at {path} does not match its checksum, and " if path.exists() else ""
+        raise ConnectionError(
+            f"{found}{url} could not be downloaded ({error}). Without a connection, download it on another machine, put "
+            f"it at {path} and call again."
+        ) from error
+    except ValueError as error:  # pooch's error for a wrong checksum
+        raise RuntimeError(
+            f"The file at {url} does not match its checksum ({error}). Call again; if the error stays, the publisher has "
+            "replaced the file: please report it."
+        ) from error
+    return path
+
+
+@contextmanager
+def reading(*paths: Path) -> Iterator[None]:
+    """Turn the errors of damaged or unexpected files into one RuntimeError that names the files to delete."""
+    try:
+        yield
+    except (EOFError, KeyError, OSError, ValueError, tarfile.TarError, zlib.error) as error:
+        raise RuntimeError(
+            f"The downloaded data cannot be read ({type(error).__name__}: {error}): a file is damaged, or is not the "
+            f"expected one. Delete {', '.join(map(str, paths))} and call again to download them again."
+        ) from error
