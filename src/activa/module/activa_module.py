@@ -128,11 +128,10 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
         elbo = (reconstruction + kl_weight * kl).mean()
         if z.dim() > 2:
             return LossOutput(loss=elbo, reconstruction_loss=reconstruction, kl_local=kl)
-        library_nll = self.library_nll(z.detach(), log_library, condition)
+        library_nll = self.library_nll(z.detach(), log_library, condition, proteins)
         classification, penalty = self.classification_loss(tensors), self.generator.penalty()
         if proteins is not None and self.proteins is not None:
             penalty = penalty + self.proteins.generator.penalty()
-            library_nll = library_nll + self.protein_library_nll(z.detach(), log_library, condition, proteins)
         return LossOutput(
             loss=elbo + library_nll + classification + penalty,
             reconstruction_loss=reconstruction,
@@ -153,17 +152,15 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
             tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
         )
 
-    def library_nll(self, z: Tensor, log_library: Tensor, condition: Condition) -> Tensor:
-        """Mean negative log-likelihood of the log library sizes, scalar."""
-        return self.library.nll(self._library_input(z, condition), log_library.squeeze(-1)).mean()
-
-    def protein_library_nll(self, z: Tensor, log_library: Tensor, condition: Condition, proteins: Tensor) -> Tensor:
-        """Mean negative log-likelihood of the log protein totals, scalar; zero if proteins are not counts."""
-        assert self.proteins is not None
-        if self.proteins.library is None:
-            return z.new_zeros(())
-        total_input = self._protein_total_input(z, log_library, condition)
-        return self.proteins.library.nll(total_input, self.proteins.log_total(proteins).squeeze(-1)).mean()
+    def library_nll(
+        self, z: Tensor, log_library: Tensor, condition: Condition, proteins: Tensor | None = None
+    ) -> Tensor:
+        """Mean negative log-likelihood of the log library sizes, and of the log totals of protein counts, scalar."""
+        nll = self.library.nll(self._library_input(z, condition), log_library.squeeze(-1)).mean()
+        if proteins is not None and self.proteins is not None and self.proteins.library is not None:
+            total_input = self._protein_total_input(z, log_library, condition)
+            nll = nll + self.proteins.library.nll(total_input, self.proteins.log_total(proteins).squeeze(-1)).mean()
+        return nll
 
     def classification_loss(self, tensors: dict[str, Tensor]) -> Tensor:
         """Mean cross entropy of the labeled cells, scalar; zero if a minibatch has none."""
@@ -175,12 +172,7 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
 
     @torch.inference_mode()
     def sample(self, tensors: dict[str, Tensor], n_samples: int = 1, generative_kwargs: dict | None = None) -> Tensor:
-        """Sample the posterior predictive distribution of real cells.
-
-        Returns
-        -------
-        Tensor on the CPU, ``(n_cells, n_genes)``, or ``(n_cells, n_genes, n_samples)`` with more than one sample.
-        """
+        """Posterior predictive samples on the CPU, ``(n_cells, n_genes)`` or ``(n_cells, n_genes, n_samples)``."""
         _, generative_outputs = self.forward(
             tensors,
             inference_kwargs={"n_samples": n_samples},

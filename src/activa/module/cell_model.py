@@ -117,14 +117,8 @@ class CellModel(nn.Module):
     def initialize_from_moments(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
         """Set the genes' means and dispersions, and the location and scale of library sizes.
 
-        Parameters
-        ----------
-        gene_share
-            Share of all counts (mean, if values are not counts) of each gene, ``(n_genes,)``.
-        inverse_dispersion
-            Estimate of theta (standard deviation, if values are not counts) of each gene, ``(n_genes,)``.
-        log_library
-            Log library size of each cell, ``(n_cells,)``.
+        Share of all counts and inverse dispersion (mean and standard deviation, if values are not counts) are
+        ``(n_genes,)``, log library sizes ``(n_cells,)``.
         """
         self.generator.initialize_means(gene_share)
         self.likelihood.initialize_dispersion(inverse_dispersion)

@@ -90,15 +90,7 @@ class OutlierNegativeBinomial(NegativeBinomial):
 
 
 class CellLikelihood(nn.Module):
-    """The likelihood's own parameters: dispersions and outliers.
-
-    Parameters
-    ----------
-    n_genes
-        Number of genes.
-    gene_likelihood
-        As in :class:`~activa.settings.Settings`.
-    """
+    """The likelihood with its own parameters: dispersions and outliers."""
 
     def __init__(self, n_genes: int, gene_likelihood: GeneLikelihood):
         super().__init__()
@@ -114,14 +106,9 @@ class CellLikelihood(nn.Module):
             self.px_r.copy_(inverse_dispersion.log())
 
     def forward(self, scale: Tensor, log_library: Tensor) -> CellDistribution:
-        """The distribution of cells.
+        """The distribution of cells with log library sizes ``(..., n_cells, 1)``.
 
-        Parameters
-        ----------
-        scale
-            Shares of the library size (means if values are not counts), ``(..., n_cells, n_genes)``.
-        log_library
-            Log library sizes, ``(..., n_cells, 1)``.
+        ``scale`` are shares of the library size (means if values are not counts), ``(..., n_cells, n_genes)``.
         """
         if self.gene_likelihood == "mse":
             # its negative log-likelihood is L_AE, the squared error, up to a constant (supplement A.3)

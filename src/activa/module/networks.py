@@ -79,15 +79,7 @@ class Encoder(nn.Module):
         self.register_buffer("center", torch.zeros(n_genes if is_linear else 0))
 
     def initialize_projection(self, center: Tensor, projection: Tensor) -> None:
-        """Set the linear part to a projection of centered log-normalized cells.
-
-        Parameters
-        ----------
-        center
-            Mean log-normalized expression, ``(n_genes,)``.
-        projection
-            ``(n_latent, n_genes)``.
-        """
+        """Set the linear part to a projection ``(n_latent, n_genes)`` of log-normalized cells minus ``center``."""
         assert self.linear is not None
         with torch.no_grad():
             self.center.copy_(center)
@@ -98,14 +90,9 @@ class Encoder(nn.Module):
             self.log_var.bias.fill_(-1.0)
 
     def forward(self, x: Tensor, covariates: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, each ``(n_cells, n_latent)``.
+        """Mean and log-variance, each ``(n_cells, n_latent)``, for covariates ``(n_cells, n_covariates)``.
 
-        Parameters
-        ----------
-        x
-            Cells, ``(n_cells, n_genes)``: log-normalized for the linear part, else log1p of counts (or values).
-        covariates
-            Inputs joined to them, ``(n_cells, n_covariates)``.
+        Cells ``x``, ``(n_cells, n_genes)``, are log-normalized for the linear part, else log1p of counts (or values).
         """
         if self.linear is not None:
             x = x - self.center
@@ -187,16 +174,9 @@ class Generator(nn.Module):
     ) -> None:
         """Set a log-linear generator's weights, and center the priors of its offsets there.
 
-        Parameters
-        ----------
-        loadings
-            Weights of the latent dimensions, which are the first inputs, ``(n_genes, n_latent)``.
-        offsets
-            Weights of the types, which are the last inputs, ``(n_labels, n_genes)``; None if types are not an input.
-        n_cells
-            Number of training cells, which determines the weight of the priors.
-        batch_offsets
-            Weights of the batches, which follow the latent, ``(n_batch, n_genes)``; None if they are not an input.
+        Loadings, ``(n_genes, n_latent)``, are the first inputs' weights; batch offsets, ``(n_batch, n_genes)``, the next
+        inputs'; type offsets, ``(n_labels, n_genes)``, the last inputs'. None means that they are not an input. The more
+        training cells there are, the less the priors weigh.
         """
         weight = torch.zeros_like(self.mean.weight)
         if batch_offsets is not None:
@@ -239,21 +219,11 @@ class Generator(nn.Module):
 
 
 class Classifier(nn.Module):
-    """ACTINN (Ma and Pellegrini 2020): logits of a cell's type from layers M - 100 - 50 - 25 - types with ReLU.
+    """ACTINN (Ma and Pellegrini 2020): logits of a cell's type from layers M - 100 - 50 - 25 - types with ReLU."""
 
-    Parameters
-    ----------
-    n_genes
-        Number of genes.
-    n_types
-        Number of cell types.
-    n_hidden
-        Width of each hidden layer.
-    """
-
-    def __init__(self, n_genes: int, n_types: int, n_hidden: Sequence[int] = (100, 50, 25)):
+    def __init__(self, n_genes: int, n_types: int):
         super().__init__()
-        self.layers = nn.Sequential(_mlp(n_genes, n_hidden), nn.Linear(n_hidden[-1], n_types))
+        self.layers = nn.Sequential(_mlp(n_genes, (100, 50, 25)), nn.Linear(25, n_types))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, ``(n_cells, n_types)``, for log-normalized cells ``(n_cells, n_genes)``."""

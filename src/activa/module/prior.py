@@ -18,13 +18,7 @@ _COMMON_CELLS = 10.0
 
 
 class StandardPrior(nn.Module):
-    """p(z) = N(0, I) for every type: the paper's prior.
-
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions.
-    """
+    """p(z) = N(0, I) for every type: the paper's prior."""
 
     def __init__(self, n_latent: int):
         super().__init__()
@@ -70,16 +64,9 @@ class LabeledPrior(nn.Module):
         self.register_buffer("batch_logits", torch.zeros(n_types, n_components, n_batch))
 
     def set_components(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
-        """Set the Gaussians of all types, or of some.
+        """Set the Gaussians of the labels in ``labels``, bool ``(n_types,)``, or of all.
 
-        Parameters
-        ----------
-        loc, scale
-            Means and standard deviations, ``(n_types, n_components, n_latent)``.
-        weight
-            Weights, ``(n_types, n_components)``.
-        labels
-            Types to change, bool ``(n_types,)``. None changes all.
+        Means and standard deviations are ``(n_types, n_components, n_latent)``, weights ``(n_types, n_components)``.
         """
         chosen = slice(None) if labels is None else labels.to(self.loc.device)
         with torch.no_grad():
@@ -88,21 +75,11 @@ class LabeledPrior(nn.Module):
 
     @torch.no_grad()
     def weigh_batches(self, z: Tensor, y: Tensor, batch: Tensor, first: int = 0, *, draws: int = 1) -> None:
-        """Set the weights of each type's Gaussians in each batch.
+        """Set the weights of each type's Gaussians in each batch, from ``first`` on.
 
         A weight is the Gaussian's mean responsibility for the batch's cells of the type. Ten pseudo-cells with the type's
-        common weights are added, because few cells are little evidence.
-
-        Parameters
-        ----------
-        z
-            Latents, ``(n_cells * draws, n_latent)``.
-        y, batch
-            Codes of their types and batches, ``(n_cells * draws,)``.
-        first
-            First batch to set; earlier batches keep their weights.
-        draws
-            Latents per cell.
+        common weights are added, because few cells are little evidence. Latents are ``(n_cells * draws, n_latent)``, with
+        ``draws`` per cell; ``y`` and ``batch`` are the codes of their types and batches.
         """
         n_types, n_components, n_batch = self.batch_logits.shape
         if n_batch == 1:

@@ -89,14 +89,9 @@ class ProteinModel(nn.Module):
         self.generator.initialize_weights(loadings, offsets, n_cells)
 
     def distribution(self, h: Tensor, log_total: Tensor | None) -> ProteinDistribution:
-        """p(proteins | ...).
+        """p(proteins | ...) for inputs ``(..., n_cells, n_latent + n_joined)``.
 
-        Parameters
-        ----------
-        h
-            Latents and the inputs joined to them, ``(..., n_cells, n_latent + n_joined)``.
-        log_total
-            Log of each cell's protein counts, ``(..., n_cells, 1)``; None under ``"normal"``.
+        ``log_total`` is the log of each cell's protein counts, ``(..., n_cells, 1)``; None under ``"normal"``.
         """
         mean = self.generator(h)
         # the bounds keep lgamma, and the Gaussian's variance, in float32's range

@@ -46,16 +46,10 @@ def _covariate_weights(module: CellModel) -> dict[str, int]:
 
 
 def _columns(before: int, blocks: list[tuple[range, int, int]], n_old_columns: int) -> list[Column]:
-    """Columns of extended weights.
+    """Columns of extended weights, of which ``before`` come before the categories'.
 
-    Parameters
-    ----------
-    before
-        Number of columns before the categories'.
-    blocks
-        For each categorical input its columns in the old weights, and the old and the new number of columns' categories.
-    n_old_columns
-        Number of columns of the old weights; those after the categories' do not change.
+    ``blocks`` holds, for each categorical input, its columns in the old weights, the old number of categories, and the
+    new number of columns.
     """
     columns = [Column((i,), False) for i in range(before)]
     last = before
@@ -99,13 +93,6 @@ def extend(module: CellModel, reference: CellModel) -> None:
     """Copy the weights of a reference with fewer batches or covariate categories into a module.
 
     For cells of the known categories the module then computes what the reference computes.
-
-    Parameters
-    ----------
-    module
-        Module like the reference, with more batches or categories.
-    reference
-        Trained module, which does not change.
     """
     device = module.margin.device
     state = {name: tensor.to(device) for name, tensor in reference.state_dict().items()}
@@ -131,13 +118,6 @@ def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
 
     Gradients of all other weights are zero or not computed, and running statistics do not change. The optimizer must
     not change a weight whose gradient is zero (no weight decay).
-
-    Parameters
-    ----------
-    module
-        Module in training mode.
-    old
-        Categories whose cells must be encoded and generated as before.
     """
     trainable = {name: p.requires_grad for name, p in module.named_parameters()}
     columns = _extended_columns(module, old)
