@@ -23,6 +23,7 @@ from activa import ACTIVA
 from activa.export import FORMAT_VERSION
 from activa.export._files import SETTINGS, WEIGHTS, _digest
 from activa.export._settings import SETTINGS as ARGUMENTS
+from activa.train import Soft
 
 mudata_warns = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.drop:DeprecationWarning")
 COVARIATES = {
@@ -82,7 +83,7 @@ MODELS = {
     ),
     "numbers for batches": lambda: make_model(numbered(), epochs=2, setup={"batch_key": "batch"}),
     "values": lambda: make_model(epochs=2, gene_likelihood="normal", generator="deep", norm="batch"),
-    "soft game": lambda: make_model(epochs=2, gene_likelihood="zinb", plan_kwargs={"introspection": "soft"}),
+    "soft game": lambda: make_model(epochs=2, gene_likelihood="zinb", game=Soft()),
     "paper": paper,
     "protein counts": lambda: proteins("nb"),
     "protein values": lambda: proteins("normal"),
@@ -378,8 +379,8 @@ EDITS = [
     (_set("model", "settings", "dropout_rate", value=2.0), "make no model"),
     (_set("model", "settings", "seed", value=-1), "seed"),
     (_set("model", "training_defaults", value={"callbacks": []}), "callbacks"),
-    (_set("model", "training_defaults", value={"plan_kwargs": {"lr": [1]}}), "plan_kwargs"),
-    (_set("model", "training_defaults", value={"plan_kwargs": {"self_destruct": 1}}), "self_destruct"),
+    (_set("model", "training_defaults", value={"recipe": {"lr": [1]}}), "recipe"),
+    (_set("model", "training_defaults", value={"recipe": {"self_destruct": 1}}), "self_destruct"),
     (_set("model", "reference_categories", value={"batches": 0, "covariates": []}), "batches"),
     (_set("genes", "names", "values", value=["a"]), "40 values for 1 names"),
     (_set("genes", value={"names": {"values": ["a"], "dtype": "str"}, "title": None, "columns": []}), "ask for"),
