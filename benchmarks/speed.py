@@ -28,6 +28,7 @@ from _made import N_TYPES, made_cells
 from _plain import PlainACTIVA
 
 from activa import ACTIVA
+from activa.train import Hinge
 
 GENES, STEPS = (1_740, 17_789), {1_740: 32, 17_789: 8}
 GENERATION_GENES, DISK = 14_000, (100_000, 17_789)
@@ -54,7 +55,7 @@ def step_rounds(n_genes: int, n_rounds: int) -> list[dict]:
             clock = Clock()
             model = ACTIVA.paper(adata)
             model.train(
-                max_epochs=3, plan_kwargs={"n_epochs_warmup": 0}, callbacks=[clock], enable_progress_bar=False, **kwargs
+                max_epochs=3, game=Hinge(margin=110, n_epochs_warmup=0), callbacks=[clock], enable_progress_bar=False, **kwargs
             )
             last = float(model.history["reconstruction_loss_train"].iloc[-1, 0])
             # the first epoch sets up

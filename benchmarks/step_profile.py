@@ -26,10 +26,10 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.flop_counter import FlopCounterMode
 
 import activa.module._module as module_file
-import activa.train._game as game_file
+import activa.train.game as game_file
 from activa import ACTIVA
 from activa.module import ACTIVAModule
-from activa.train import IntrospectivePlan
+from activa.train import Hinge, IntrospectivePlan
 
 BATCH, STEPS = 128, 10
 
@@ -78,9 +78,9 @@ def profile(n_genes: int, configuration: str) -> dict[str, float]:
     adata = made_cells(BATCH * STEPS, n_genes)
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
     model = ACTIVA.paper(adata) if configuration == "paper" else ACTIVA(adata)
-    plan_kwargs = {"n_epochs_warmup": 0} if configuration == "paper" else {}
+    game = Hinge(margin=110, n_epochs_warmup=0) if configuration == "paper" else None
     parts = Parts()
-    settings = {"plan_kwargs": plan_kwargs, "fit_prior": False, "enable_progress_bar": False}
+    settings = {"game": game, "enable_progress_bar": False}
     with ExitStack() as stack:
         for owner, name, part in (
             (ACTIVAModule, "encode", "encoder"),

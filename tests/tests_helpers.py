@@ -37,11 +37,18 @@ def make_counts(n_cells: int = 240, n_genes: int = 40, seed: int = 0) -> ad.AnnD
 
 
 def make_model(
-    adata: ad.AnnData | None = None, *, epochs: int = 6, plan_kwargs=None, setup=None, train_size=None, **kwargs
+    adata: ad.AnnData | None = None,
+    *,
+    epochs: int = 6,
+    game=None,
+    plan_kwargs=None,
+    setup=None,
+    train_size=None,
+    **kwargs,
 ) -> ACTIVA:
     """Train a small model for a few epochs."""
     adata = make_counts() if adata is None else adata
     ACTIVA.setup_anndata(adata, **({"labels_key": "cell_type"} if setup is None else setup))
     model = ACTIVA(adata, n_hidden=(32,), n_latent=5, **kwargs)
-    model.train(max_epochs=epochs, plan_kwargs=plan_kwargs, batch_size=64, train_size=train_size, **QUIET)
+    model.train(max_epochs=epochs, game=game, plan_kwargs=plan_kwargs, batch_size=64, train_size=train_size, **QUIET)
     return model

@@ -7,7 +7,7 @@ import pytest
 from tests_helpers import make_counts
 
 from activa import ACTIVA, experiments, pl
-from activa.train import IntrospectivePlan
+from activa.train import Hinge, IntrospectivePlan
 
 SHORT = {"labels_key": "cell_type", "max_epochs": 3, "n_epochs_warmup": 1}
 
@@ -20,14 +20,15 @@ def test_each_margin_is_trained_with_from_large_to_small(configuration, monkeypa
 
     @functools.wraps(keep)
     def noted(self, module, **kwargs):
-        trained.append((kwargs["introspection"], kwargs["margin"], kwargs["n_epochs_warmup"]))
+        game = kwargs["recipe"].game
+        trained.append((type(game), game.margin, game.n_epochs_warmup))
         keep(self, module, **kwargs)
 
     monkeypatch.setattr(IntrospectivePlan, "__init__", noted)
     seen = []
     monkeypatch.setattr(ACTIVA, "predict", _spied(ACTIVA.predict, seen))
     table = experiments.margin_search(adata, margins=[0, 50], configuration=configuration, **SHORT)
-    assert trained == [("hinge", 50.0, 1), ("hinge", 0.0, 1)]
+    assert trained == [(Hinge, 50.0, 1), (Hinge, 0.0, 1)]
     assert list(table["margin"]) == [50.0, 0.0] and table["best"].sum() == 1
     assert table.loc[table["best"], "rf_auc"].item() == table["rf_auc"].min()
     # the classifier gives the types of cells that are drawn without, and of those alone

@@ -6,6 +6,7 @@ from activa.experiments import _random_cells as cells_module
 from activa.experiments import _scaling as module
 from activa.experiments import scaling
 from activa.experiments._random_cells import bytes_in_memory, random_cells, write_random_cells
+from activa.train import Hinge
 
 SMALL = {"n_genes": 60, "density": 0.3, "max_epochs": 1, "n_generated": 20}
 
@@ -70,14 +71,14 @@ def test_epochs_are_the_configurations_own(monkeypatch):
 
     class Spy(module.ACTIVA):
         def train(self, max_epochs=None, **kwargs):
-            asked.append((max_epochs, self.training_defaults_.get("max_epochs"), kwargs["plan_kwargs"]))
+            asked.append((max_epochs, self.training_defaults_.get("max_epochs"), kwargs["game"]))
             super().train(1, accelerator="cpu")
 
     monkeypatch.setattr(module, "ACTIVA", Spy)
     for max_epochs in (None, 122):
         scaling((90,), configuration="paper", **SMALL | {"max_epochs": max_epochs})
     # the warm-up keeps its share, 10 of 610
-    assert asked == [(None, 610, {}), (122, 610, {"n_epochs_warmup": 2})]
+    assert asked == [(None, 610, None), (122, 610, Hinge(margin=110, n_epochs_warmup=2))]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
 from activa.metrics.privacy import TooClose
+from activa.train import Hinge, Soft
 
 # mudata 0.4 asks pandas 3.1 for an argument that it has deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.drop:DeprecationWarning")
@@ -273,12 +274,12 @@ def test_every_architecture_trains_and_generates(mdata, kwargs):
 
 
 @pytest.mark.parametrize("kind", ["values", "counts"])
-@pytest.mark.parametrize("introspection", ["sleep", "soft", "hinge"])
-def test_the_critic_reads_generated_proteins(kind, introspection):
+@pytest.mark.parametrize("game", [Soft(), Hinge()])
+def test_the_critic_reads_generated_proteins(kind, game):
     mdata = make_mudata(kind)
     ACTIVA.setup_mudata(mdata, **SETUP)
     model = ACTIVA(mdata, n_hidden=(32,), n_latent=5)
-    model.train(max_epochs=4, batch_size=64, plan_kwargs={"introspection": introspection}, **QUIET)
+    model.train(max_epochs=4, batch_size=64, game=game, **QUIET)
     assert np.isfinite(model.generate(30, seed=0)["protein"].X).all()
 
 

@@ -6,6 +6,7 @@ from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
 from activa.model._plan_cells import BATCH, LABEL, N_CELLS
+from activa.train import Soft
 
 SETUP = {"labels_key": "cell_type", "batch_key": "batch"}
 COVARIATES = {"categorical_covariate_keys": ["sex"], "continuous_covariate_keys": ["age"]}
@@ -35,7 +36,7 @@ def tensors_of(model, adata):
 def all_that_is_made_of(model, adata):
     """Everything the module makes of cells: latents, distribution of counts, library size, score, types."""
     module, batch = model.module.eval(), tensors_of(model, adata)
-    design = module.design(batch)
+    design = module.condition(batch)
     mu, log_var = module.encode(batch["X"], design)
     px = module.decode(mu, batch["X"].sum(-1, keepdim=True).log(), design)
     library = module.library.distribution(module._library_input(mu, design))
@@ -124,9 +125,8 @@ def extended(reference):
 def test_training_moves_only_the_new_batch(reference, extended):
     model = ACTIVA.load_query_data(make_query(), reference, accelerator="cpu")
     before = state(model)
-    for introspection in ("none", "soft", "sleep"):
-        plan = {"introspection": introspection, "n_epochs_warmup": 0}
-        model.train(max_epochs=1, plan_kwargs=plan, batch_size=32, **QUIET)
+    for game in (None, Soft(n_epochs_warmup=0)):
+        model.train(max_epochs=1, game=game, batch_size=32, **QUIET)
     moved = {name for name, value in state(model).items() if not torch.equal(value, before[name])}
     assert moved == {
         "encoder.hidden.0.weight",
@@ -267,8 +267,6 @@ def test_what_a_query_cannot_be(reference, counts):
     with pytest.raises(KeyError, match="unlabeled_category"):
         ACTIVA.load_query_data(query, reference)
     assert set(query.uns) == set(before.uns) and "_scvi_batch" not in query.obs
-    with pytest.raises(ValueError, match="weight_decay"):
-        ACTIVA.load_query_data(make_query(), reference, accelerator="cpu").train(plan_kwargs={"weight_decay": 0.1})
     ACTIVA.setup_anndata(counts, labels_key="cell_type")
     with pytest.raises(RuntimeError, match="reference_model has not been trained"):
         ACTIVA.load_query_data(make_query(), ACTIVA(counts))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from tests_helpers import make_counts, make_model
 
 from activa import pl
+from activa.train import Hinge
 
 SETS = ["real", "one"]
 TABLES = {
@@ -52,7 +53,7 @@ ONE_PANEL = [name for name in pl.__all__ if "ax" in inspect.signature(getattr(pl
 
 @pytest.fixture(scope="module")
 def trained():
-    return make_model(make_counts(80), epochs=2, plan_kwargs={"introspection": "hinge"})
+    return make_model(make_counts(80), epochs=2, game=Hinge())
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from tests_helpers import make_counts, make_model
 
 from activa import ACTIVA, pl
 from activa.metrics import METRICS
+from activa.train import Hinge
 
 
 def make(**values):
@@ -92,7 +93,7 @@ def test_tables_of_other_kinds_are_refused():
 
 def test_history_shows_what_was_logged():
     model = make_model(
-        make_counts(100), epochs=4, train_size=0.8, plan_kwargs={"introspection": "hinge", "margin": 3.0}
+        make_counts(100), epochs=4, train_size=0.8, game=Hinge(margin=3.0)
     )
     figure = pl.history(model, return_fig=True)
     panels = {ax.get_title(): {line.get_label(): line for line in ax.lines} for ax in figure.axes}

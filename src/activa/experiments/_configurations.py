@@ -33,7 +33,6 @@ def train_configuration(
     configuration: Configuration,
     *,
     max_epochs: int | None = None,
-    plan_kwargs: dict[str, Any] | None = None,
     seed: int = 0,
     **train_kwargs: Any,
 ) -> ACTIVA:
@@ -41,7 +40,7 @@ def train_configuration(
     adata = model_input(cells, genes, configuration)
     ACTIVA.setup_anndata(adata, labels_key=TYPE)
     model = ACTIVA.paper(adata, seed=seed) if configuration == "paper" else ACTIVA(adata, seed=seed)
-    model.train(max_epochs, plan_kwargs=plan_kwargs, seed=seed, **train_kwargs)
+    model.train(max_epochs, seed=seed, **train_kwargs)
     return model
 
 

@@ -15,6 +15,7 @@ from activa.experiments._configurations import Configuration, draw_cells, train_
 from activa.metrics import rf_auc, wasserstein
 from activa.metrics._space import Space
 from activa.seeds import check_seed
+from activa.train import PAPER_RECIPE, Hinge
 
 
 def margin_search(
@@ -65,13 +66,13 @@ def margin_search(
     References
     ----------
     Supplement G of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095: its second strategy. The first, the KL at the
-    end of the warm-up, is ``plan_kwargs={"margin": "kl"}``.
+    end of the warm-up, is ``Hinge()``.
 
     Examples
     --------
     >>> table = margin_search(adata, labels_key="cell_type", max_epochs=100, n_epochs_warmup=10)
     >>> m = table.loc[table["best"], "margin"].item()
-    >>> model.train(plan_kwargs={"introspection": "hinge", "margin": m})
+    >>> model.train(game=Hinge(margin=m))
     >>> activa.pl.margin_search(table)
     """
     if configuration not in ("default", "paper"):
@@ -91,7 +92,8 @@ def margin_search(
     test, train = cells.take(held), cells.take(np.setdiff1d(np.arange(len(cells)), held))
     space = Space(train, seed)
 
-    plan_kwargs = {"introspection": "hinge"} | ({} if n_epochs_warmup is None else {"n_epochs_warmup": n_epochs_warmup})
+    game: Any = PAPER_RECIPE.game if configuration == "paper" else Hinge()
+    game = replace(game, n_epochs_warmup=game.n_epochs_warmup if n_epochs_warmup is None else n_epochs_warmup)
     rows = []
     for margin in tqdm(margins, desc="margin_search", leave=False):
         start = time.perf_counter()
@@ -100,7 +102,7 @@ def margin_search(
             adata.var_names,
             configuration,
             max_epochs=max_epochs,
-            plan_kwargs=plan_kwargs | {"margin": margin},
+            game=replace(game, margin=margin),
             seed=seed,
             enable_progress_bar=False,
         )

@@ -22,6 +22,7 @@ from activa.arguments import check_choices
 from activa.experiments._configurations import Configuration
 from activa.experiments._random_cells import LABELS_KEY, bytes_in_memory, random_cells, write_random_cells
 from activa.model import ACTIVA
+from activa.train import Hinge
 
 _PAPER_EPOCHS, _PAPER_WARMUP = 610, 10
 
@@ -129,15 +130,15 @@ def _measure(
         torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     ACTIVA.setup_anndata(adata, labels_key=LABELS_KEY)
-    plan_kwargs: dict[str, Any] = {}
+    game = None
     if configuration == "paper":
         model = ACTIVA.paper(adata, seed=seed)
         if max_epochs is not None:
-            plan_kwargs = {"n_epochs_warmup": math.floor(_PAPER_WARMUP * max_epochs / _PAPER_EPOCHS)}
+            game = Hinge(margin=110, n_epochs_warmup=math.floor(_PAPER_WARMUP * max_epochs / _PAPER_EPOCHS))
     else:
         model = ACTIVA(adata, seed=seed)
     made = time.perf_counter()
-    model.train(max_epochs, accelerator=accelerator, seed=seed, plan_kwargs=plan_kwargs)
+    model.train(max_epochs, accelerator=accelerator, seed=seed, game=game)
     trained = time.perf_counter()
     # No classifier could tell random types apart, so that the paper's would keep none of the cells: they are left unfiltered.
     expected = configuration == "paper"

@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,11 +16,11 @@ from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
-from torch import Tensor
 from torch.nn import BatchNorm1d
 
 from activa.model.datamodule import CellSample, read_datamodule
-from activa.model.mixtures import choose_cells, fit_mixtures
+from activa.model.mixtures import choose_cells
+from activa.model.prior_fit import DRAWS, MAX_CELLS, draw_latents, fit_prior
 from activa.model.registration import modalities_of
 from activa.model.training_checks import check_training
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
@@ -36,9 +36,6 @@ from activa.train import (
     Recipe,
 )
 
-_MAX_CELLS_FOR_PRIOR = 20_000
-_DRAWS = 5
-
 
 def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
     """Epochs of a run by default: 21 for 2,500 to 20,000 cells, in minibatches of 128.
@@ -53,69 +50,6 @@ def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
     """
     steps = 400 * math.sqrt(min(n_cells, 2_500) / 2_500) * min(max(n_cells / 2_500, 1), 8)
     return min(max(math.ceil(steps * batch_size / n_cells), 5), 400)
-
-
-@torch.inference_mode()
-def draw_latents(
-    module: ACTIVAModule, minibatches: Iterable[dict[str, Tensor]], rng: np.random.Generator
-) -> np.ndarray:
-    """Five latents per cell from q(z | x, b), ``(5 * n_cells, n_latent)``: all cells once, then again."""
-    device, means, variances = module.label_means.device, [], []
-    for minibatch in minibatches:
-        tensors = {name: values.to(device) for name, values in minibatch.items()}
-        proteins = tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY)
-        mu, log_var = module.encode(tensors[REGISTRY_KEYS.X_KEY], module.condition(tensors), proteins)
-        means.append(mu.cpu())
-        variances.append((0.5 * log_var).exp().square().cpu())
-    mean, variance = torch.cat(means).numpy(), torch.cat(variances).numpy()
-    return np.concatenate([mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)])
-
-
-def fit_prior(
-    prior: LabeledPrior,
-    z: np.ndarray,
-    y: np.ndarray,
-    batch: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    draws: int = _DRAWS,
-    n_known_batches: int | None = None,
-) -> None:
-    """Fit a mixture of Gaussians to the latents of each type, and its weights in each batch.
-
-    Parameters
-    ----------
-    prior
-        Prior to fit, in place. A type without cells keeps its Gaussians.
-    z
-        Latents, ``(n_cells * draws, n_latent)``.
-    y, batch
-        Codes of their types and batches, ``(n_cells * draws,)``.
-    rng
-        Random numbers of the fits.
-    draws
-        Latents per cell.
-    n_known_batches
-        Keep all Gaussians, and the weights in this many first batches: those of a reference (scArches).
-
-    Raises
-    ------
-    ValueError
-        If latents are not finite. The prior is left as it was.
-    """
-    if not np.isfinite(z).all():
-        raise ValueError(
-            f"{(~np.isfinite(z).all(axis=1)).mean():.1%} of the cells have latents that are not finite, so the prior was "
-            "not fitted: find what changed the cells after the model was made. The model can be used."
-        )
-    if n_known_batches is None:
-        n_labels, n_components, _ = prior.loc.shape
-        mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=draws)
-        prior.set_components(*mixtures, labels=torch.as_tensor(np.isin(np.arange(n_labels), y)))
-    device = prior.loc.device
-    codes = (torch.as_tensor(code, device=device).long() for code in (y, batch))
-    latents = torch.as_tensor(z, dtype=torch.float32, device=device)
-    prior.weigh_batches(latents, *codes, n_known_batches or 0, draws=draws)
 
 
 class Training(UnsupervisedTrainingMixin):
@@ -360,7 +294,7 @@ class Training(UnsupervisedTrainingMixin):
                 for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY)
             ]
             among = np.arange(len(codes[0])) if indices is None else indices
-            cells = among[choose_cells(codes[0][among], rng, _MAX_CELLS_FOR_PRIOR)]
+            cells = among[choose_cells(codes[0][among], rng, MAX_CELLS)]
             codes = [code[cells] for code in codes]
             # the loader draws a seed, which must not come from the global state while the model trains
             minibatches = self._make_data_loader(self.adata, indices=cells, generator=torch.Generator())
@@ -368,7 +302,7 @@ class Training(UnsupervisedTrainingMixin):
             codes, minibatches = [sample.y, sample.batch], sample.minibatches()
         z = draw_latents(module, minibatches, rng)
         known = None if self.reference_categories_ is None else self.reference_categories_[0]
-        fit_prior(module.prior, z, *(np.tile(code, _DRAWS) for code in codes), rng, n_known_batches=known)
+        fit_prior(module.prior, z, *(np.tile(code, DRAWS) for code in codes), rng, n_known_batches=known)
 
     def module_if_training_ended(self, indices: np.ndarray, seed: int) -> ACTIVAModule:
         """A copy of the module in evaluation mode, its prior fitted to the cells at indices."""

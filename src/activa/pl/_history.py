@@ -97,7 +97,8 @@ def history(
             _draw(ax, {logged_as: style for logged_as, style in terms.items() if logged_as in logged}, logged)
             if start is not None:
                 ax.axvline(start, color="#888888", lw=1, zorder=0, label="introspection begins")
-            if "kl_generated" in terms and np.isfinite(margin := float(model.module.margin)):
+            if "kl_generated" in terms and "margin" in logged:
+                margin = float(logged["margin"].iloc[-1])
                 ax.axhline(margin, color="#000000", lw=1, ls=(0, (1, 2)), label=f"margin m = {margin:.3g}")
             ax.set(title=title, xlabel="Epoch", xlim=(ends[0] - 0.02 * np.ptp(ends), ends[1] + 0.02 * np.ptp(ends)))
             ax.spines[["top", "right"]].set_visible(False)
