@@ -224,21 +224,3 @@ def test_a_seed_sets_the_first_weights_and_leaves_global_state(counts):
     same = [torch.equal(a, b) for a, b in zip(first.module.parameters(), second.module.parameters(), strict=True)]
     differ = [torch.equal(a, b) for a, b in zip(first.module.parameters(), other.module.parameters(), strict=True)]
     assert all(same) and not all(differ)
-
-
-def test_training_starts_at_the_cells_moments(counts):
-    ACTIVA.setup_anndata(counts, labels_key="cell_type")
-    module = ACTIVA(counts).module
-    share = np.asarray(counts.X.sum(0)).ravel() / counts.X.sum()
-    np.testing.assert_allclose(module.generator.mean.bias.softmax(0).detach(), share, rtol=1e-4)
-    # theta of made data with the one variance there is: gamma noise of shape 20
-    rng = np.random.default_rng(0)
-    from activa.model._moments import gene_moments
-
-    library = rng.uniform(500, 1500, size=20_000)
-    p = np.array([0.01, 0.05, 0.2])
-    mean = library[:, None] * p
-    x = rng.poisson(mean * rng.gamma(20.0, 1 / 20, size=mean.shape))
-    found, theta = gene_moments(csr_matrix(x), library, "nb")
-    np.testing.assert_allclose(found, p * (x.sum() / library.sum() / p.sum()), rtol=0.1)
-    np.testing.assert_allclose(theta, 20.0, rtol=0.25)

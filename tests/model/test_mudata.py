@@ -293,54 +293,6 @@ def test_what_is_written_reads_back(model, tmp_path):
     assert read.uns["activa"]["version"] == cells.uns["activa"]["version"]
 
 
-@pytest.mark.parametrize(
-    "setup, error, match",
-    [
-        ({"labels_key": "nope"}, KeyError, "labels_key='nope' is not a column of mdata.obs"),
-        ({"labels_key": "cell_type"}, KeyError, "modalities=.*'labels_key': 'rna'"),
-        ({"rna_layer": "nope"}, KeyError, "rna_layer='nope'"),
-        ({"protein_layer": "nope"}, KeyError, "protein_layer='nope'"),
-        ({"modalities": {"protein_layer": "adt"}}, KeyError, "'adt' is not in mdata"),
-        ({"modalities": {"protein_layer": "rna"}}, ValueError, "both 'rna'"),
-        ({"modalities": {"protein": "protein"}}, ValueError, r"\['protein'\]"),
-        ({"categorical_covariate_keys": "sex"}, TypeError, "list"),
-        ({"size_factor_key": "nope"}, KeyError, "size_factor_key='nope'"),
-        ({"unlabeled_category": "x"}, ValueError, "labels_key"),
-    ],
-)
-def test_setup_refuses(mdata, setup, error, match):
-    before = set(mdata.uns), set(mdata["rna"].obs), set(mdata["rna"].uns)
-    with pytest.raises(error, match=match):
-        ACTIVA.setup_mudata(mdata, **setup)
-    assert (set(mdata.uns), set(mdata["rna"].obs), set(mdata["rna"].uns)) == before
-
-
-def test_setup_refuses_cells_that_are_not_the_same(mdata):
-    with pytest.raises(TypeError, match="setup_anndata"):
-        ACTIVA.setup_mudata(mdata["rna"])
-    fewer = MuData({"rna": mdata["rna"].copy(), "protein": mdata["protein"][:200].copy()})
-    turned = MuData({"rna": mdata["rna"].copy(), "protein": mdata["protein"][::-1].copy()})
-    for other in (fewer, turned):
-        with pytest.raises(ValueError, match="'protein'.*cells of mdata"):
-            ACTIVA.setup_mudata(other)
-
-
-def test_protein_values_must_be_what_the_likelihood_describes():
-    cases = [("values", "nb", "no counts"), ("counts", "normal", "whole counts"), ("values", "gauss", "one of")]
-    for kind, likelihood, match in cases:
-        mdata = make_mudata(kind)
-        ACTIVA.setup_mudata(mdata)
-        with pytest.raises(ValueError, match=match):
-            ACTIVA(mdata, protein_likelihood=likelihood)
-    mdata["protein"].X[3, 2] = np.nan
-    with pytest.raises(ValueError, match=r"mdata\['protein'\].X .*not finite"):
-        ACTIVA(mdata)
-    counts = make_counts()
-    ACTIVA.setup_anndata(counts)
-    with pytest.raises(ValueError, match="setup_mudata"):
-        ACTIVA(counts, protein_likelihood="nb")
-
-
 def test_cells_of_another_kind_are_refused(model):
     with pytest.raises(TypeError, match="MuData"):
         model.get_latent_representation(make_counts())
