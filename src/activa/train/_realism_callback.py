@@ -16,7 +16,7 @@ from scvi import REGISTRY_KEYS
 from activa.arguments import check_choices
 from activa.data import Cells, log_normalize, subsample
 from activa.metrics import METRICS, Comparison
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 from activa.module import LabeledPrior
 from activa.seeds import check_seed, seeded
 

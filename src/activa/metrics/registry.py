@@ -1,44 +1,45 @@
+"""What a metric is, the metrics by name, and the table that they fill."""
+
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
 
 from activa.data import Cells
+from activa.metrics.copying import copy_ratio, membership_auc
+from activa.metrics.correlation import correlation_discrepancy
+from activa.metrics.count_properties import dropout_distance, genes_per_cell_distance, library_size_distance
+from activa.metrics.distances import mixing, mmd, mmd_per_type, rf_auc, wasserstein
+from activa.metrics.fidelity import label_fidelity, marker_overlap, tstr_f1
+from activa.metrics.space import Space
 
-from ._copying import copy_ratio, membership_auc
-from ._correlation import correlation_discrepancy
-from ._dropout import dropout_distance
-from ._genes_per_cell import genes_per_cell_distance
-from ._label_fidelity import label_fidelity
-from ._library_size import library_size_distance
-from ._marker_overlap import marker_overlap
-from ._mixing import mixing
-from ._mmd import mmd, mmd_per_type
-from ._rf_auc import rf_auc
-from ._space import Space
-from ._tstr import tstr_f1
-from ._wasserstein import wasserstein
+type Need = Literal["labels", "two types", "train", "counts", "donors", "shadows"]
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two sets of cells, and what the metrics compute on, each made when first needed."""
+    """Two sets of cells, and what the metrics compute on, each computed when it is first needed."""
 
     real: Cells
     synthetic: Cells
     space: Space
     has_train: bool
-    """Whether the space's reference is the training cells, and not the real ones themselves."""
+    """Whether the reference of the space is the training cells instead of the real cells."""
     seed: int
 
     @cached_property
     def components(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both sets in the training cells' principal components, or without training cells in joint ones.
+        """Both sets in the principal components of the training cells, or without these in joint components.
 
-        Components fitted on one of the two sets spread it wider than the other, by more than generators differ.
+        Components fitted to only one of the two sets would spread it wider than the other, by more than generators
+        differ.
         """
         if not self.has_train:
             return self.joint_components
@@ -46,9 +47,16 @@ class Comparison:
 
     @cached_property
     def joint_components(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both sets in principal components fitted on the two of them."""
+        """Both sets in principal components fitted to both."""
         real, synthetic = self.space.project_together(self.real, self.synthetic)
         return real, synthetic
+
+    @property
+    def labeled_reference(self) -> tuple[np.ndarray, np.ndarray]:
+        """Components and types of the training cells, or without these of the real cells."""
+        if self.has_train:
+            return self.space.reference_components, self.space.reference.types
+        return self.components[0], self.real.types
 
     @cached_property
     def markers(self) -> tuple[np.ndarray, np.ndarray]:
@@ -57,48 +65,47 @@ class Comparison:
         return real, synthetic
 
 
-type Need = Literal["labels", "two types", "train", "counts"]
-
-
 @dataclass(frozen=True)
-class Metric:
-    """One row of the table that :func:`~activa.metrics.evaluate` makes."""
+class Metric[C]:
+    """A metric: one row of the tables of :func:`~activa.metrics.evaluate` and of the privacy metrics."""
 
-    compute: Callable[[Comparison], float]
+    compute: Callable[[C], float]
     description: str
-    """What the number is and which way is better, in a line."""
+    """What the number is and which direction is better, in one line."""
     best: float | None = None
-    """Where a perfect generator stands; None is the floor, where a second set of real cells stands."""
+    """Value of a perfect generator; None for the floor, the value of a second set of real cells."""
     needs: tuple[Need, ...] = ()
-    """What evaluate() must be given."""
+    """What must be given to compute it."""
     module: str | None = None
     """Optional package that it imports."""
     question: str = ""
-    """What it asks, for somebody who does not know metrics."""
+    """What it asks, for readers who do not know the metric."""
     worst: float = math.inf
-    """The value of cells that could not be less like the real ones."""
+    """Value of the worst possible cells."""
     two_sided: bool = False
-    """Whether a value on the other side of the floor than the worst is bad as well."""
+    """Whether values on both sides of the floor are bad."""
     squared: bool = False
     """Whether it is the square of a distance."""
 
 
-def _label_fidelity(c: Comparison) -> float:
-    reference, labels = c.components[0], c.real.types
-    if c.has_train:
-        reference, labels = c.space.reference_components, c.space.reference.types
-    return label_fidelity(reference, labels, c.components[1], c.synthetic.types, seed=c.seed)
+def tabulate[C](metrics: Mapping[str, Metric[C]], synthetic: C, floor: C) -> pd.DataFrame:
+    """The table of these metrics: ``value`` of synthetic cells, ``floor`` of real cells, ``best`` and ``description``."""
+    rows = {}
+    for name, metric in tqdm(metrics.items(), desc="metrics", leave=False):
+        value, at_floor = metric.compute(synthetic), metric.compute(floor)
+        best = at_floor if metric.best is None else metric.best
+        rows[name] = {"value": value, "floor": at_floor, "best": best, "description": metric.description}
+    columns = ["value", "floor", "best", "description"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
 
 
 def _membership_auc(c: Comparison) -> float:
-    # Cells spread wider in components fitted on them than new cells do, which would tell training cells from held-out
-    # ones before any synthetic cell is seen: so as many of either are fitted.
-    members = c.space.reference.draw(len(c.real), np.random.default_rng(c.seed))
-    train, held_out, synthetic = c.space.project_together(members, c.real, c.synthetic)
-    return membership_auc(train, held_out, synthetic, seed=c.seed)
+    # Principal components favor the cells to which they are fitted: fit them to equally many training and held-out cells.
+    members = c.space.reference.subsample(len(c.real), np.random.default_rng(c.seed))
+    return membership_auc(*c.space.project_together(members, c.real, c.synthetic), seed=c.seed)
 
 
-METRICS: dict[str, Metric] = {
+METRICS: dict[str, Metric[Comparison]] = {
     "rf_auc": Metric(
         lambda c: rf_auc(*c.joint_components, seed=c.seed),
         "How well a random forest tells synthetic from real cells (AUC): 0.5 is chance, 1 is always; lower is better.",
@@ -116,10 +123,10 @@ METRICS: dict[str, Metric] = {
     ),
     "mmd_per_type": Metric(
         lambda c: mmd_per_type(*c.components, c.real.types, c.synthetic.types, seed=c.seed),
-        "Squared maximum mean discrepancy within types, mean over those with 10 cells on each side; lower is better.",
+        "Squared maximum mean discrepancy within types, mean over those with 10 cells in each set; lower is better.",
         best=0.0,
         needs=("labels",),
-        question="Do they, within each type?",
+        question="Do the cells of each type lie where real cells of the type lie?",
         worst=2.0,
         squared=True,
     ),
@@ -146,7 +153,7 @@ METRICS: dict[str, Metric] = {
         lambda c: correlation_discrepancy(*c.markers, norm="one"),
         "The same difference in the 1-norm of the paper (largest column sum); lower is better, to the floor.",
         needs=("two types",),
-        question="The same, as the paper measures it: the gene that is furthest off",
+        question="Does every marker gene go with the others as it does in real cells?",
     ),
     "dropout_distance": Metric(
         lambda c: dropout_distance(c.real.counts, c.synthetic.counts),
@@ -157,21 +164,21 @@ METRICS: dict[str, Metric] = {
     ),
     "library_size_distance": Metric(
         lambda c: library_size_distance(c.real.counts, c.synthetic.counts),
-        "Wasserstein-1 distance of log total counts; lower is better, to the floor.",
+        "Wasserstein-1 distance of log total counts per cell; lower is better, to the floor.",
         needs=("counts",),
-        question="Have cells as many counts as real ones?",
+        question="Do cells have as many counts as real ones?",
     ),
     "genes_per_cell_distance": Metric(
         lambda c: genes_per_cell_distance(c.real.counts, c.synthetic.counts),
-        "Wasserstein-1 distance of log numbers of genes detected in a cell; lower is better, to the floor.",
+        "Wasserstein-1 distance of log numbers of detected genes per cell; lower is better, to the floor.",
         needs=("counts",),
-        question="Have cells as many detected genes as real ones?",
+        question="Do cells have as many detected genes as real ones?",
     ),
     "label_fidelity": Metric(
-        _label_fidelity,
+        lambda c: label_fidelity(*c.labeled_reference, c.components[1], c.synthetic.types, seed=c.seed),
         "Accuracy of an independent classifier on synthetic types: best at the floor; above it types are too pure.",
         needs=("two types",),
-        question="Are the cells of the types that they are called?",
+        question="Are the cells of the types that they are labeled as?",
         worst=0.0,
         two_sided=True,
     ),
@@ -191,7 +198,7 @@ METRICS: dict[str, Metric] = {
     ),
     "copy_ratio": Metric(
         lambda c: copy_ratio(c.space.reference_components, *c.components, seed=c.seed),
-        "Distance to the nearest training cell over that of held-out cells: 1 is best, below 1 is copying.",
+        "Distance to the nearest training cell divided by that of held-out cells: 1 is best, below 1 is copying.",
         best=1.0,
         needs=("train",),
         question="Are cells copies of training cells?",
@@ -200,10 +207,10 @@ METRICS: dict[str, Metric] = {
     ),
     "membership_auc": Metric(
         _membership_auc,
-        "How well closeness to synthetic cells gives training cells away (AUC): 0.5 is not at all; lower is better.",
+        "How well closeness to synthetic cells reveals training cells (AUC): 0.5 is not at all; lower is better.",
         best=0.5,
         needs=("train",),
-        question="Do the cells give away who was in the training set?",
+        question="Do the cells reveal who was in the training set?",
         worst=1.0,
     ),
 }

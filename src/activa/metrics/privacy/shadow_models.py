@@ -1,3 +1,7 @@
+"""Membership inference by an attacker who trains generators of the same kind."""
+
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -6,22 +10,24 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 
 from activa.data import Cells, check_labels, check_sets, folds, read_cells, strings
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 from activa.seeds import seeded
 
-from ._features import features
-
 type Generator = Callable[[AnnData, int], AnnData]
-"""Trains on cells and gives synthetic ones: ``generator(train, seed)``."""
+"""Trains on cells and returns synthetic ones: ``generator(train, seed)``."""
+
+_N_NEIGHBORS = 10
+_MAX_RANK = 50
 
 
-def as_pool(train: AnnData, held_out: AnnData) -> AnnData:
-    """Both sets as one, as a generator is trained on: no bookkeeping of a registered AnnData, and names that are unique."""
+def pool_sets(train: AnnData, held_out: AnnData) -> AnnData:
+    """Both sets as one, with unique names and without the columns of a registered AnnData."""
     sets = {"train": train, "held_out": held_out[:, train.var_names]}
     sets = {name: adata.to_memory() if adata.isbacked else adata for name, adata in sets.items()}
     pool: Any = anndata.concat(sets, join="inner", merge="first", index_unique="-")
@@ -39,8 +45,8 @@ def left_out(
 ) -> np.ndarray:
     """Which cells of the pool each shadow is not trained on, boolean, ``(n_shadows, n_cells)``.
 
-    Each shadow is trained on about as large a part of the pool as the target was, and each cell is left out as often as any
-    other, to within one; whole donors are left out where donors are given.
+    Each shadow is trained on about as large a share of the pool as the target, and all cells are left out equally often,
+    to within one; if donors are given, whole donors are left out.
     """
     n_cells = n_train + n_held_out
     if donors is None:
@@ -50,11 +56,10 @@ def left_out(
         n_units, strata, n_out = len(names), None, len(np.unique(donors[n_train:]))
     n_folds = max(2, round(n_units / n_out))
     if n_shadows < 2 * n_folds:
-        msg = (
-            f"n_shadows must be at least {2 * n_folds}, found {n_shadows}: the target was trained on {n_train} of {n_cells} "
-            f"cells, so that each shadow leaves one of {n_folds} parts out, and each cell is to be left out twice."
+        raise ValueError(
+            f"n_shadows must be at least {2 * n_folds}, got {n_shadows}: the target was trained on {n_train} of {n_cells} "
+            f"cells, so each shadow leaves out one of {n_folds} parts, and each cell must be left out twice."
         )
-        raise ValueError(msg)
     parts: list[np.ndarray] = []
     while len(parts) < n_shadows:
         parts += folds(n_units, n_folds, rng, strata)
@@ -67,8 +72,31 @@ def read_published(synthetic: AnnData, train: AnnData, *, layer: str | None, nor
     return read_cells(sets, labels_key=None, layer=layer, normalized=normalized)["synthetic"]
 
 
+def features(pool: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
+    """What an attacker sees of each candidate in the pool next to synthetic cells, ``(n_cells, 5)``.
+
+    All are logarithms: distance to the nearest synthetic cell; mean distance to the ten nearest (local density); rank
+    among candidates by distance to its nearest synthetic cell; number of synthetic cells whose nearest candidate it is;
+    and distance to the nearest other candidate (the cell's difficulty).
+    """
+    search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(synthetic))).fit(synthetic)
+    to_synthetic, neighbors = search.kneighbors(pool)
+    candidates = NearestNeighbors(n_neighbors=1).fit(pool)
+    own = candidates.kneighbors()[0][:, 0]
+    hits = np.bincount(candidates.kneighbors(synthetic)[1][:, 0], minlength=len(pool))
+    # Only ranks up to a maximum are counted: low ranks are what tells members apart.
+    ranked = NearestNeighbors(n_neighbors=min(_MAX_RANK, len(pool))).fit(pool)
+    closest = ranked.kneighbors(synthetic[neighbors[:, 0]])[0]
+    rank = (closest < to_synthetic[:, :1] * (1 - 1e-9)).sum(axis=1)
+    # The distance of a copy is zero up to rounding: clip at a thousandth of the usual distance.
+    least = 1e-3 * max(np.median(own), np.finfo(float).tiny)
+    distances = [to_synthetic[:, 0], to_synthetic.mean(axis=1), own]
+    closeness, density, difficulty = (np.log(np.maximum(x, least)) for x in distances)
+    return np.column_stack([closeness, density, np.log1p(rank), np.log1p(hits), difficulty])
+
+
 class Shadows:
-    """An attack learnt from shadow generators: of each it is known which cells it was trained on."""
+    """An attack learnt from shadow generators, whose training cells are known."""
 
     def __init__(self, pool: np.ndarray, out: np.ndarray, synthetic: list[np.ndarray]) -> None:
         self._pool, self._out = pool, out
@@ -77,16 +105,16 @@ class Shadows:
         self._classifier = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, ~out.ravel())
 
     def _calibrated(self, seen: np.ndarray, leave: int | None = None) -> np.ndarray:
-        """Features, and by how much they differ from those that the cell has with shadows that never saw it."""
+        """Features, and their differences from the cell's mean features with shadows that did not see it."""
         out = self._out.copy()
         if leave is not None:
             out[leave] = False
         expected = np.einsum("sc,scf->cf", out, self._seen) / out.sum(axis=0)[:, None]
-        # the last feature, the cell's difficulty, is of the pool alone
+        # The last feature, the cell's difficulty, is the same for all shadows.
         return np.hstack([seen, (seen - expected)[:, :-1]])
 
     def attack(self, synthetic: np.ndarray) -> np.ndarray:
-        """Log odds of each cell of the pool, ``(n_cells,)``, that the generator of these cells was trained on it."""
+        """Log odds that the generator of these cells was trained on each cell of the pool, ``(n_cells,)``."""
         return self._classifier.decision_function(self._calibrated(features(self._pool, synthetic)))
 
 
@@ -101,15 +129,15 @@ def train_shadows(
     layer: str | None,
     seed: int,
 ) -> Shadows:
-    """Train a generator without each of the parts, and the attack on what they give."""
-    made = []
+    """Train a generator without each of the parts, and the attack on what these generators return."""
+    components = []
     for shadow, absent in enumerate(tqdm(out, desc="shadow generators", unit="shadow", leave=False)):
         with seeded(seed, shadow):
-            its_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
-            cells: Any = generator(adata[~absent].copy(), its_seed)
+            shadow_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
+            cells: Any = generator(adata[~absent].copy(), shadow_seed)
         check_sets({"train": adata, "what the generator returned": cells}, None, layer)
-        made.append(space.project(read_published(cells, adata, layer=layer, normalized=normalized)))
-    return Shadows(space.project(pool), out, made)
+        components.append(space.project(read_published(cells, adata, layer=layer, normalized=normalized)))
+    return Shadows(space.project(pool), out, components)
 
 
 def shadow_attack(
@@ -127,63 +155,61 @@ def shadow_attack(
 ) -> pd.DataFrame:
     """Membership inference by an attacker who can train generators of the same kind.
 
-    The attacker sees the synthetic cells and a pool of candidates, and knows how the generator is trained, but not on which
-    of the candidates. He trains shadow generators on random parts of the pool and learns from them how cells that were
-    trained on differ from others, in how they lie beside the synthetic cells: distances to the nearest ones, their density,
-    the rank among candidates, each also compared with what the same cell has with shadows that did not see it (so that cells
-    that are easy or hard anyway are told from those that were in). A logistic regression on these is then applied to the
-    synthetic cells of the target.
+    The attacker sees the synthetic cells and a pool of candidates, and knows how the generator is trained, but not on
+    which candidates. The attacker trains shadow generators on random parts of the pool and learns how training cells
+    differ from others in their position relative to the synthetic cells: distances to the nearest ones, density and rank
+    among candidates, each also relative to shadows that did not see the same cell (so that cells that are easy or hard
+    anyway are not mistaken for members). A logistic regression on these features is then applied to the target's cells.
 
-    All candidates are treated alike: log1p of counts scaled to 10,000, 50 principal components fitted on the whole pool.
+    All candidates are treated alike: log1p of counts scaled to 10,000, 50 principal components fitted to the whole pool.
     The pool holds all training cells, which is more than most attackers have: read the result as an upper end for attacks
-    of this kind, not as a bound on all.
+    of this kind, not as a bound on all attacks.
 
     Parameters
     ----------
     generator
-        ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells, as many as
-        the target's ideally. It is called ``n_shadows`` times, with other seeds and the global random state seeded.
+        ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells, ideally
+        as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random state.
     train
         Cells that the target was trained on: cells x genes of counts.
     held_out
-        Cells of the same population that it was not trained on. With as many as in ``train``, each shadow is trained on half
-        of the pool.
+        Cells of the same population that it was not trained on. If there are as many as in ``train``, each shadow is
+        trained on half of the pool.
     synthetic
         The target's cells, as published.
     n_shadows
-        Shadow generators. At least twice the number of parts that the pool is split in: 4 where ``held_out`` has as many cells
-        as ``train``, 8 where it has a third.
+        Number of shadow generators. At least twice the number of parts into which the pool is split: 4 if ``held_out``
+        has as many cells as ``train``, 8 if it has a third.
     labels_key
-        Column of ``obs`` with the types, in ``train`` and ``held_out``: parts then have all types in proportion.
+        Column of ``obs`` with the types, in ``train`` and ``held_out``: each part then has all types in proportion.
     donor_key
-        Column of ``obs`` with the donors, in both: shadows then leave whole donors out.
+        Column of ``obs`` with the donors, in both: shadows then leave out whole donors.
     layer
-        Layer of the counts, of synthetic cells too; ``X`` by default.
+        Layer of the counts, also of the synthetic cells; ``X`` by default.
     normalized
-        All sets hold log1p of counts scaled to 10,000 a cell.
+        Whether all sets hold log1p of counts scaled to 10,000 per cell.
     seed
-        Seed of the parts, the components and the shadows. Global random state is left alone.
+        Random seed for the parts, the components and the shadows. Global random state is not changed.
 
     Returns
     -------
-    A row a candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name), ``member`` (boolean)
-    and ``score``, the log odds that it was trained on. :func:`tpr_at_fpr`, :func:`donor_auc` and
-    :func:`sklearn.metrics.roc_auc_score` judge it.
+    One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name), ``member``
+    (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
+    :func:`sklearn.metrics.roc_auc_score`.
 
     Raises
     ------
     KeyError
         If a key or the layer is not in one of the sets.
     TypeError
-        If a set, or what the generator returns, is no AnnData.
+        If a set, or what the generator returns, is not an AnnData.
     ValueError
-        If the sets differ in genes, or there are too few shadows.
+        If the sets differ in genes, or if there are too few shadows.
 
     References
     ----------
     Shokri et al. 2017, arXiv:1610.05820 (shadow models); Stadler et al. 2022, arXiv:2011.07018 (on synthetic data); the
-    calibration by shadows that did not see a cell is after Carlini et al. 2022, arXiv:2112.03570, and Watson et al. 2022,
-    arXiv:2111.08440.
+    calibration follows Carlini et al. 2022, arXiv:2112.03570, and Watson et al. 2022, arXiv:2111.08440.
 
     Examples
     --------
@@ -201,7 +227,7 @@ def shadow_attack(
     if donor_key is not None:
         for name, cells in sets.items():
             check_labels(name, cells, donor_key, "donor_key")
-    adata = as_pool(train, held_out)
+    adata = pool_sets(train, held_out)
     labels, donors = strings(adata, labels_key), strings(adata, donor_key)
     out = left_out(train.n_obs, held_out.n_obs, n_shadows, np.random.default_rng(seed), labels, donors)
     published = read_published(synthetic, adata, layer=layer, normalized=normalized)

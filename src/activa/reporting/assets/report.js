@@ -1,4 +1,4 @@
-// Tables whose headings are buttons sort by them: numbers from the largest, text from A, nothing known last.
+// Headings with buttons sort their table: numbers from the largest, text from A, unknown values last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   const key = (row, column) => row.cells[column].dataset.sort ?? row.cells[column].textContent;
