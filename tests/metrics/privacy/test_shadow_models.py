@@ -5,8 +5,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from activa.metrics.privacy import donor_auc, evaluate, membership_auc, shadow_attack, tpr_at_fpr
-from activa.metrics.privacy._features import features
-from activa.metrics.privacy._shadow import Shadows, left_out
+from activa.metrics.privacy.shadow_models import Shadows, features, left_out
 
 
 def auc(scores):

@@ -71,7 +71,7 @@ def test_genes_in_another_order_and_layers_change_nothing_and_inputs_stay(sets):
 
 def test_bad_input_is_refused(sets, make):
     train, held_out, fresh = sets
-    with pytest.raises(ValueError, match="quantile must be above 0 and below 1, found 1"):
+    with pytest.raises(ValueError, match="quantile must be above 0 and below 1, got 1"):
         TooClose(train, held_out, quantile=1)
     with pytest.raises(ValueError, match=r"held_out has 10 cells; quantile=0.05 needs at least 20"):
         TooClose(train, held_out[:10])

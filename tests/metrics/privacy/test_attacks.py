@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from activa.metrics.privacy import donor_auc, membership_tpr, tpr_at_fpr
-from activa.metrics.privacy._low_fpr import chance_tpr
+from activa.metrics.privacy.attacks import chance_tpr
 
 
 @pytest.mark.parametrize("fpr", [0.01, 0.05, 0.3])
@@ -56,5 +56,5 @@ def test_bad_input_is_refused(points):
         donor_auc([1, 2, 3], ["a", "a", "b"], [True, False, False])
     with pytest.raises(ValueError, match="1 donors in the training set and 2 out of it"):
         donor_auc([1, 2, 3], ["a", "b", "c"], [True, False, False])
-    with pytest.raises(ValueError, match="donors must hold one label a cell"):
+    with pytest.raises(ValueError, match="donors must hold one label per cell"):
         donor_auc([1, 2], ["a"], [True, False])
