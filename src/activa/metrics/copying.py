@@ -36,16 +36,12 @@ def copy_ratio(
 
     Parameters
     ----------
-    train
-        Cells x features that the generator was trained on.
-    held_out
-        Real cells that the generator has not seen.
-    synthetic
-        Generated cells; :func:`~activa.metrics.evaluate` gives 50 principal components fitted to ``train``.
+    train, held_out, synthetic
+        Cells x features that the generator was trained on, real cells that it has not seen, and cells that it generated,
+        in components fitted to ``train``.
     max_cells
-        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells.
-        If the standard deviation of the distances is s medians, the subsampling has a standard error of 1.8 s over the
-        root of ``max_cells``, which is below 0.01 for s below 0.5.
+        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells. The
+        standard error is 1.8 s over the root of ``max_cells`` if the distances' standard deviation is s medians.
     seed
         Random seed for the subsampling.
 
@@ -87,18 +83,16 @@ def membership_auc(
     """How well closeness to synthetic cells tells training cells from held-out cells.
 
     Each real cell is scored by the negative distance to its nearest synthetic cell; the figure is the area under the
-    ROC curve of "was in the training set". 0.5 is best: this attack learns nothing. 1 means that the synthetic cells
-    reveal which cells were in the training set.
+    ROC curve of "was in the training set". 0.5 is best; 1 means that the synthetic cells reveal all training cells.
 
     Parameters
     ----------
     train, held_out, synthetic
-        As for :func:`copy_ratio`, but in components that treat training and held-out cells alike:
-        :func:`~activa.metrics.evaluate` fits them to equally many of both. Components fitted only to the training cells
-        spread these wider, which moves the figure far from 0.5 for any generator.
+        As for :func:`copy_ratio`, but in components fitted to equally many training and held-out cells. Components fitted
+        only to the training cells spread these wider, which moves the figure far from 0.5 for any generator.
     max_cells
         Maximum number of training and of held-out cells that are scored, each with the nearest of all synthetic cells.
-        The subsampling has a standard error of 0.41 over the root of ``max_cells`` (0.004) at 0.5, and less elsewhere.
+        The standard error is at most 0.41 over the root of ``max_cells``, 0.004.
     seed
         Random seed for the subsampling.
 
@@ -143,8 +137,7 @@ def close_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, 
     train, held_out, synthetic
         Cells x features, in components fitted to ``train``.
     quantile
-        Share of the held-out cells that are closer than the limit, which is also the best value.
-        :class:`~activa.metrics.privacy.TooClose` refuses cells by the same limit.
+        Share of held-out cells below the limit, which :class:`~activa.metrics.privacy.TooClose` uses too.
 
     Returns
     -------
@@ -169,9 +162,8 @@ def close_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, 
 def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> float:
     """Share of synthetic cells that are nearer to a training cell than to any held-out cell, for sets of equal weight.
 
-    0.5 is best; 1 means that the nearest real cell is always a training cell. If the sets differ in size, each synthetic
-    cell next to a held-out cell counts as often as there are training cells per held-out cell, so that 0.5 remains best
-    without leaving out training cells. Ties count half for each set.
+    0.5 is best; 1 means that the nearest real cell is always a training cell. A synthetic cell next to a held-out cell
+    counts as often as there are training cells per held-out cell. Ties count half for each set.
 
     Parameters
     ----------
@@ -207,8 +199,7 @@ def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> fl
 def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
     """Median ratio of the distances of synthetic cells to their nearest and second nearest training cell.
 
-    Near 0, cells point at one training cell; near 1, no training cell stands out. Compare with held-out cells in place
-    of the synthetic ones.
+    Near 0, cells point at one training cell; near 1, no training cell stands out. Compare with the floor.
 
     Parameters
     ----------
@@ -226,8 +217,7 @@ def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
 
     References
     ----------
-    Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94 (the ratio); Zhao et al. 2021, arXiv:2102.08369 (CTAB-GAN, as a
-    measure of privacy).
+    Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94 (the ratio); Zhao et al. 2021, arXiv:2102.08369 (for privacy).
 
     Examples
     --------

@@ -97,18 +97,15 @@ def pearson(x: np.ndarray) -> np.ndarray:
 def correlation_discrepancy(real: ArrayLike, synthetic: ArrayLike, *, norm: Norm = "frobenius") -> float:
     """How far the gene-gene correlations of synthetic cells are from those of real cells.
 
-    A norm of the difference of the two Pearson matrices. Two finite sets of real cells differ too: compare with the
-    floor.
+    A norm of the difference of the two Pearson matrices. Compare with the floor: two sets of real cells differ too.
 
     Parameters
     ----------
     real, synthetic
-        Cells x genes, log-normalized; :func:`~activa.metrics.evaluate` gives the :func:`top_markers`. A gene that is
-        constant in a set has correlation 0 with all others there.
+        Cells x genes (for example :func:`top_markers`), log-normalized. A constant gene has correlation 0 with all others.
     norm
-        ``"frobenius"`` is taken over the upper triangle, so that each pair counts once. ``"one"`` is the 1-norm of the
-        ACTIVA preprint, read as the induced norm (the largest column sum of absolute values of the whole matrix): its
-        figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
+        ``"frobenius"`` counts each pair once. ``"one"`` is the 1-norm of the ACTIVA preprint, read as the largest column
+        sum of absolute values: its figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
 
     Returns
     -------

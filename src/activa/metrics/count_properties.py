@@ -36,9 +36,8 @@ def fit_dropout(log_mean: np.ndarray, zeros: np.ndarray, n_cells: int) -> tuple[
 def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_matrix) -> float:
     """Mean distance between the dropout curves of real and of synthetic cells.
 
-    A dropout curve is the binomial regression of a gene's share of zero counts on its log10 mean count. The distance
-    is the mean absolute difference of the two curves over the range of means of the real genes (200 even steps).
-    Genes without any count in a set are left out of its curve.
+    A dropout curve is the binomial regression of the share of zero counts of expressed genes on their log10 mean count.
+    The distance is the mean absolute difference of the curves over the range of real means (200 even steps).
 
     Parameters
     ----------
@@ -120,20 +119,11 @@ def genes_per_cell_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray
     Parameters
     ----------
     real, synthetic
-        Counts, cells x genes, dense or CSR; the number of cells may differ.
+        As for :func:`library_size_distance`, which also has the reference.
 
     Returns
     -------
     The distance. 0 is best; two finite sets of real cells are slightly above it.
-
-    Raises
-    ------
-    ValueError
-        If a set has no cells.
-
-    References
-    ----------
-    As for :func:`library_size_distance`: the share of detected genes is another of the properties compared there.
 
     Examples
     --------

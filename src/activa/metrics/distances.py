@@ -41,15 +41,13 @@ def rf_auc(
     Parameters
     ----------
     real, synthetic
-        Cells x features; :func:`~activa.metrics.evaluate` gives 50 principal components fitted to both sets together.
-        The larger set is subsampled to the size of the smaller.
+        Cells x features, for example principal components. The larger set is subsampled to the size of the smaller.
     n_trees, n_folds
         Number of trees in the forest, and of folds; there are at most as many folds as cells per set.
     max_cells
-        Maximum number of cells per set in the cross-validation. For larger sets, forests are trained on random
-        subsamples of the size of that cross-validation's training folds, and tested on at most four times as many other
-        cells. From 10,000 cells per set on, the subsampling has a standard error of at most 0.005. Forests trained on
-        more cells would tell the sets apart slightly better.
+        Maximum number of cells per set in the cross-validation. For larger sets, forests are trained on as many random
+        cells and tested on at most four times as many others, since forests trained on more cells would tell the sets
+        apart better. From 10,000 cells per set on, the standard error is at most 0.005.
     seed
         Random seed for folds, forest and subsampling.
 
@@ -105,20 +103,19 @@ def mmd(
     The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)).
     Equal distributions give 0 up to chance, so that negative values occur.
 
-    Up to ``max_cells`` per set, the estimate is over all pairs of cells. Above, it is the mean over disjoint random
-    blocks of at most this many cells, which is unbiased too and whose cost grows linearly. For equal distributions its
-    standard error is that of all pairs times the root of the number of blocks, for different ones less.
+    Above ``max_cells`` per set, the estimate from all pairs of cells is replaced by the mean over disjoint random blocks,
+    which is unbiased too, with linear cost and a standard error larger by at most the root of the number of blocks.
 
     Parameters
     ----------
     real, synthetic
-        Cells x features; :func:`~activa.metrics.evaluate` gives 50 principal components fitted to real cells.
+        Cells x features, for example principal components.
     bandwidths
         The multiples s of the median.
     max_cells
         Maximum number of cells per set in a block.
     seed
-        Random seed for the blocks, and for the 2,000 real cells from which the median of a larger set is taken.
+        Random seed for the blocks, and for the (at most 2,000) real cells over which the median is taken.
 
     Returns
     -------
@@ -197,14 +194,12 @@ def mmd_per_type(
 
     Parameters
     ----------
-    real, synthetic
-        Cells x features, as for :func:`mmd`.
+    real, synthetic, bandwidths, max_cells, seed
+        As for :func:`mmd`, within each type.
     real_labels, synthetic_labels
         Types, one per cell.
     min_cells
         Minimum number of cells of a type in each set; types with fewer cells are left out.
-    bandwidths, max_cells, seed
-        As for :func:`mmd`, within each type.
 
     Returns
     -------
@@ -236,19 +231,17 @@ def mmd_per_type(
 def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000, seed: int = 0) -> float:
     """Wasserstein-2 distance: the square root of the optimal transport cost of squared distances.
 
-    The transport between equal numbers of cells is exact (SciPy's solution of the assignment problem). Two sets of real
-    cells are not at 0: in 50 dimensions even the nearest cell is far. Compare the distance only with the floor; a value
-    below the floor is bad too, as cells that are too close to the mean are nearer than real ones.
+    The transport is exact (SciPy's assignment problem). Two sets of real cells are not at 0: in 50 dimensions even the
+    nearest cell is far. Compare only with the floor; a value below it is bad too, as cells vary too little.
 
     Parameters
     ----------
     real, synthetic
-        Cells x features; :func:`~activa.metrics.evaluate` gives 50 principal components fitted to real cells.
+        Cells x features, for example principal components. The larger set is subsampled to the size of the smaller.
     max_cells
-        Maximum number of cells per set in one transport problem. The distance falls with the number of cells, so only
-        values for equal numbers are comparable. Both sets are subsampled to the size of the smaller, and to at most
-        this many cells. If each set has at least twice as many, the squared distance is the mean over disjoint random
-        blocks (at most ten), which reduces the noise.
+        Maximum number of cells per set in one transport problem. Larger sets are subsampled; those at least twice as
+        large give the mean squared distance over disjoint random blocks (at most ten). The distance falls with the
+        number of cells, so only values for equal numbers are comparable.
     seed
         Random seed for subsampling and blocks.
 
@@ -300,13 +293,12 @@ def mixing(
     Parameters
     ----------
     real, synthetic
-        Cells x features; :func:`~activa.metrics.evaluate` gives 50 principal components fitted to real cells. The
-        index assumes equal numbers of cells.
+        Cells x features, for example principal components. The index assumes equal numbers of cells.
     n_neighbors
         Number of neighbors of a cell, including itself (fewer for few cells). The perplexity is a third of it.
     max_cells
-        Maximum number of cells per set over which the median is taken; their neighbors are searched among all cells,
-        exactly. The standard error of the median over them is 0.002 for an index that varies by 0.15 between cells.
+        Maximum number of cells per set over which the median is taken; their neighbors are searched among all cells.
+        The standard error of the median is 0.002 for an index that varies by 0.15 between cells.
     seed
         Random seed for the subsampling.
 

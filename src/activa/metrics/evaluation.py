@@ -140,14 +140,12 @@ def evaluate(
 
     The real cells are split into two halves, type by type. The synthetic cells (``value``) and the second half
     (``floor``) are each compared with the first half, with the same number of cells. No generator can be expected to be
-    better than the floor. Generate types in the proportions of ``real``, or the metrics also measure the difference in
-    proportions.
+    better than the floor. Generate types in the proportions of ``real``, or the metrics also measure the proportions.
 
     Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance in ``train``
     (or the first half of ``real``) and 50 principal components. The components are fitted to at most 20,000 cells of
-    ``train``; for the random forest, and without ``train``, to both compared sets together. Batches are not corrected,
-    which would hide differences. For thousands of cells per set, metrics with quadratic cost are estimates; their
-    ``max_cells`` states from which number on, and the error.
+    ``train``; for the random forest, and without ``train``, to both compared sets together. Batches are not corrected.
+    For thousands of cells per set, metrics with quadratic cost are estimates; see their ``max_cells``.
 
     Parameters
     ----------
@@ -174,8 +172,7 @@ def evaluate(
     Returns
     -------
     A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
-    ``best`` value of a perfect generator, and ``description``. A value is NaN if it cannot be computed, for example
-    if all types have fewer than ten cells.
+    ``best`` value of a perfect generator, and ``description``. Values that cannot be computed are NaN.
 
     Raises
     ------
@@ -188,8 +185,7 @@ def evaluate(
         ``normalized=True``) not whole; if fewer than five cells are left to compare; if a metric is unknown or lacks
         what it needs.
     ImportError
-        If a metric of the ``eval`` extra is asked for by name and not installed. By default it is left out with a
-        warning.
+        If a metric of the ``eval`` extra, not installed, is asked for by name. By default a warning leaves it out.
 
     Examples
     --------

@@ -28,20 +28,14 @@ def label_fidelity(
     """Share of synthetic cells whose type an independent classifier recognizes.
 
     The classifier is a logistic regression (C = 10, features divided by the largest standard deviation among them)
-    trained on real cells; it shares nothing with the model that generated the cells. The floor, that of held-out real
-    cells, is best: above it types are purer than real ones, below it cells are not of the types asked for.
+    trained on real cells. The floor is best: above it types are too pure, below it cells are not of the types asked for.
 
     Parameters
     ----------
-    real
-        Cells x features that the classifier is trained on; :func:`~activa.metrics.evaluate` gives 50 principal
-        components of the training cells, or without them of the real cells to compare with.
-    real_labels
-        Types of ``real``.
-    synthetic
-        Cells x features to recognize.
-    synthetic_labels
-        Types that were asked for. Those that ``real`` lacks count as not recognized.
+    real, real_labels
+        Cells x features and their types, on which the classifier is trained.
+    synthetic, synthetic_labels
+        Cells x features to recognize, and the types asked for. Types that ``real`` lacks count as not recognized.
     seed
         Random seed for the classifier.
 
@@ -91,14 +85,12 @@ def tstr_f1(
     real, real_labels
         Cells x features and their types to test on, which the generator has not seen.
     synthetic, synthetic_labels
-        Cells x features and their types to train on; :func:`~activa.metrics.evaluate` gives 50 principal components
-        fitted to real cells for both.
+        Cells x features and their types to train on.
     n_trees
         Number of trees in the forest (Gini, ``sqrt(n_features)`` features per split).
     max_cells
         Maximum number of cells per tree. Each tree samples its own from all synthetic cells, so that the forest still
-        sees rare types. On 20,000 simulated cells the figure was 0.007 below that of trees grown on all cells, and the
-        floor 0.003.
+        sees rare types.
     seed
         Random seed for the forest.
 
@@ -146,14 +138,13 @@ def marker_overlap(
 ) -> float:
     """Whether differential expression finds the same marker genes in synthetic cells as in real ones.
 
-    The markers of a type are the genes with the highest score in a Wilcoxon rank-sum test of the type against all
-    other cells of the set (``scanpy.tl.rank_genes_groups``). The figure is the share of markers that both sets have,
-    mean over types. Two sets of real cells do not agree on all markers either: compare with the floor.
+    The share of markers that both sets have, mean over types. The markers of a type are the genes with the highest score
+    in a Wilcoxon rank-sum test of the type against all other cells of the set. Compare with the floor.
 
     Parameters
     ----------
     real, synthetic
-        Cells x genes, log-normalized, dense or CSR; :func:`~activa.metrics.evaluate` gives all genes.
+        Cells x genes, log-normalized, dense or CSR.
     real_labels, synthetic_labels
         Types, one per cell.
     n_markers

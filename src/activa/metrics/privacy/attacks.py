@@ -20,8 +20,7 @@ def chance_tpr(n_others: int, fpr: float) -> float:
 def tpr_at_fpr(members: ArrayLike, others: ArrayLike, *, fpr: float = 0.01) -> float:
     """Share of members that a score finds while at most a share ``fpr`` of the others is taken for members.
 
-    The area under the ROC curve averages over all cells, so that an attack which is sure of only a few hardly moves it.
-    This measures what the attack knows about those few.
+    Unlike the area under the ROC curve, it shows an attack that is sure of only a few cells.
 
     Parameters
     ----------
@@ -32,8 +31,8 @@ def tpr_at_fpr(members: ArrayLike, others: ArrayLike, *, fpr: float = 0.01) -> f
 
     Returns
     -------
-    The share of members with a score above the threshold. Scores without information give (k + 1) / (n + 1) on average
-    for n others of which k may be accused, which is about ``fpr`` for large n.
+    The share of members. Scores without information give (k + 1) / (n + 1), about ``fpr``, on average for n others of
+    which k may be accused.
 
     Raises
     ------
@@ -101,8 +100,7 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     Parameters
     ----------
     scores
-        Score of each cell; higher means "was in". The distance attack scores by the negative distance to the nearest
-        synthetic cell; :func:`shadow_attack` gives other scores.
+        Score of each cell; higher means "was in": negative distances to synthetic cells, or those of :func:`shadow_attack`.
     donors
         Donor of each cell.
     members

@@ -13,14 +13,7 @@ from activa.arguments import check_numbers
 from activa.data import Cells, check_sets, read_cells, strings, subsample
 from activa.metrics.copying import auc, close_share, copy_ratio, dcr_share, exact_copies, nearest, nndr
 from activa.metrics.privacy.attacks import chance_tpr, check_donors, donor_auc, split_held_out, tpr_at_fpr
-from activa.metrics.privacy.shadow_models import (
-    Generator,
-    Shadows,
-    left_out,
-    pool_sets,
-    read_published,
-    train_shadows,
-)
+from activa.metrics.privacy.shadow_models import Generator, Shadows, left_out, pool_sets, read_published, train_shadows
 from activa.metrics.registry import Metric, Need, tabulate
 from activa.metrics.space import Space
 
@@ -160,8 +153,7 @@ def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_
         ),
         "dcr_share": Metric(
             lambda a: a.dcr_share,
-            "Share of synthetic cells nearer to a training than to any held-out cell, for sets of equal weight: 0.5 is "
-            "best.",
+            "Share of synthetic cells nearer to a training than to any held-out cell, at equal weight: 0.5 is best.",
             best=0.5,
         ),
         "copy_ratio": Metric(
@@ -218,36 +210,31 @@ def evaluate(
     """What synthetic cells reveal about the cells, and donors, that their generator was trained on.
 
     The held-out cells are split into two halves: the attacks must tell the first from the training cells; the second
-    takes the place of the synthetic cells for the floor, from which attacks learn only by chance. Like an attacker, the
-    attacks use all synthetic cells.
+    takes the place of the synthetic cells for the floor, from which attacks learn only by chance.
 
     Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance and 50
-    principal components. These are fitted to training and attacked held-out cells together to tell them apart, and to
-    the training cells to compare the distances of other cells to them.
+    principal components: of training and attacked held-out cells to tell these apart, and of training cells for the
+    distances of other cells to them.
 
     Parameters
     ----------
     train
         All cells that the generator was trained on: cells x genes of counts.
     held_out
-        Real cells of the same population that it has not seen, with the same genes in any order. The rows at low false
-        positive rates need hundreds.
+        Real cells of the same population that it has not seen, with the same genes in any order; at least hundreds.
     synthetic
         Its cells, as published.
     labels_key
         Column of ``obs`` with the types, in the real sets: the held-out cells are then split type by type.
     donor_key
         Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors and
-        splits the held-out cells by donor. All attacks then ask about cells of donors in the training set, which reveals
-        more than asking about cells alone.
+        splits the held-out cells by donor.
     layer
         Layer of the counts in every set; ``X`` by default.
     floor
         More held-out real cells to take the place of the synthetic ones; ``held_out`` is then not split.
-    generator
-        ``generator(train, seed)``: adds the :func:`shadow_attack`, and its run time.
-    n_shadows
-        Number of times that it is trained.
+    generator, n_shadows
+        As for :func:`shadow_attack`, which a generator adds, with its run time.
     fpr
         Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``.
     quantile
@@ -261,15 +248,12 @@ def evaluate(
     -------
     A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
     ``best`` value of a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed
-    for a subsample, to all cells of the other set. The floor shows one example of chance; for n attacked cells on each
-    side, the standard error of an AUC is 0.41 over the root of n.
+    for a subsample. For n attacked cells on each side, the standard error of an AUC is 0.41 over the root of n.
 
     Raises
     ------
-    KeyError
-        If a key or the layer is not in one of the sets.
-    TypeError
-        If a set is not an AnnData.
+    KeyError, TypeError
+        If a key or the layer is not in one of the sets, or if a set is not an AnnData.
     ValueError
         If the sets differ in genes or hold wrong values, if a set has fewer than 20 cells, if a donor is in two sets, or
         if there are too few donors or shadows.

@@ -26,9 +26,8 @@ class TooClose:
     .. warning::
         This keeps near-copies of single cells from being published. It is not differential privacy and does not protect
         membership: the remaining cells still hold what was learnt from the training cells, many cells together reveal
-        more than each alone, and cells that are only partly alike in these components are not seen. The gap that refusal
-        leaves around training cells is itself a trace of them; and the held-out cells, which decide what is kept, leave a
-        (small) trace too.
+        more than each alone, and cells that are only partly alike are not seen. The gap that refusal leaves around
+        training cells is itself a trace of them, and so is the choice by the held-out cells.
 
     Parameters
     ----------
@@ -105,36 +104,16 @@ class TooClose:
         return self._neighbors.kneighbors(self._space.project(cells))[0].ravel()
 
     def distances(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
-        """Distance of each cell to its nearest training cell, ``(n_cells,)``.
+        """Distance of each cell (counts of the genes in any order, in ``layer``) to its nearest training cell, ``(n_cells,)``.
 
-        Parameters
-        ----------
-        cells
-            Cells x genes (in any order) of counts.
-        layer
-            Layer of the counts; ``X`` by default.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            Unless the cells are an AnnData of counts of these genes.
+        Raises a KeyError, TypeError or ValueError for cells that are not as those of :class:`TooClose`.
         """
         return self._to_train(self._read(cells, layer))
 
     def refuses(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
-        """Which cells are too close, boolean, ``(n_cells,)``.
+        """Which cells (with types in ``obs[labels_key]`` if that was given) are too close, boolean, ``(n_cells,)``.
 
-        Parameters
-        ----------
-        cells
-            Cells x genes (in any order) of counts, with the types in ``obs[labels_key]`` if ``labels_key`` was given.
-        layer
-            Layer of the counts; ``X`` by default.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            Unless the cells are an AnnData of counts of these genes, with types.
+        Raises a KeyError, TypeError or ValueError for cells that are not as those of :class:`TooClose`.
         """
         return self._refuses(self._read(cells, layer))
 
@@ -168,8 +147,7 @@ def refuse_close(
 ) -> AnnData:
     """Synthetic cells of any generator without those that are closer to a training cell than real held-out cells are.
 
-    The proportions of types change if different shares of them are refused; :meth:`activa.ACTIVA.generate` with
-    ``refuse`` draws other cells in their place. :class:`TooClose` says what this protects from, and what not.
+    The proportions of types may change. :class:`TooClose` says what this protects from, and what not.
 
     Parameters
     ----------
@@ -184,9 +162,7 @@ def refuse_close(
 
     Raises
     ------
-    KeyError, TypeError
-        As for :class:`TooClose`.
-    ValueError
+    KeyError, TypeError, ValueError
         As for :class:`TooClose`, or if no cell is kept.
 
     Examples

@@ -155,39 +155,24 @@ def shadow_attack(
 ) -> pd.DataFrame:
     """Membership inference by an attacker who can train generators of the same kind.
 
-    The attacker sees the synthetic cells and a pool of candidates, and knows how the generator is trained, but not on
-    which candidates. The attacker trains shadow generators on random parts of the pool and learns how training cells
-    differ from others in their position relative to the synthetic cells: distances to the nearest ones, density and rank
-    among candidates, each also relative to shadows that did not see the same cell (so that cells that are easy or hard
-    anyway are not mistaken for members). A logistic regression on these features is then applied to the target's cells.
+    The attacker sees the synthetic cells and a pool of candidates, trains shadow generators on random parts of the pool,
+    and learns (by logistic regression) how training cells differ from others in their position relative to the synthetic
+    cells: distances to the nearest ones, density and rank among candidates, each also relative to shadows that did not
+    see the same cell. What was learnt is then applied to the target's cells.
 
-    All candidates are treated alike: log1p of counts scaled to 10,000, 50 principal components fitted to the whole pool.
-    The pool holds all training cells, which is more than most attackers have: read the result as an upper end for attacks
-    of this kind, not as a bound on all attacks.
+    Cells are compared as log1p of counts scaled to 10,000, in 50 principal components of the whole pool. The pool holds
+    all training cells, which is more than most attackers have: the result is an upper end for attacks of this kind.
 
     Parameters
     ----------
     generator
         ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells, ideally
         as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random state.
-    train
-        Cells that the target was trained on: cells x genes of counts.
-    held_out
-        Cells of the same population that it was not trained on. If there are as many as in ``train``, each shadow is
-        trained on half of the pool.
-    synthetic
-        The target's cells, as published.
+    train, held_out, synthetic, labels_key, donor_key, layer, normalized
+        As for :func:`~activa.metrics.privacy.evaluate`. Each shadow leaves out about as many candidates as ``held_out``
+        has, with the types in proportion, or whole donors.
     n_shadows
-        Number of shadow generators. At least twice the number of parts into which the pool is split: 4 if ``held_out``
-        has as many cells as ``train``, 8 if it has a third.
-    labels_key
-        Column of ``obs`` with the types, in ``train`` and ``held_out``: each part then has all types in proportion.
-    donor_key
-        Column of ``obs`` with the donors, in both: shadows then leave out whole donors.
-    layer
-        Layer of the counts, also of the synthetic cells; ``X`` by default.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell.
+        Number of shadow generators; at least 4 if ``held_out`` has as many cells as ``train``, 8 if it has a third.
     seed
         Random seed for the parts, the components and the shadows. Global random state is not changed.
 
