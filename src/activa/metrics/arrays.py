@@ -38,7 +38,7 @@ def check_columns(
     """Raise a ValueError unless both matrices have the same number of columns."""
     if first.shape[1] != second.shape[1]:
         raise ValueError(
-            f"{names[0]} has {first.shape[1]} {kind} and {names[1]} {second.shape[1]}; give the same {kind} in one order."
+            f"{names[0]} has {first.shape[1]} {kind} and {names[1]} {second.shape[1]}; give the same {kind}."
         )
 
 

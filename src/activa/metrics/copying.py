@@ -37,11 +37,11 @@ def copy_ratio(
     Parameters
     ----------
     train, held_out, synthetic
-        Cells x features that the generator was trained on, real cells that it has not seen, and cells that it generated,
-        in components fitted to ``train``.
+        Cells x features that the generator was trained on, real cells that it has not seen, and cells that it
+        generated, in components fitted to ``train``.
     max_cells
-        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells. The
-        standard error is 1.8 s over the root of ``max_cells`` if the distances' standard deviation is s medians.
+        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells.
+        The standard error is 1.8 s over the root of ``max_cells`` if the distances' standard deviation is s medians.
     seed
         Random seed for the subsampling.
 
@@ -52,8 +52,8 @@ def copy_ratio(
     Raises
     ------
     ValueError
-        If the sets differ in features or hold non-finite values; if half or more of the held-out cells are among the
-        training cells; or if ``max_cells`` is below 2.
+        If the sets differ in features or are not finite, if half of the held-out cells are among the training cells, or
+        if ``max_cells`` is below 2.
 
     References
     ----------
@@ -88,8 +88,8 @@ def membership_auc(
     Parameters
     ----------
     train, held_out, synthetic
-        As for :func:`copy_ratio`, but in components fitted to equally many training and held-out cells. Components fitted
-        only to the training cells spread these wider, which moves the figure far from 0.5 for any generator.
+        As for :func:`copy_ratio`, but in components fitted to equally many training and held-out cells. Components
+        fitted only to the training cells spread these wider, which moves the figure far from 0.5 for any generator.
     max_cells
         Maximum number of training and of held-out cells that are scored, each with the nearest of all synthetic cells.
         The standard error is at most 0.41 over the root of ``max_cells``, 0.004.

@@ -102,10 +102,11 @@ def correlation_discrepancy(real: ArrayLike, synthetic: ArrayLike, *, norm: Norm
     Parameters
     ----------
     real, synthetic
-        Cells x genes (for example :func:`top_markers`), log-normalized. A constant gene has correlation 0 with all others.
+        Cells x genes (for example :func:`top_markers`), log-normalized. A constant gene has correlation 0 with all
+        others.
     norm
-        ``"frobenius"`` counts each pair once. ``"one"`` is the 1-norm of the ACTIVA preprint, read as the largest column
-        sum of absolute values: its figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
+        ``"frobenius"`` counts each pair once. ``"one"`` is the 1-norm of the ACTIVA preprint, read as the largest
+        column sum of absolute values: its figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
 
     Returns
     -------

@@ -35,8 +35,8 @@ def rf_auc(
 ) -> float:
     """How well a random forest tells synthetic cells from real cells.
 
-    The area under the ROC curve, mean over the folds of a stratified cross-validation, of a forest of Gini trees with
-    ``sqrt(n_features)`` features per split. 0.5 is best (up to chance); at 1 every cell is recognized.
+    The area under the ROC curve of Gini trees with ``sqrt(n_features)`` features per split, mean over the folds of a
+    stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized.
 
     Parameters
     ----------
@@ -58,8 +58,7 @@ def rf_auc(
     Raises
     ------
     ValueError
-        If the sets differ in features, hold non-finite values or have fewer than two cells; or if ``max_cells`` is
-        below ``n_folds``.
+        If the sets differ in features, are not finite or have fewer than two cells, or if ``max_cells < n_folds``.
 
     References
     ----------
@@ -100,11 +99,11 @@ def mmd(
 ) -> float:
     """Squared maximum mean discrepancy, unbiased.
 
-    The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)).
-    Equal distributions give 0 up to chance, so that negative values occur.
+    The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)). Equal
+    distributions give 0 up to chance, so that negative values occur.
 
-    Above ``max_cells`` per set, the estimate from all pairs of cells is replaced by the mean over disjoint random blocks,
-    which is unbiased too, with linear cost and a standard error larger by at most the root of the number of blocks.
+    Above ``max_cells`` per set, the estimate from all pairs of cells is replaced by the mean over disjoint random
+    blocks, which is unbiased too, at linear cost. Its standard error is larger by at most the root of their number.
 
     Parameters
     ----------
@@ -124,8 +123,8 @@ def mmd(
     Raises
     ------
     ValueError
-        If the sets differ in features, hold non-finite values or have fewer than two cells; if more than half of the
-        distances between real cells are zero, which gives the kernel no width; or if ``max_cells`` is below 2.
+        If the sets differ in features, are not finite or have fewer than two cells; if most real cells are equal, which
+        gives the kernel no width; or if ``max_cells`` is below 2.
 
     References
     ----------
@@ -252,13 +251,11 @@ def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000,
     Raises
     ------
     ValueError
-        If the sets differ in features, hold non-finite values or have fewer than two cells; or if ``max_cells`` is
-        below 2.
+        If the sets differ in features, are not finite or have fewer than two cells, or if ``max_cells`` is below 2.
 
     References
     ----------
-    Peyré and Cuturi 2019, Computational Optimal Transport, equation 2.3; Fatras et al. 2021, arXiv:2101.01792, for
-    means over blocks.
+    Peyré and Cuturi 2019, Computational Optimal Transport, equation 2.3; Fatras et al. 2021, arXiv:2101.01792.
 
     Examples
     --------
@@ -315,8 +312,7 @@ def mixing(
 
     References
     ----------
-    Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0 (LISI); scaled as in Luecken et al. 2022,
-    doi:10.1038/s41592-021-01336-8.
+    Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0; scaled as Luecken et al. 2022, doi:10.1038/s41592-021-01336-8.
 
     Examples
     --------

@@ -85,7 +85,7 @@ def same_size(sets: Sequence[Cells], rng: np.random.Generator) -> list[Cells]:
     size = min(len(cells) for cells in sets)
     if size < _MIN_CELLS:
         raise ValueError(
-            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (in each half of it, without floor), "
+            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (or each half of it), "
             "synthetic and floor."
         )
     return [cells.subsample(size, rng) for cells in sets]

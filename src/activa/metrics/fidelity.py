@@ -28,7 +28,8 @@ def label_fidelity(
     """Share of synthetic cells whose type an independent classifier recognizes.
 
     The classifier is a logistic regression (C = 10, features divided by the largest standard deviation among them)
-    trained on real cells. The floor is best: above it types are too pure, below it cells are not of the types asked for.
+    trained on real cells. The floor is best: above it types are too pure, below it cells are not of the types asked
+    for.
 
     Parameters
     ----------
@@ -86,13 +87,10 @@ def tstr_f1(
         Cells x features and their types to test on, which the generator has not seen.
     synthetic, synthetic_labels
         Cells x features and their types to train on.
-    n_trees
-        Number of trees in the forest (Gini, ``sqrt(n_features)`` features per split).
+    n_trees, seed
+        Number of trees in the forest (Gini, ``sqrt(n_features)`` features per split), and its random seed.
     max_cells
-        Maximum number of cells per tree. Each tree samples its own from all synthetic cells, so that the forest still
-        sees rare types.
-    seed
-        Random seed for the forest.
+        Maximum number of cells per tree. Each tree samples its own, so that the forest still sees rare types.
 
     Returns
     -------
@@ -101,8 +99,7 @@ def tstr_f1(
     Raises
     ------
     ValueError
-        If the sets differ in features or hold non-finite values, if there is not one label per cell, or if
-        ``max_cells`` is below 2.
+        If the sets differ in features or are not finite, without one label per cell, or if ``max_cells`` is below 2.
 
     References
     ----------
@@ -138,19 +135,15 @@ def marker_overlap(
 ) -> float:
     """Whether differential expression finds the same marker genes in synthetic cells as in real ones.
 
-    The share of markers that both sets have, mean over types. The markers of a type are the genes with the highest score
-    in a Wilcoxon rank-sum test of the type against all other cells of the set. Compare with the floor.
+    The share of markers that both sets have, mean over types. The markers of a type are the genes with the highest
+    score in a Wilcoxon rank-sum test of the type against all other cells of the set. Compare with the floor.
 
     Parameters
     ----------
-    real, synthetic
-        Cells x genes, log-normalized, dense or CSR.
-    real_labels, synthetic_labels
-        Types, one per cell.
-    n_markers
-        Number of markers per type.
-    min_cells
-        Minimum number of cells of a type in each set; types with fewer cells are left out.
+    real, real_labels, synthetic, synthetic_labels
+        Cells x genes, log-normalized, dense or CSR, and their types.
+    n_markers, min_cells
+        Number of markers per type, and minimum number of cells of a type in each set; rarer types are left out.
 
     Returns
     -------

@@ -89,7 +89,7 @@ class Metric[C]:
 
 
 def tabulate[C](metrics: Mapping[str, Metric[C]], synthetic: C, floor: C) -> pd.DataFrame:
-    """The table of these metrics: ``value`` of synthetic cells, ``floor`` of real cells, ``best`` and ``description``."""
+    """The table of metrics: ``value`` of synthetic cells, ``floor`` of real cells, ``best`` and ``description``."""
     rows = {}
     for name, metric in tqdm(metrics.items(), desc="metrics", leave=False):
         value, at_floor = metric.compute(synthetic), metric.compute(floor)
@@ -100,7 +100,7 @@ def tabulate[C](metrics: Mapping[str, Metric[C]], synthetic: C, floor: C) -> pd.
 
 
 def _membership_auc(c: Comparison) -> float:
-    # Principal components favor the cells to which they are fitted: fit them to equally many training and held-out cells.
+    # Components favor the cells to which they are fitted: fit them to equally many training and held-out cells.
     members = c.space.reference.subsample(len(c.real), np.random.default_rng(c.seed))
     return membership_auc(*c.space.project_together(members, c.real, c.synthetic), seed=c.seed)
 
@@ -132,7 +132,7 @@ METRICS: dict[str, Metric[Comparison]] = {
     ),
     "wasserstein": Metric(
         lambda c: wasserstein(*c.components, seed=c.seed),
-        "Wasserstein-2 distance: best at the floor; above it cells lie far from real ones, below it they vary too little.",
+        "Wasserstein-2 distance: best at the floor; above it cells are far from real ones, below they vary too little.",
         question="How far would the cells have to move to become real ones?",
         two_sided=True,
     ),

@@ -32,8 +32,8 @@ class Space:
     """The 2,000 genes with the largest variance in a reference, its 50 principal components and its markers.
 
     All sets are projected after subtraction of one mean, that of the cells to which the components were fitted: each
-    set's own mean would hide a shift between sets. The components are fitted to at most 20,000 cells, subsampled in
-    the proportions of the types (10,000 of each set if fitted to two sets). Few cells or genes give fewer components.
+    set's own mean would hide a shift between sets. The components are fitted to at most 20,000 cells, subsampled in the
+    proportions of the types (10,000 of each set if fitted to two sets). Few cells or genes give fewer components.
     """
 
     def __init__(self, reference: Cells, seed: int) -> None:

@@ -40,10 +40,9 @@ def report(
 ) -> pd.DataFrame:
     """Judge the synthetic cells of any generator against real ones, on one self-contained page.
 
-    The page begins with how well a random forest tells the cells from real ones, next to how well it tells two sets of
-    real cells apart. It continues with all metrics of :func:`activa.metrics.evaluate` and their meaning, a sortable table
-    of types, the plots of :mod:`activa.pl`, and the settings and versions to repeat it. The file needs no network and is
-    smaller than 5 MB.
+    The page shows how well a random forest tells the cells from real ones, all metrics of
+    :func:`activa.metrics.evaluate` and their meaning, a sortable table of types, the plots of :mod:`activa.pl`, and the
+    settings and versions to repeat it. The file needs no network and is smaller than 5 MB.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ def report(
     overwrite
         Whether to replace an existing file.
     seed
-        Random seed for the comparison, the plotted cells (at most 5,000 of each set) and the UMAP. Global random state is
+        Random seed for the comparison, the plotted cells (at most 5,000 per set) and the UMAP. Global random state is
         not changed.
 
     Returns
@@ -89,9 +88,9 @@ def report(
     table, cells, at_value, at_floor = evaluate_sets(sets, **arguments)
     types = None if labels_key is None else judge_types(cells["real"], cells["synthetic"], at_value, at_floor)
     rng = np.random.default_rng(seed)
-    plotted = _subsample(real, rng), _subsample(synthetic, rng)
+    plotted = {"real": _subsample(real, rng), "synthetic": _subsample(synthetic, rng), "table": table}
     plots = choose_plots(cells["real"], cells["synthetic"], normalized=normalized)
-    images = [plot_image(plot, *plotted, table, arguments) for plot in tqdm(plots, desc="report", leave=False)]
+    images = [plot_image(plot, plotted | arguments) for plot in tqdm(plots, desc="report", leave=False)]
     n_compared = len(at_value.real)
     page = render(
         name=name or ("ACTIVA" if "activa" in synthetic.uns else "synthetic cells"),

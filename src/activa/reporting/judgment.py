@@ -54,8 +54,8 @@ def judge(table: pd.DataFrame, real: Cells, synthetic: Cells, n_compared: int) -
         grade, headline = next((grade, headline) for most, grade, headline in _GRADES if excess <= most)
     meaning = (
         f"Shown one real and one synthetic cell, it picks the synthetic one {100 * auc:.0f} times in 100 "
-        f"(AUC {auc:.3f}). Shown one cell of each of two sets of real cells, it picks the right one {100 * floor:.0f} times in 100 "
-        f"(AUC {floor:.3f}, the floor). Guessing gives 50."
+        f"(AUC {auc:.3f}). Shown one cell of each of two sets of real cells, it picks the right one "
+        f"{100 * floor:.0f} times in 100 (AUC {floor:.3f}, the floor). Guessing gives 50."
     )
     notes = [*_notes_on_copies(table), *_notes_on_types(real, synthetic)]
     if n_compared < _FEW_CELLS:
@@ -98,8 +98,8 @@ def _notes_on_types(real: Cells, synthetic: Cells) -> list[str]:
     if abs(in_synthetic[furthest] - in_real[furthest]) > _SHARE:
         notes.append(
             f"Types are not in the real proportions ({labels[furthest]}: {in_real[furthest]:.1%} of the real and "
-            f"{in_synthetic[furthest]:.1%} of the synthetic cells). All figures except those within types measure that "
-            "too; generate types in the proportions of the real cells to avoid it."
+            f"{in_synthetic[furthest]:.1%} of the synthetic cells), which all figures but those within types measure "
+            "too. Generate types in the proportions of the real cells to avoid it."
         )
     return notes
 
@@ -114,8 +114,8 @@ def judge_types(real: Cells, synthetic: Cells, at_value: Comparison, at_floor: C
 
     Columns are the numbers of ``real`` and ``synthetic`` cells; ``mmd`` and ``mmd_floor``, the squared maximum mean
     discrepancy within the type; ``recognized`` and ``recognized_floor``, the share of its cells that an independent
-    classifier recognizes; ``library_size`` and ``genes``, the synthetic median divided by the real one. NaN if a set has
-    fewer than ten cells of the type, or no counts.
+    classifier recognizes; ``library_size`` and ``genes``, the synthetic median divided by the real one. NaN if a set
+    has fewer than ten cells of the type, or no counts.
     """
     types = np.unique(np.concatenate([real.types, synthetic.types]))
     columns: dict[str, list] = {

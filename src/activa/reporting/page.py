@@ -7,11 +7,11 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -40,104 +40,72 @@ class Plot:
     """A plot that the page can show."""
 
     function: Callable[..., Any]
-    takes: tuple[str, ...]
-    """Which arguments of the report the function takes."""
     title: str
     caption: str
     """How to read it."""
     needs_types: bool = False
-    needs_counts: bool = False
-    of_table: bool = False
-    """Whether it shows the table of metrics instead of the cells."""
+
+    @property
+    def takes(self) -> set[str]:
+        """The arguments of the function."""
+        return set(signature(self.function).parameters)
 
 
-@dataclass(frozen=True)
-class Image:
-    """A plot as the page holds it."""
-
-    title: str
-    caption: str
-    source: str
-    """PNG as a data URI."""
-    width: int
-    height: int
-
-
-_TYPES = ("layer", "normalized", "labels_key")
 PLOTS = (
-    Plot(
-        pl.metrics,
-        (),
-        "Metrics against the floor",
-        "Where each metric stands between real cells (the floor) and worse.",
-        of_table=True,
-    ),
+    Plot(pl.metrics, "Metrics against the floor", "Where each metric stands between real cells (the floor) and worse."),
     Plot(
         pl.umap,
-        (*_TYPES, "seed"),
         "UMAP",
         "Real and synthetic cells in one embedding. Good cells fill the same places; it is a picture, not a measure.",
     ),
     Plot(
         pl.umap_per_type,
-        (*_TYPES, "seed"),
         "UMAP, type by type",
         "The real and the synthetic cells of each type over all others in gray.",
         needs_types=True,
     ),
     Plot(
         pl.confusion,
-        (*_TYPES, "seed"),
         "Types asked for, and recognized",
         "What a classifier trained on the real cells takes the synthetic cells of each type for.",
         needs_types=True,
     ),
     Plot(
         pl.markers,
-        _TYPES,
         "Marker genes",
         "Expression of marker genes of the real types, in real and in synthetic cells of the type.",
         needs_types=True,
     ),
     Plot(
         pl.correlation,
-        _TYPES,
         "Correlation of genes",
         "How genes go together, in real and in synthetic cells; the two halves should look the same.",
     ),
-    Plot(pl.library_size, ("layer", "labels_key"), "Library size", "Total counts per cell.", needs_counts=True),
-    Plot(pl.genes_per_cell, _TYPES, "Genes per cell", "Number of detected genes per cell."),
-    Plot(
-        pl.dropout,
-        ("layer",),
-        "Dropout",
-        "Share of cells in which a gene is not detected, against its mean: one point per gene.",
-        needs_counts=True,
-    ),
-    Plot(
-        pl.mean_variance, ("layer",), "Mean and variance", "Variance of each gene against its mean.", needs_counts=True
-    ),
+    Plot(pl.library_size, "Library size", "Total counts per cell."),
+    Plot(pl.genes_per_cell, "Genes per cell", "Number of detected genes per cell."),
+    Plot(pl.dropout, "Dropout", "Share of cells without counts of a gene, against its mean: one point per gene."),
+    Plot(pl.mean_variance, "Mean and variance", "Variance of each gene against its mean."),
 )
 
 
 def choose_plots(real: Cells, synthetic: Cells, *, normalized: bool) -> list[Plot]:
-    """The plots that these cells allow."""
+    """The plots that these cells allow. Those without an argument ``normalized`` need counts."""
     typed = real.labels is not None and len(set(real.types)) > 1 and bool(set(real.types) & set(synthetic.types))
-    return [p for p in PLOTS if (typed or not p.needs_types) and not (normalized and p.needs_counts)]
+    has_values = {"normalized", "table"} if normalized else {"layer", "table"}
+    return [plot for plot in PLOTS if (typed or not plot.needs_types) and plot.takes & has_values]
 
 
-def plot_image(
-    plot: Plot, real: AnnData, synthetic: AnnData, table: pd.DataFrame, arguments: Mapping[str, Any]
-) -> Image:
-    """Plot the cells or the table as a PNG."""
-    shown = (table,) if plot.of_table else (real, synthetic)
-    figure = plot.function(*shown, **{name: arguments[name] for name in plot.takes}, return_fig=True)
+def plot_image(plot: Plot, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A PNG of the plot as a data URI, with its size, title and caption; ``values`` holds the plots' arguments."""
+    arguments = {name: value for name, value in values.items() if name in plot.takes}
+    figure = plot.function(**arguments, return_fig=True)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     png = data.getvalue()
     # The first chunk of a PNG holds its width and height.
     width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
-    return Image(plot.title, plot.caption, _data_uri("image/png", png), width, height)
+    image = {"source": _data_uri("image/png", png), "width": width, "height": height}
+    return image | {"title": plot.title, "caption": plot.caption}
 
 
 def render(
@@ -148,10 +116,10 @@ def render(
     verdict: Verdict,
     table: pd.DataFrame,
     types: pd.DataFrame | None,
-    images: Sequence[Image],
+    images: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
 ) -> str:
-    """The page as HTML, with the generator's ``name`` and the ``sizes`` of the sets (and how many were ``compared``)."""
+    """The page as HTML, with the generator's ``name`` and the ``sizes`` of the sets (and of those ``compared``)."""
     # Names of genes, types and generators are foreign text: they are escaped.
     loader = PackageLoader("activa.reporting", "assets")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)

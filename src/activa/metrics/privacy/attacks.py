@@ -27,7 +27,7 @@ def tpr_at_fpr(members: ArrayLike, others: ArrayLike, *, fpr: float = 0.01) -> f
     members, others
         Scores of cells that were in the training set and of cells that were not; higher means "was in".
     fpr
-        Maximum share of the others that is wrongly accused. With fewer than 1 / ``fpr`` others, no cell may be.
+        Maximum share of the others that is wrongly accused; none, if there are fewer than 1 / ``fpr`` others.
 
     Returns
     -------
@@ -100,7 +100,8 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     Parameters
     ----------
     scores
-        Score of each cell; higher means "was in": negative distances to synthetic cells, or those of :func:`shadow_attack`.
+        Score of each cell; higher means "was in": negative distances to synthetic cells, or those of
+        :func:`shadow_attack`.
     donors
         Donor of each cell.
     members
@@ -108,8 +109,8 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
 
     Returns
     -------
-    The area under the ROC curve over donors: 0.5 is best. With m donors in and n out, it takes only m n + 1 values and
-    its standard error at 0.5 is about sqrt((m + n + 1) / (12 m n)), so that few donors tell little.
+    The area under the ROC curve over donors: 0.5 is best. With m donors in and n out, its standard error at 0.5 is
+    about sqrt((m + n + 1) / (12 m n)), so that few donors tell little.
 
     Raises
     ------
@@ -132,15 +133,11 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     n_cells = np.bincount(donor)
     share_in = np.bincount(donor, weights=members) / n_cells
     if split := [str(name) for name in names[(share_in > 0) & (share_in < 1)]]:
-        raise ValueError(
-            f"donors {split[:5]} have cells both in the training set and out of it: split train from held-out cells by "
-            "donor."
-        )
+        raise ValueError(f"donors {split[:5]} have cells both in the training set and out of it: split cells by donor.")
     is_member = share_in == 1
     if min(is_member.sum(), (~is_member).sum()) < 2:
         raise ValueError(
-            f"donors: {is_member.sum()} donors in the training set and {(~is_member).sum()} out of it; give at least two "
-            "on each side, and at least ten for a meaningful result."
+            f"there are {is_member.sum()} donors in the training set and {(~is_member).sum()} out of it; give two."
         )
     means = np.bincount(donor, weights=scores) / n_cells
     return auc(means[is_member], means[~is_member])
@@ -156,24 +153,22 @@ def split_held_out(
     names = np.unique(donors)
     if len(names) < 4:
         raise ValueError(
-            f"held_out has {len(names)} donors in {donor_key!r}; without floor its donors are split into two halves of at "
-            "least two. Hold out more donors, or leave donor_key out."
+            f"held_out has {len(names)} donors in {donor_key!r}; without floor at least four are needed, to split them "
+            "into halves. Hold out more donors, or leave donor_key out."
         )
     first, second = (np.flatnonzero(np.isin(donors, names[half])) for half in halves(len(names), rng))
     return first, second
 
 
 def check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
-    """Raise the error that :func:`~activa.metrics.privacy.evaluate` documents for donors in two sets or too few donors."""
+    """Raise the error that :func:`~activa.metrics.privacy.evaluate` documents for shared or too few donors."""
     donors = {}
     for name, adata in sets.items():
         check_labels(name, adata, donor_key, "donor_key")
         donors[name] = set(adata.obs[donor_key].astype(str))
     for first, second in (("train", "held_out"), ("train", "floor"), ("held_out", "floor")):
         if shared := sorted(donors[first] & donors.get(second, set())):
-            raise ValueError(
-                f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor, or leave donor_key out."
-            )
+            raise ValueError(f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor.")
     for name in ("train", "held_out"):
         if len(donors[name]) < 2:
             raise ValueError(f"{name} has one donor in {donor_key!r}; give at least two, or leave donor_key out.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -158,7 +159,7 @@ def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_
         ),
         "copy_ratio": Metric(
             lambda a: copy_ratio(*a.near_train),
-            "Median distance to the nearest training cell divided by that of held-out cells: 1 is best, below is copying.",
+            "Median distance to the nearest training cell divided by that of held-out cells: 1 is best, less is copying.",
             best=1.0,
         ),
         "close_share": Metric(
@@ -227,8 +228,8 @@ def evaluate(
     labels_key
         Column of ``obs`` with the types, in the real sets: the held-out cells are then split type by type.
     donor_key
-        Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors and
-        splits the held-out cells by donor.
+        Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors
+        and splits the held-out cells by donor.
     layer
         Layer of the counts in every set; ``X`` by default.
     floor
@@ -255,8 +256,8 @@ def evaluate(
     KeyError, TypeError
         If a key or the layer is not in one of the sets, or if a set is not an AnnData.
     ValueError
-        If the sets differ in genes or hold wrong values, if a set has fewer than 20 cells, if a donor is in two sets, or
-        if there are too few donors or shadows.
+        If the sets differ in genes or hold wrong values, if a set has fewer than 20 cells, if a donor is in two sets,
+        or if there are too few donors or shadows.
 
     Examples
     --------
@@ -279,19 +280,12 @@ def evaluate(
         pool = pool_sets(train, held_out)
         out = left_out(train.n_obs, held_out.n_obs, n_shadows, rng, strings(pool, labels_key), donors)
     sets = {"train": train, "held_out": held_out}
-    attacked = _Attacked(
-        **read_cells(sets, labels_key=None, layer=layer, normalized=normalized), donors=donors, seed=seed
-    )
+    form: dict[str, Any] = {"layer": layer, "normalized": normalized}
+    attacked = _Attacked(**read_cells(sets, labels_key=None, **form), donors=donors, seed=seed)
     shadows = None
     if generator is not None:
-        space = attacked.joint_space
-        shadows = train_shadows(
-            generator, pool, attacked.both, space, out, normalized=normalized, layer=layer, seed=seed
-        )
-    attack, at_floor = (
-        _Attack(attacked, read_published(adata, train, layer=layer, normalized=normalized), shadows)
-        for adata in (synthetic, floor)
-    )
+        shadows = train_shadows(generator, pool, attacked.both, attacked.joint_space, out, seed=seed, **form)
+    attacks = (_Attack(attacked, read_published(cells, train, **form), shadows) for cells in (synthetic, floor))
     metrics = _metrics(fpr, quantile, len(attacked.held_out))
     chosen = {name: metric for name, metric in metrics.items() if met.issuperset(metric.needs)}
-    return tabulate(chosen, attack, at_floor)
+    return tabulate(chosen, *attacks)

@@ -38,8 +38,8 @@ class TooClose:
     quantile
         Share of held-out cells that would be refused, and so about the share that a perfect generator loses.
     labels_key
-        Column of ``obs`` with the types, in both sets: types with at least 1 / ``quantile`` held-out cells get their own
-        threshold. None for one threshold.
+        Column of ``obs`` with the types, in both sets: types with at least 1 / ``quantile`` held-out cells get their
+        own threshold. None for one threshold.
     layer
         Layer of the counts in both sets; ``X`` by default.
     seed
@@ -47,13 +47,11 @@ class TooClose:
 
     Raises
     ------
-    KeyError
-        If ``labels_key`` or ``layer`` is not in one of the sets.
-    TypeError
-        If a set is not an AnnData.
+    KeyError, TypeError
+        If ``labels_key`` or ``layer`` is not in one of the sets, or if a set is not an AnnData.
     ValueError
-        If the sets differ in genes or hold no counts, if there are fewer than 1 / ``quantile`` held-out cells, or if so
-        many of them are among the training cells that the threshold would be zero.
+        If the sets differ in genes or hold no counts, if there are fewer than 1 / ``quantile`` held-out cells, or if
+        too many of them are among the training cells.
 
     Examples
     --------
@@ -88,10 +86,7 @@ class TooClose:
         self.threshold = float(np.quantile(distances, quantile))
         """Smallest distance that is kept, for types without their own threshold."""
         if is_copied(self.threshold, components):
-            raise ValueError(
-                f"a share of at least {quantile} of held_out is found in train: give real cells that the generator has "
-                "not seen."
-            )
+            raise ValueError(f"a share {quantile} of held_out is found in train: give real cells that are not in it.")
         self.thresholds: dict[str, float] = {}
         """Smallest distance that is kept, by type."""
         if labels_key is not None:
@@ -104,7 +99,7 @@ class TooClose:
         return self._neighbors.kneighbors(self._space.project(cells))[0].ravel()
 
     def distances(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
-        """Distance of each cell (counts of the genes in any order, in ``layer``) to its nearest training cell, ``(n_cells,)``.
+        """Distance of each cell (counts, genes in any order) to its nearest training cell, ``(n_cells,)``.
 
         Raises a KeyError, TypeError or ValueError for cells that are not as those of :class:`TooClose`.
         """
@@ -174,8 +169,5 @@ def refuse_close(
     too_close = TooClose(train, held_out, quantile=quantile, labels_key=labels_key, layer=layer, seed=seed)
     refused = too_close.refuses(synthetic, layer=layer)
     if refused.all():
-        raise ValueError(
-            f"all {len(refused)} synthetic cells are closer to a training cell than all but a share of {quantile} of "
-            "held_out: the generator copies; give cells of another one."
-        )
+        raise ValueError(f"all {len(refused)} synthetic cells are closer to train than held_out allows; give others.")
     return synthetic[~refused].copy()

@@ -45,8 +45,8 @@ def left_out(
 ) -> np.ndarray:
     """Which cells of the pool each shadow is not trained on, boolean, ``(n_shadows, n_cells)``.
 
-    Each shadow is trained on about as large a share of the pool as the target, and all cells are left out equally often,
-    to within one; if donors are given, whole donors are left out.
+    Each shadow is trained on about as large a share of the pool as the target, and all cells are left out equally
+    often, to within one; if donors are given, whole donors are left out.
     """
     n_cells = n_train + n_held_out
     if donors is None:
@@ -57,8 +57,8 @@ def left_out(
     n_folds = max(2, round(n_units / n_out))
     if n_shadows < 2 * n_folds:
         raise ValueError(
-            f"n_shadows must be at least {2 * n_folds}, got {n_shadows}: the target was trained on {n_train} of {n_cells} "
-            f"cells, so each shadow leaves out one of {n_folds} parts, and each cell must be left out twice."
+            f"n_shadows must be at least {2 * n_folds}, got {n_shadows}: as the target has seen {n_train} of {n_cells} "
+            f"cells, each shadow leaves out one of {n_folds} parts, and each cell must be left out twice."
         )
     parts: list[np.ndarray] = []
     while len(parts) < n_shadows:
@@ -155,10 +155,10 @@ def shadow_attack(
 ) -> pd.DataFrame:
     """Membership inference by an attacker who can train generators of the same kind.
 
-    The attacker sees the synthetic cells and a pool of candidates, trains shadow generators on random parts of the pool,
-    and learns (by logistic regression) how training cells differ from others in their position relative to the synthetic
-    cells: distances to the nearest ones, density and rank among candidates, each also relative to shadows that did not
-    see the same cell. What was learnt is then applied to the target's cells.
+    The attacker sees the synthetic cells and a pool of candidates, trains shadow generators on random parts of the
+    pool, and learns (by logistic regression) how training cells differ from others in their position relative to the
+    synthetic cells: distances to the nearest ones, density and rank among candidates, each also relative to shadows
+    that did not see the same cell. What was learnt is then applied to the target's cells.
 
     Cells are compared as log1p of counts scaled to 10,000, in 50 principal components of the whole pool. The pool holds
     all training cells, which is more than most attackers have: the result is an upper end for attacks of this kind.
@@ -166,8 +166,9 @@ def shadow_attack(
     Parameters
     ----------
     generator
-        ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells, ideally
-        as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random state.
+        ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells,
+        ideally as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random
+        state.
     train, held_out, synthetic, labels_key, donor_key, layer, normalized
         As for :func:`~activa.metrics.privacy.evaluate`. Each shadow leaves out about as many candidates as ``held_out``
         has, with the types in proportion, or whole donors.
@@ -178,16 +179,14 @@ def shadow_attack(
 
     Returns
     -------
-    One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name), ``member``
-    (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
+    One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell``
+    (its name), ``member`` (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
     :func:`sklearn.metrics.roc_auc_score`.
 
     Raises
     ------
-    KeyError
-        If a key or the layer is not in one of the sets.
-    TypeError
-        If a set, or what the generator returns, is not an AnnData.
+    KeyError, TypeError
+        If a key or the layer is not in one of the sets; if a set, or what the generator returns, is not an AnnData.
     ValueError
         If the sets differ in genes, or if there are too few shadows.
 
