@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from activa.metrics._label_fidelity import recognize
-from activa.metrics._space import Space
+from activa.metrics.fidelity import recognize
+from activa.metrics.space import Space
 from activa.pl._finish import Output
 from activa.pl._pair import all_types, read_pair
 

@@ -13,8 +13,8 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from activa.data import Cells
-from activa.metrics._correlation import correlation_discrepancy, markers_of_types, pearson
-from activa.metrics._space import variable_genes
+from activa.metrics.correlation import correlation_discrepancy, markers_of_types, pearson
+from activa.metrics.space import variable_genes
 from activa.pl._finish import Output
 from activa.pl._pair import find_genes, read_pair
 

@@ -9,7 +9,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from activa.metrics._dropout import gene_summary
+from activa.metrics.count_properties import gene_summary
 from activa.pl._finish import Output
 from activa.pl._legends import legend_above
 from activa.pl._pair import count_matrices

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from activa.data import Cells
-from activa.metrics._correlation import markers_of_types
+from activa.metrics.correlation import markers_of_types
 from activa.pl._colors import ORIGINS
 from activa.pl._finish import Output
 from activa.pl._grid import grid, panel_title

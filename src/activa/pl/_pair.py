@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from activa._embedding import umap_coordinates
 from activa.data import Cells, check_sets, read_cells
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 
 
 def read_pair(
