@@ -30,6 +30,7 @@ def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
     started = Barrier(n_threads + 1)
 
     def start() -> None:
+        torch.get_num_threads()  # a thread's first use of PyTorch sets its number: what is set before is lost
         torch.set_num_threads(1)  # of this thread, and the default of threads that have not used PyTorch yet
         started.wait()
 
