@@ -14,6 +14,19 @@ MARKERS = {
         "cli/test_cli.py::test_three_commands_in_a_shell",
         "train/test_ddp.py",
         "train/test_resuming.py",
+        # many or long trainings
+        "train/test_realism_callback.py",
+        "train/test_training.py::test_every_form_of_the_game_trains",
+        "train/test_training.py::test_the_generator_learns_to_please_the_critic",
+        "train/test_training.py::test_training_fits_and_is_recorded",
+        "model/test_surgery.py",
+        "model/test_paper.py",
+        # forests, neighbors and compilation by JAX
+        "metrics/test_many_cells.py",
+        "metrics/test_evaluate.py::test_all_metrics_of_a_perfect_generator",
+        "metrics/test_evaluate.py::test_a_wrong_generator_is_caught",
+        "metrics/test_evaluate.py::test_few_cells_silent_genes",
+        "metrics/privacy/test_shadow.py",
         # benchmarks and whole experiments
         "test_benchmarks.py",
         "test_paper_benchmark.py",

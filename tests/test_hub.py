@@ -7,7 +7,7 @@ import pytest
 from tests_helpers import make_counts
 
 import activa
-from activa import ACTIVA, _optional
+from activa import ACTIVA, optional
 from activa.hub import model_card
 from activa.metrics import evaluate
 
@@ -99,6 +99,6 @@ def test_bad_arguments(model):
 
 
 def test_without_the_package_it_says_how_to_get_it(model, monkeypatch):
-    monkeypatch.setattr(_optional, "is_installed", lambda module: False)
+    monkeypatch.setattr(optional, "is_installed", lambda module: False)
     with pytest.raises(ImportError, match=r"pip install 'activa-sc\[hub\]'"):
         model_card(model, license="mit")
