@@ -29,15 +29,7 @@ def modality_of(mdata: MuData, name: str, argument: str = "modalities") -> AnnDa
 
 
 def genes_of(cells: Any, modalities: tuple[str, str] | None) -> AnnData:
-    """The AnnData of the genes: the cells themselves, or the first of the modalities (genes, proteins) of MuData.
-
-    Raises
-    ------
-    TypeError
-        If the cells are MuData and the model was made of AnnData.
-    KeyError
-        If the modality does not exist.
-    """
+    """The AnnData of the genes: the cells themselves, or the first of the modalities (genes, proteins) of MuData."""
     if not isinstance(cells, MuData):
         return cells
     if modalities is None:
@@ -46,17 +38,7 @@ def genes_of(cells: Any, modalities: tuple[str, str] | None) -> AnnData:
 
 
 def check_values_of(adata: Any, *, layer: str | None) -> None:
-    """Check that cells and genes exist, with numbers in ``X`` or the layer.
-
-    Raises
-    ------
-    TypeError
-        If ``adata`` is not an AnnData, the layer is not a string, or the values are not numbers.
-    KeyError
-        If the layer does not exist.
-    ValueError
-        If cells, genes or values are missing, or ``adata`` is lazy.
-    """
+    """Check that ``adata`` is an AnnData in memory (or backed) with cells, genes, and numbers in ``X`` or the layer."""
     if not isinstance(adata, AnnData):
         raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
     if adata.n_obs == 0 or adata.n_vars == 0:
@@ -92,8 +74,6 @@ def check_values(
     x: Any, *, layer: str | None, gene_likelihood: GeneLikelihood, modality: str | None = None
 ) -> np.ndarray:
     """Check that the values suit the likelihood; returns the total of each cell, float64 ``(n_cells,)``.
-
-    Errors name the values by their layer and, for MuData, their modality.
 
     Raises
     ------
@@ -137,13 +117,7 @@ def check_values(
 def check_proteins(
     values: np.ndarray, likelihood: ProteinLikelihood | None, *, layer: str | None, modality: str
 ) -> ProteinLikelihood:
-    """Check that the values suit the proteins' likelihood; returns it, or the one that the values suit if it is None.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite, if ``"nb"`` is given for values that are not counts, or ``"normal"`` for counts.
-    """
+    """Check that the values suit the proteins' likelihood; returns it, or the one that the values suit if it is None."""
     where = values_in(layer, modality)
     if not np.isfinite(values).all():
         raise ValueError(f"{where} has values that are not finite (nan or inf): remove or replace them.")
@@ -168,15 +142,7 @@ def values_in(layer: str | None, modality: str | None = None) -> str:
 
 
 def positions(indices: Any, n_cells: int) -> np.ndarray:
-    """Positions of cells, from positions (negative ones count from the end) or from one flag per cell, ``(n,)``.
-
-    Raises
-    ------
-    TypeError
-        If ``indices`` is not a sequence of whole numbers or flags.
-    ValueError
-        If it is empty, or beyond the cells.
-    """
+    """Positions of cells, from positions (negative ones count from the end) or from one flag per cell, ``(n,)``."""
     array = np.asarray(indices)
     if array.ndim and not array.size:
         raise ValueError("indices=[] has no cell: give at least one.")
@@ -205,13 +171,7 @@ def check_genes(adata: AnnData, trained: np.ndarray, *, where: str = "adata", wh
 
 
 def check_mudata(cells: Any, modalities: tuple[str, str], genes: np.ndarray, proteins: np.ndarray) -> None:
-    """Check that cells are MuData with the model's genes and proteins, in its order.
-
-    Raises
-    ------
-    TypeError, KeyError, ValueError
-        If they are not.
-    """
+    """Check that cells are MuData with the model's genes and proteins, in its order."""
     if not isinstance(cells, MuData):
         raise TypeError(f"The model was made of MuData: give the cells as MuData, got {type(cells).__name__}.")
     for name, trained, what in zip(modalities, (genes, proteins), ("genes", "proteins"), strict=True):

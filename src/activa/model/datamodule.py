@@ -76,16 +76,7 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
 
 
 class MatchedDataModule(LightningDataModule):
-    """A data module with the codes of the model, shuffled by a seed.
-
-    Parameters
-    ----------
-    datamodule
-        The user's data module.
-    registry
-        Registry of the model.
-    seed
-        Random seed of the order of annbatch's cells, which has a generator of its own.
+    """The user's data module with the codes of the model, shuffled by a seed: annbatch has a generator of its own.
 
     Raises
     ------
@@ -206,25 +197,9 @@ def sample_cells_of(
     gene_likelihood: GeneLikelihood,
     rng: np.random.Generator,
 ) -> CellSample:
-    """Read all cells of a data module once, check them, and keep a sample.
+    """Read all cells of a data module once, check their values, and keep a sample.
 
-    Type, batch and covariates of every cell are kept; counts of at most 30,000 cells at a time, and of rare types.
-
-    Parameters
-    ----------
-    cells
-        The data module.
-    covariates
-        Names of the categorical and of the continuous covariates, by registry key.
-    layer, gene_likelihood
-        Layer of the values, for error messages, and the likelihood they must suit.
-    rng
-        Draws the sample.
-
-    Raises
-    ------
-    ValueError
-        If the values do not suit the likelihood.
+    Memory holds type, batch and covariates of every cell, and counts of at most 30,000 cells plus those of rare types.
     """
     kept: list[tuple[csr_matrix, pd.DataFrame]] = []
     designs: list[pd.DataFrame] = []
@@ -258,20 +233,7 @@ def _reduce(pieces: list[tuple[csr_matrix, pd.DataFrame]]) -> tuple[csr_matrix, 
 
 
 def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
-    """Read the cells of a data module once; a model without cells starts from them.
-
-    Parameters
-    ----------
-    model
-        The model. If it has no cells yet, its weights, design table and gene table are set.
-    datamodule
-        The user's data module.
-    seed
-        Random seed of the sample and of the start.
-
-    Returns
-    -------
-    The data module with the codes of the model, and the sample of its cells.
+    """Read the cells of a data module once; weights, design and genes of a model without cells are set from them.
 
     Raises
     ------

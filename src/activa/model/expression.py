@@ -179,24 +179,27 @@ class Expression(RNASeqMixin, VAEMixin):
 
     @torch.inference_mode()
     def _get_denoised_samples(
-        self, adata: AnnData | None = None, indices: Any = None, n_samples: int = 25, batch_size: int = 64,
-        rna_size_factor: int = 1000, transform_batch: Any = None, **kwargs: Any,
-    ) -> np.ndarray:  # fmt: skip
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        n_samples: int = 25,
+        batch_size: int = 64,
+        rna_size_factor: int = 1000,
+        **kwargs: Any,
+    ) -> np.ndarray:
         """Expression without technical noise, ``(n_cells, n_genes)`` or ``(n_cells, n_genes, n_samples)``.
 
         scvi-tools' method draws the Poisson rates of a negative binomial. The noise of a Gaussian has no such part, so its
         mean is returned.
         """
         if self.module.is_count:
-            return super()._get_denoised_samples(
-                adata, indices, n_samples, batch_size, rna_size_factor, transform_batch, **kwargs
-            )
+            return super()._get_denoised_samples(adata, indices, n_samples, batch_size, rna_size_factor, **kwargs)
         samples = []
         for tensors in self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size):
             _, generative = self.module.forward(
                 tensors,
                 inference_kwargs={"n_samples": n_samples},
-                generative_kwargs={"transform_batch": transform_batch},
+                generative_kwargs={"transform_batch": kwargs.get("transform_batch")},
                 compute_loss=False,
             )
             samples.append(rna_size_factor * generative[MODULE_KEYS.PX_KEY].mean.cpu().numpy())

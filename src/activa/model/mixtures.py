@@ -31,22 +31,8 @@ def fit_mixtures(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gaussian mixtures with diagonal covariance of the latents of each label; N(0, I) for a label without cells.
 
-    Parameters
-    ----------
-    z
-        Latents, ``(n_cells * draws, n_latent)``.
-    y
-        Label codes, ``(n_cells * draws,)``.
-    n_labels, n_components
-        Numbers of labels and of Gaussians per label. At most one Gaussian per ten cells is fitted; the others repeat.
-    rng
-        Seeds the fits.
-    draws
-        Number of latents per cell.
-
-    Returns
-    -------
-    Means and standard deviations ``(n_labels, n_components, n_latent)``, weights ``(n_labels, n_components)``.
+    Latents ``z`` are ``(n_cells * draws, n_latent)``. At most one Gaussian per ten cells is fitted; the others repeat.
+    Returns means and standard deviations ``(n_labels, n_components, n_latent)`` and weights ``(n_labels, n_components)``.
     """
     shape = (n_labels, n_components, z.shape[1])
     loc, scale, weight = np.zeros(shape), np.ones(shape), np.full(shape[:2], 1 / n_components)

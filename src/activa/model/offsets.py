@@ -24,18 +24,8 @@ def count_offsets(
     The expected counts of a gene in cells of type t and batch b are N_tb p exp(a_t + b_b), with the total count N_tb of
     these cells and the gene's share p of all counts. The fit matches the counts in each type and in each batch.
 
-    Parameters
-    ----------
-    x
-        Cells x genes, sparse, dense or backed.
-    y, batch
-        Label and batch codes, ``(n_cells,)``.
-    n_labels, n_batch
-        Numbers of labels and batches; those without cells get zeros.
-
-    Returns
-    -------
-    Offsets of the labels ``(n_labels, n_genes)`` and of the batches ``(n_batch, n_genes)``.
+    ``x`` is cells x genes, sparse, dense or backed. Returns offsets of the labels ``(n_labels, n_genes)`` and of the
+    batches ``(n_batch, n_genes)``; those without cells get zeros.
     """
     type_counts, batch_counts = np.zeros((n_labels, x.shape[1])), np.zeros((n_batch, x.shape[1]))
     totals = np.zeros((n_labels, n_batch))

@@ -80,12 +80,9 @@ class Registration(BaseMinifiedModeModelClass):
 
         Raises
         ------
-        TypeError
-            If ``adata`` is not an AnnData of numbers, or a key has the wrong type.
-        KeyError
-            If a key or layer does not exist.
-        ValueError
-            If ``adata`` is empty, lazy or a view; if a column has missing or unsuitable values.
+        TypeError, KeyError, ValueError
+            If ``adata`` is not an AnnData of numbers, is empty, lazy or a view; if a key or layer does not exist, or a
+            column has missing or unsuitable values.
 
         Examples
         --------
@@ -269,26 +266,21 @@ def _fields(
             return kind(key, *args, **kwargs)
         return getattr(fields, f"MuData{kind.__name__}")(key, *args, mod_key=modalities.get(argument), **kwargs)
 
-    keys = REGISTRY_KEYS
-    found = []
+    keys, found = REGISTRY_KEYS, []
     for (argument, layer), key in zip(layers.items(), (keys.X_KEY, keys.PROTEIN_EXP_KEY), strict=False):
         part = cells if modalities is None else cells[modalities[argument]]
         # values are checked when the model is made, which knows the likelihood; scvi-tools would copy dense values
         is_sparse = issparse(part.X if layer is None else part.layers[layer])
         found.append(field(argument, fields.LayerField, key, layer, is_count_data=False, correct_data_format=is_sparse))
-    labels_key, unlabeled = columns.labels_key, columns.unlabeled_category
-    if unlabeled is None:
-        labels = field("labels_key", fields.CategoricalObsField, keys.LABELS_KEY, labels_key)
-    else:
-        labels = field("labels_key", fields.LabelsWithUnlabeledObsField, keys.LABELS_KEY, labels_key, unlabeled)
-    categorical, continuous = columns.categorical_covariate_keys, columns.continuous_covariate_keys
-    return [
-        *found,
-        field("batch_key", fields.CategoricalObsField, keys.BATCH_KEY, columns.batch_key),
-        labels,
-        field(
-            "size_factor_key", fields.NumericalObsField, keys.SIZE_FACTOR_KEY, columns.size_factor_key, required=False
-        ),
-        field("categorical_covariate_keys", fields.CategoricalJointObsField, keys.CAT_COVS_KEY, categorical),
-        field("continuous_covariate_keys", fields.NumericalJointObsField, keys.CONT_COVS_KEY, continuous),
-    ]
+    found.append(field("batch_key", fields.CategoricalObsField, keys.BATCH_KEY, columns.batch_key))
+    unlabeled = [] if columns.unlabeled_category is None else [columns.unlabeled_category]
+    labels_field = fields.LabelsWithUnlabeledObsField if unlabeled else fields.CategoricalObsField
+    found.append(field("labels_key", labels_field, keys.LABELS_KEY, columns.labels_key, *unlabeled))
+    factors = columns.size_factor_key
+    found.append(field("size_factor_key", fields.NumericalObsField, keys.SIZE_FACTOR_KEY, factors, required=False))
+    for argument, kind, key in (
+        ("categorical_covariate_keys", fields.CategoricalJointObsField, keys.CAT_COVS_KEY),
+        ("continuous_covariate_keys", fields.NumericalJointObsField, keys.CONT_COVS_KEY),
+    ):
+        found.append(field(argument, kind, key, getattr(columns, argument)))
+    return found

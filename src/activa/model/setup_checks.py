@@ -56,18 +56,7 @@ class Columns:
 def check_setup(
     adata: Any, columns: Columns, *, layer: str | None, is_new: bool, allow_missing_labels: bool = False
 ) -> None:
-    """Check the arguments of ``setup_anndata``.
-
-    Parameters
-    ----------
-    adata, layer
-        The cells and the layer of their counts.
-    columns
-        The columns to register.
-    is_new
-        Whether the cells are registered for a new model, not for a trained one.
-    allow_missing_labels
-        Whether the column of labels may be missing if an unlabeled category is given; scvi-tools then adds it.
+    """Check the arguments of ``setup_anndata``, for a new model (``is_new``) or a trained one.
 
     Raises
     ------
@@ -86,27 +75,14 @@ def check_setup(
             "give adata.copy()."
         )
     if allow_missing_labels and columns.unlabeled_category is not None and columns.labels_key not in adata.obs:
-        columns = replace(columns, labels_key=None, unlabeled_category=None)
+        columns = replace(columns, labels_key=None, unlabeled_category=None)  # scvi-tools adds the column
     _check_columns(lambda _: ("adata", adata.obs), columns, is_new=is_new)
 
 
 def check_setup_mudata(
     mdata: Any, columns: Columns, *, layers: Mapping[str, str | None], modalities: Mapping[str, str], is_new: bool
 ) -> None:
-    """Check the arguments of ``setup_mudata``.
-
-    Parameters
-    ----------
-    mdata
-        The cells.
-    columns
-        The columns to register.
-    layers
-        ``"rna_layer"`` and ``"protein_layer"`` -> layer.
-    modalities
-        Argument -> modality that has its layer or columns.
-    is_new
-        Whether the cells are registered for a new model, not for a trained one.
+    """Check the arguments of ``setup_mudata``; ``modalities`` maps arguments to the modalities of their layers and columns.
 
     Raises
     ------

@@ -42,17 +42,7 @@ class StartCells:
 
 
 def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> None:
-    """Set the module's weights from the cells: moments, and for the log-linear architecture principal components.
-
-    Parameters
-    ----------
-    module
-        The module, which is changed.
-    cells
-        The cells.
-    seed
-        Random seed of the subsample, the components and the mixtures.
-    """
+    """Set the module's weights from the cells: moments, and for the log-linear architecture principal components."""
     moments = gene_moments(cells.x, cells.library, is_count=module.is_count)
     module.initialize_from_moments(*moments, torch.as_tensor(np.log(cells.library)).float())
     proteins = None if cells.proteins is None else module.initialize_proteins(cells.proteins)
@@ -84,18 +74,8 @@ def gene_moments(x: Any, library: np.ndarray, *, is_count: bool) -> tuple[Tensor
     training to what remains; started low it stays low, and generated cells have too many zeros and too weak correlations
     (pbmc3k: correlation discrepancy 2.6 instead of 1.7, with a floor of 1.4).
 
-    Parameters
-    ----------
-    x
-        Cells x genes, sparse, dense or backed.
-    library
-        Library sizes l, ``(n_cells,)``.
-    is_count
-        Whether values are counts; for others, the genes' means and standard deviations are returned.
-
-    Returns
-    -------
-    Share p (or mean) and inverse dispersion (or standard deviation) of each gene, each float32 ``(n_genes,)``.
+    Returns share p and inverse dispersion of each gene, or mean and standard deviation of values that are not counts, each
+    float32 ``(n_genes,)``.
     """
     first, second, weighted = (np.zeros(x.shape[1]) for _ in range(3))
     for part in row_slices(x.shape[0]):
@@ -135,24 +115,8 @@ def principal_components(
     all genes follow by regression, within types where each type has offsets: if both described the differences between
     types, offsets would not make up for the loadings that training shrinks.
 
-    Parameters
-    ----------
-    x
-        Cells x genes, sparse, dense or backed.
-    y, batch
-        Label and batch codes, int ``(n_cells,)``.
-    n_latent, n_labels, n_batch, n_components
-        Numbers of latent dimensions, labels, batches, and Gaussians per label in the prior.
-    with_offsets
-        Whether the generator is given the types, and so has an offset per type.
-    is_count
-        Whether values are counts, to be log-normalized.
-    seed
-        Random seed of the subsample, the components and the mixtures.
-    proteins
-        Standardized proteins, ``(n_cells, n_proteins)``, which follow the genes as further columns.
-    n_cells
-        Number of training cells if these are a sample of them.
+    ``x`` is cells x genes, sparse, dense or backed; ``y`` and ``batch`` are int ``(n_cells,)``. Standardized ``proteins``
+    follow the genes as further columns. ``with_offsets``: the generator is given the types, and has an offset per type.
     """
     n_cells = len(y) if n_cells is None else n_cells
     rng = np.random.default_rng(seed)
