@@ -159,7 +159,7 @@ def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_
         ),
         "copy_ratio": Metric(
             lambda a: copy_ratio(*a.near_train),
-            "Median distance to the nearest training cell divided by that of held-out cells: 1 is best, less is copying.",
+            "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying.",
             best=1.0,
         ),
         "close_share": Metric(

@@ -179,8 +179,8 @@ def shadow_attack(
 
     Returns
     -------
-    One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell``
-    (its name), ``member`` (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
+    One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name),
+    ``member`` (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
     :func:`sklearn.metrics.roc_auc_score`.
 
     Raises
