@@ -10,7 +10,7 @@ import scanpy as sc
 from anndata import AnnData
 from scipy.sparse import vstack
 
-from activa._embedding import umap_coordinates
+from activa.pl.embeddings import umap_coordinates
 from activa.experiments._sets import Synthetic, read
 
 N_GENES = 3000
