@@ -1,24 +1,23 @@
 """Losses of the introspective game: pure functions of per-cell terms.
 
-Symbols are the paper's (Heydari et al. 2022, Eq. 4-5 and supplement H). ``L_REG`` is the Kullback-Leibler divergence of
-the encoding of a cell from the prior, ``L_AE`` the negative log-likelihood of its reconstruction, ``L_CT`` the distance
-between what the classifier says of a cell and of its reconstruction; ``r`` and ``g`` stand for the reconstruction of a
-real cell and for a generated one, the two kinds of synthetic cells ``s``. Every per-cell term is a float tensor of
-shape ``(n_cells,)`` in nats, and every function returns a scalar.
+The symbols are the paper's (Heydari et al. 2022, Eq. 4-5 and supplement H). ``L_REG`` is the Kullback-Leibler divergence of
+a cell's encoding from the prior, ``L_AE`` the negative log-likelihood of its reconstruction, and ``L_CT`` the distance
+between the classifier's logits for a cell and for its reconstruction. The two kinds of synthetic cells ``s`` are
+reconstructions of real cells, ``r``, and generated cells, ``g``. Every per-cell term is a float tensor of shape
+``(n_cells,)`` in nats; the functions that combine them return a scalar.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import gaussian_nll_loss, mse_loss, relu
+from torch.nn.functional import mse_loss, relu
 
 
 def regularization(mu: Tensor, log_var: Tensor) -> Tensor:
-    r"""KL divergence of N(mu, exp(log_var)) from N(0, I), the paper's ``L_REG``, a value a cell.
+    r"""KL divergence of N(mu, exp(log_var)) from N(0, I), the paper's ``L_REG``, for each cell.
 
     Parameters
     ----------
@@ -39,17 +38,16 @@ def regularization(mu: Tensor, log_var: Tensor) -> Tensor:
 
 
 def hinge_encoder(reg_synthetic: Sequence[Tensor], margin: Tensor | float, *, per_cell: bool = False) -> Tensor:
-    r"""The encoder's hinge term: synthetic cells are to be encoded at least ``margin`` nats from the prior.
+    r"""The encoder's hinge term, which encodes synthetic cells at least ``margin`` nats from the prior.
 
     Parameters
     ----------
     reg_synthetic
-        ``L_REG`` of the encodings of the reconstructions and of the generated cells, each of shape ``(n_cells,)``.
+        ``L_REG`` of the reconstructions and of the generated cells, each of shape ``(n_cells,)``.
     margin
         The paper's m, in nats.
     per_cell
-        Whether the hinge is taken per cell before averaging (IntroVAE) or of the mean over cells (as the released
-        ACTIVA does).
+        Whether to take the hinge of each cell (IntroVAE) instead of the cells' mean (the released ACTIVA).
 
     Returns
     -------
@@ -65,12 +63,12 @@ def hinge_encoder(reg_synthetic: Sequence[Tensor], margin: Tensor | float, *, pe
 
 
 def hinge_generator(reg_synthetic: Sequence[Tensor]) -> Tensor:
-    r"""The generator's term: its cells are to be encoded where real cells are.
+    r"""The generator's term, which makes cells that are encoded where real cells are.
 
     Parameters
     ----------
     reg_synthetic
-        As in :func:`hinge_encoder`, this time with a gradient that reaches the generator through the cells.
+        As in :func:`hinge_encoder`, with a gradient that reaches the generator through the cells.
 
     Returns
     -------
@@ -85,12 +83,7 @@ def hinge_generator(reg_synthetic: Sequence[Tensor]) -> Tensor:
 
 
 def soft_encoder(
-    reconstruction_synthetic: Sequence[Tensor],
-    reg_synthetic: Sequence[Tensor],
-    *,
-    scale: float,
-    beta_rec: float = 1.0,
-    beta_neg: float = 1.0,
+    reconstruction_synthetic: Sequence[Tensor], reg_synthetic: Sequence[Tensor], *, scale: float
 ) -> Tensor:
     r"""The encoder's term of Soft-IntroVAE (Daniel and Tamar 2021, arXiv 2012.13253, Eq. 5), divided by ``scale``.
 
@@ -99,15 +92,13 @@ def soft_encoder(
     reconstruction_synthetic, reg_synthetic
         ``L_AE`` and ``L_REG`` of the reconstructions and of the generated cells, each of shape ``(n_cells,)``.
     scale
-        s, one over the number of genes: without it the exponential is zero in floating point.
-    beta_rec, beta_neg
-        Weights of ``L_AE`` and ``L_REG`` within the exponential.
+        s, one over the number of genes. Without it the exponential underflows to zero.
 
     Returns
     -------
-    Scalar: :math:`\frac{1}{4 s} \sum_{s' \in \{r, g\}} \exp(-2 s (\beta_{rec} L_{AE,s'} + \beta_{neg} L_{REG,s'}))`.
-    The published loss multiplies the whole encoder loss by s; dividing both by s leaves the minimum where it is and
-    puts this term on the scale, nats, of the real cells' ELBO.
+    Scalar: :math:`\frac{1}{4 s} \sum_{s' \in \{r, g\}} \exp(-2 s (L_{AE,s'} + L_{REG,s'}))`. The published loss multiplies
+    the whole encoder loss by s. Dividing it by s keeps the minimum and puts this term on the scale of the real cells'
+    ELBO, in nats.
 
     Examples
     --------
@@ -116,54 +107,27 @@ def soft_encoder(
     tensor(1.)
     """
     terms = [
-        torch.exp(-2 * scale * (beta_rec * rec + beta_neg * reg)).mean()
-        for rec, reg in zip(reconstruction_synthetic, reg_synthetic, strict=True)
+        torch.exp(-2 * scale * (reconstruction + reg)).mean()
+        for reconstruction, reg in zip(reconstruction_synthetic, reg_synthetic, strict=True)
     ]
     return torch.stack(terms).sum() / (4 * scale)
 
 
-def sleep_encoder(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
-    r"""How badly the encoder reads generated cells, whose latents are known (sleep phase; Hinton et al. 1995).
-
-    Parameters
-    ----------
-    z
-        Latents that the cells were generated from, shape ``(n_cells, n_latent)``.
-    mu, log_var
-        Mean and log-variance of what the encoder makes of the cells, same shape.
-
-    Returns
-    -------
-    Scalar: the mean over cells of :math:`-\log q(z_g \mid x_g)`, nats.
-
-    Examples
-    --------
-    >>> sleep_encoder(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 2))
-    tensor(1.8379)
-    """
-    return gaussian_nll_loss(mu, z, log_var.exp(), full=True, eps=1e-8, reduction="none").sum(-1).mean()
-
-
-def classifier_consistency(
-    logits: Tensor, logits_reconstruction: Tensor, *, reduction: Literal["mean", "sum"] = "mean"
-) -> Tensor:
+def classifier_consistency(logits: Tensor, logits_reconstruction: Tensor) -> Tensor:
     """``L_CT``: squared distance between the classifier's logits for cells and for their reconstructions.
 
     Parameters
     ----------
     logits, logits_reconstruction
         Shape ``(n_cells, n_types)``.
-    reduction
-        Over cells: the mean, like ``L_AE``, or the sum that the released code takes.
 
     Returns
     -------
-    Scalar; the distance is summed over types.
+    Scalar: the sum over types, averaged over cells as ``L_AE`` is.
 
     Examples
     --------
     >>> classifier_consistency(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
     tensor(5.)
     """
-    distance = mse_loss(logits_reconstruction, logits, reduction="none").sum(-1)
-    return distance.mean() if reduction == "mean" else distance.sum()
+    return mse_loss(logits_reconstruction, logits, reduction="none").sum(-1).mean()

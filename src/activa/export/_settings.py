@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from activa.export._fields import Fields, is_number, refused
+from activa.export._fields import Fields, refused
+from activa.train import Recipe
 
 _WHOLES = {"n_latent": 1, "n_prior_components": 1}
 _NUMBERS = ("dropout_rate", "input_dropout_rate", "loading_scale", "offset_scale")
@@ -32,17 +33,13 @@ def settings_to_json(
     }  # fmt: skip
 
 
-def settings_from_json(
-    fields: Fields, plan_arguments: set[str]
-) -> tuple[dict[str, Any], dict[str, Any], Reference | None]:
+def settings_from_json(fields: Fields) -> tuple[dict[str, Any], dict[str, Any], Reference | None]:
     """What :func:`settings_to_json` was given; the model itself checks the values of its arguments.
 
     Parameters
     ----------
     fields
         What it gave.
-    plan_arguments
-        Names that ``training_defaults["plan_kwargs"]`` can have.
 
     Raises
     ------
@@ -69,18 +66,15 @@ def settings_from_json(
             settings[name] = None if given.any(name) is None else given.whole(name)
 
     defaults = fields.fields("training_defaults")
-    defaults.only(("max_epochs", "plan_kwargs"))
+    defaults.only(("max_epochs", "recipe"))
     training: dict[str, Any] = {}
     if "max_epochs" in defaults.values:
         training["max_epochs"] = defaults.whole("max_epochs", least=1)
-    if "plan_kwargs" in defaults.values:
-        plan = defaults.fields("plan_kwargs")
-        plan.only(plan_arguments)
-        if not all(
-            value is None or isinstance(value, str | bool) or is_number(value) for value in plan.values.values()
-        ):
-            raise refused(plan.where, "its values must be strings, numbers, true, false or null")
-        training["plan_kwargs"] = dict(plan.values)
+    if "recipe" in defaults.values:
+        try:
+            training["recipe"] = Recipe.from_dict(defaults.fields("recipe").values).to_dict()
+        except (TypeError, ValueError) as error:
+            raise refused(defaults.where, f"'recipe' is no recipe of training ({error})") from error
 
     if fields.any("reference_categories") is None:
         return settings, training, None

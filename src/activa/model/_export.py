@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -27,10 +26,9 @@ from activa.export import (
 from activa.export._fields import refused
 from activa.interrupts import interrupts_wait
 from activa.io.atomic import as_path, atomic_folder
-from activa.model._checks_training import check_device
 from activa.model._registered import RegisteredMixin
+from activa.model.training_checks import check_device
 from activa.scvi_private import parse_device_args
-from activa.train import IntrospectivePlan
 
 _WEIGHTS = "weights."
 _PARTS = (
@@ -160,9 +158,7 @@ class ExportMixin(RegisteredMixin):
             )
         var = table_from_json(fields.fields("genes"), tensors)
         protein_var = None if fields.any("proteins") is None else table_from_json(fields.fields("proteins"), tensors)
-        settings, training_defaults, reference = settings_from_json(
-            fields.fields("model"), set(inspect.signature(IntrospectivePlan).parameters)
-        )
+        settings, training_defaults, reference = settings_from_json(fields.fields("model"))
         registry, design = cells_from_json(
             fields.fields("cells"),
             tensors,

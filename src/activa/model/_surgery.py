@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
-from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin
 
-from activa.model._datamodule import CellSample
 from activa.model._plan_cells import N_CELLS
-from activa.model._training import TrainingMixin
-from activa.module._surgery import Categories, categories, extend, frozen_but_new
+from activa.model._start import StartMixin
+from activa.model.training import Training
+from activa.module._surgery import categories, extend
 
 
-class SurgeryMixin(TrainingMixin, ArchesMixin):
+class SurgeryMixin(Training, StartMixin, ArchesMixin):
     """The ``prepare_query_anndata`` and ``load_query_data`` methods."""
-
-    # categories of the reference, whose weights training must not move; None where all are trained
-    reference_categories_: tuple[int, tuple[int, ...]] | None
 
     @staticmethod
     def prepare_query_anndata(
@@ -174,40 +166,3 @@ class SurgeryMixin(TrainingMixin, ArchesMixin):
                 f"labels_key={key!r}: the reference was not trained on the types {unknown}, only on "
                 f"{[str(t) for t in self.types]}; {hint}, leave them out, or train a model on all cells."
             )
-
-    def _check_trainable(self, plan_kwargs: dict[str, Any], datamodule: LightningDataModule | None) -> None:
-        super()._check_trainable(plan_kwargs, datamodule)
-        if self.reference_categories_ is None:
-            return
-        if categories(self.module) == Categories(*self.reference_categories_):
-            raise ValueError(
-                "There is nothing to train: the query cells have no batch or covariate category that is new to the "
-                "reference, whose weights are frozen. Use the model as it is, or load_query_data(..., unfrozen=True)."
-            )
-        if plan_kwargs.get("weight_decay", 0.0):
-            raise ValueError(
-                f"plan_kwargs['weight_decay']={plan_kwargs['weight_decay']} would move the reference's frozen weights: "
-                "leave it out, or load_query_data(..., unfrozen=True)."
-            )
-
-    @contextmanager
-    def _in_training_mode(self) -> Iterator[None]:
-        with super()._in_training_mode():
-            if self.reference_categories_ is None:
-                yield
-            else:
-                with (
-                    frozen_but_new(self.module, Categories(*self.reference_categories_)),
-                    warnings.catch_warnings(),
-                ):
-                    # Lightning's note on batch normalization, which stands still
-                    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
-                    yield
-
-    def _fit_prior(self, sample: CellSample | None = None, indices: np.ndarray | None = None) -> None:
-        if self.reference_categories_ is None:
-            super()._fit_prior(sample, indices)
-            return
-        # the types' Gaussians are the reference's; how the new batches' cells are spread over them is theirs
-        rng = np.random.default_rng(int(torch.randint(2**31, ())))
-        self._weigh_batches(*self._draw_latents(rng, sample, indices), first=self.reference_categories_[0])

@@ -1,4 +1,4 @@
-"""What is asked of the arguments of ``train``, before any work starts."""
+"""Checks of the arguments of ``train``, before any work starts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from torch.utils.data import DataLoader
 
 from activa.arguments import check_booleans, check_choices, check_integers, check_numbers
 from activa.scvi_private import parse_device_args
-from activa.train import IntrospectivePlan, RealismMetric
+from activa.train import RealismMetric
 
-# arguments of train that are passed on under another name or in another place
-_OWN = {"max_epochs", "module", "self", "kwargs", "args", "model", "training_plan", "data_splitter"}
+# arguments that train passes on under another name or in another place
+_OWN = {"max_epochs", "module", "self", "kwargs", "args", "model", "training_plan", "data_splitter", "plan_config"}
 
 
 def check_device(accelerator: Any, device: Any, name: str = "devices") -> None:
-    """Check that there is such a device; a ValueError says why not."""
+    """Check that a device exists; a ValueError says why it does not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # training warns itself
         try:
             parse_device_args(accelerator, device, return_device="torch", validate_single_device=name == "device")
         except Exception as error:
             raise ValueError(
-                f"accelerator={accelerator!r} and {name}={device!r} name no device that is here: give 'auto' for both, or "
-                f"others. ({type(error).__name__}: {error})"
+                f"accelerator={accelerator!r} and {name}={device!r} name no device of this machine: give 'auto' for both, "
+                f"or others. ({type(error).__name__}: {error})"
             ) from error
 
 
@@ -50,53 +50,48 @@ def check_training(
     checkpoint_dir: Any,
     ckpt_path: Any,
     datasplitter_kwargs: Any,
-    plan_kwargs: Any,
-    fit_prior: Any,
     realism: Any,
     trainer_kwargs: dict[str, Any],
 ) -> None:
-    """Check the arguments of ``train``, but for what depends on the model.
+    """Check the arguments of ``train``, except the recipe and what depends on the model.
 
     Raises
     ------
     TypeError
-        If one is of another type than it must be, or there is none of its name.
+        If one is of the wrong type, or does not exist.
     ValueError
-        If one is out of its range, or names a device or a checkpoint that is not there.
+        If one is out of range, or names a device or a checkpoint that does not exist.
     NotADirectoryError
         If ``checkpoint_dir`` is a file.
     """
     check_integers(max_epochs=max_epochs, optional=True)
     check_integers(batch_size=batch_size)
     check_integers(check_val_every_n_epoch=trainer_kwargs.get("check_val_every_n_epoch"), optional=True)
-    check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping, fit_prior=fit_prior)
+    check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping)
     check_numbers(train_size=train_size, above=0, most=1, optional=True)
     check_numbers(validation_size=validation_size, least=0, below=1, optional=True)
     if train_size is not None and validation_size is not None and train_size + validation_size > 1:
         raise ValueError(
-            f"train_size and validation_size must be 1 together at most, got {train_size} and {validation_size}."
+            f"train_size and validation_size must sum to at most 1, got {train_size} and {validation_size}."
         )
     if realism is not None:
         check_choices(realism=(realism, RealismMetric))
-    _check_names("plan_kwargs", plan_kwargs, IntrospectivePlan)
     _check_names("datasplitter_kwargs", datasplitter_kwargs, DataSplitter, AnnDataLoader, DataLoader)
     _check_names("train", trainer_kwargs, Trainer, pl.Trainer, TrainRunner, UnsupervisedTrainingMixin.train)
     for name, path in {"checkpoint_dir": checkpoint_dir, "ckpt_path": ckpt_path}.items():
         if path is not None and not isinstance(path, str | os.PathLike):
             raise TypeError(f"{name} must be a string or a Path, got {path!r}.")
     if ckpt_path is not None and not os.path.isfile(ckpt_path):
-        raise ValueError(
-            f"ckpt_path={str(ckpt_path)!r} does not exist, or is no file: give a checkpoint that was written."
-        )
+        raise ValueError(f"ckpt_path={str(ckpt_path)!r} is not a file: give a checkpoint that was written.")
     if ckpt_path is not None and not is_zipfile(ckpt_path):
-        raise ValueError(f"ckpt_path={str(ckpt_path)!r} is no checkpoint, or not a whole one: give another.")
+        raise ValueError(f"ckpt_path={str(ckpt_path)!r} is not a checkpoint, or not a whole one: give another.")
     if checkpoint_dir is not None and any(p.is_file() for p in (Path(checkpoint_dir), *Path(checkpoint_dir).parents)):
         raise NotADirectoryError(f"checkpoint_dir={str(checkpoint_dir)!r} is, or is in, a file: give a folder.")
     check_device(accelerator, devices)
 
 
 def _check_names(argument: str, given: Any, *takers: Callable[..., Any]) -> None:
-    """Check that further arguments are a mapping whose names one of the takers has."""
+    """Check that further arguments are a mapping, each named by one of the takers' arguments."""
     if given is None:
         return
     if not isinstance(given, Mapping):

@@ -1,4 +1,4 @@
-"""SoftAdapt: weights of a loss's parts from how fast each of them falls."""
+"""SoftAdapt: weights of a loss's parts that follow how fast each part falls."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-SoftAdapt = Literal["original", "normalized", "loss-weighted", "none"]
+SoftAdapt = Literal["original", "normalized", "loss-weighted"]
 
 
 def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: float = 0.1) -> Tensor:
     r"""Weights of the parts of a loss (Heydari, Thompson and Mehio 2019, arXiv 1912.12355).
 
-    With :math:`f_i` a part's recent mean and :math:`s_i` its recent rate of change, the weights are
+    With :math:`f_i` the recent mean of a part and :math:`s_i` its recent rate of change, the original and the loss-weighted
+    variant are
 
     .. math:: \alpha_i = \frac{e^{\beta s_i}}{\sum_j e^{\beta s_j}}, \qquad
         \alpha_i = \frac{f_i e^{\beta s_i}}{\sum_j f_j e^{\beta s_j}}
 
-    in the original and in the loss-weighted variant; the normalized one divides the rates by
-    :math:`\sum_j |s_j|` before. A positive beta gives weight to the part that falls slowest, or rises.
+    The normalized variant first divides the rates by :math:`\sum_j |s_j|`. A positive beta gives more weight to the part
+    that falls slowest, or rises.
 
     Parameters
     ----------
     recent
-        The parts' values, oldest first, ``(n_times, n_parts)`` with at least two times.
+        Values of the parts, oldest first, ``(n_times, n_parts)`` with at least two times.
     variant
-        Which of the three; ``"none"`` gives equal weights.
+        Which of the three variants.
     beta
         The paper's is 0.1.
 
@@ -37,7 +38,7 @@ def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: 
     Raises
     ------
     ValueError
-        If there are less than two times to compare.
+        If ``recent`` has fewer than two times.
 
     Examples
     --------
@@ -46,8 +47,6 @@ def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: 
     """
     if recent.dim() != 2 or len(recent) < 2:
         raise ValueError(f"recent must have at least two times, (n_times, n_parts), got shape {tuple(recent.shape)}.")
-    if variant == "none":
-        return torch.full_like(recent[0], 1 / recent.shape[1])
     rate = (recent[-1] - recent[0]) / (len(recent) - 1)
     if variant == "normalized":
         rate = rate / rate.abs().sum().clamp(min=1e-8)

@@ -1,0 +1,379 @@
+"""Training: seeded, interruptible, resumable."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from scvi import REGISTRY_KEYS
+from scvi.dataloaders import DataSplitter
+from scvi.model.base import UnsupervisedTrainingMixin
+from torch import Tensor
+from torch.nn import BatchNorm1d
+
+from activa.model._components import choose_cells, fit_mixtures
+from activa.model._datamodule import CellSample
+from activa.model.training_checks import check_training
+from activa.module import ACTIVAModule, LabeledPrior
+from activa.module._surgery import Categories, categories, frozen_but_new
+from activa.scvi_private import split_seed
+from activa.seeds import check_seed, seeded
+from activa.train import (
+    Game,
+    InterruptibleTrainRunner,
+    IntrospectivePlan,
+    KeepResumePoint,
+    RealismCallback,
+    RealismMetric,
+    Recipe,
+)
+
+_MAX_CELLS_FOR_PRIOR = 20_000
+_DRAWS = 5
+
+
+def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
+    """Epochs of a run by default: 21 for 2,500 to 20,000 cells, in minibatches of 128.
+
+    Fewer cells get more epochs (steps fall with the square root of the cells), and with more cells the steps stay constant.
+    The bounds are 5 and 400.
+
+    Examples
+    --------
+    >>> default_max_epochs(600), default_max_epochs(2_500), default_max_epochs(60_000)
+    (42, 21, 7)
+    """
+    steps = 400 * math.sqrt(min(n_cells, 2_500) / 2_500) * min(max(n_cells / 2_500, 1), 8)
+    return min(max(math.ceil(steps * batch_size / n_cells), 5), 400)
+
+
+@torch.inference_mode()
+def draw_latents(
+    module: ACTIVAModule, minibatches: Iterable[dict[str, Tensor]], rng: np.random.Generator
+) -> np.ndarray:
+    """Five latents per cell from q(z | x, b), ``(5 * n_cells, n_latent)``: all cells once, then again."""
+    device, means, variances = module.label_means.device, [], []
+    for minibatch in minibatches:
+        tensors = {name: values.to(device) for name, values in minibatch.items()}
+        proteins = tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        mu, log_var = module.encode(tensors[REGISTRY_KEYS.X_KEY], module.design(tensors), proteins)
+        means.append(mu.cpu())
+        variances.append((0.5 * log_var).exp().square().cpu())
+    mean, variance = torch.cat(means).numpy(), torch.cat(variances).numpy()
+    return np.concatenate([mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(_DRAWS)])
+
+
+def fit_prior(
+    prior: LabeledPrior,
+    z: np.ndarray,
+    y: np.ndarray,
+    batch: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    draws: int = _DRAWS,
+    n_known_batches: int | None = None,
+) -> None:
+    """Fit a mixture of Gaussians to the latents of each type, and its weights in each batch.
+
+    Parameters
+    ----------
+    prior
+        Prior to fit, in place. A type without cells keeps its Gaussians.
+    z
+        Latents, ``(n_cells * draws, n_latent)``.
+    y, batch
+        Codes of their types and batches, ``(n_cells * draws,)``.
+    rng
+        Random numbers of the fits.
+    draws
+        Latents per cell.
+    n_known_batches
+        Keep all Gaussians, and the weights in this many first batches: those of a reference (scArches).
+
+    Raises
+    ------
+    ValueError
+        If latents are not finite. The prior is left as it was.
+    """
+    if not np.isfinite(z).all():
+        raise ValueError(
+            f"{(~np.isfinite(z).all(axis=1)).mean():.1%} of the cells have latents that are not finite, so the prior was "
+            "not fitted: find what changed the cells after the model was made. The model can be used."
+        )
+    if n_known_batches is None:
+        n_labels, n_components, _ = prior.loc.shape
+        mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=draws)
+        prior.start_from(*mixtures, labels=torch.as_tensor(np.isin(np.arange(n_labels), y)))
+    device = prior.loc.device
+    codes = (torch.as_tensor(code, device=device).long() for code in (y, batch))
+    latents = torch.as_tensor(z, dtype=torch.float32, device=device)
+    prior.weigh_batches(latents, *codes, n_known_batches or 0, draws=draws)
+
+
+class Training(UnsupervisedTrainingMixin):
+    """The ``train`` method."""
+
+    _training_plan_cls = IntrospectivePlan
+    _data_splitter_cls = DataSplitter
+    _train_runner_cls = InterruptibleTrainRunner
+
+    # set by the model
+    adata: Any
+    adata_manager: Any
+    module: ACTIVAModule
+    trainer: Any
+    minified_data_type: str | None
+    _modalities: dict[str, str] | None
+    _make_data_loader: Callable[..., Any]
+    _read_datamodule: Callable[..., Any]
+    training_defaults_: dict[str, Any]
+    """``max_epochs`` and ``recipe`` (as plain values) of a model with its own."""
+    reference_categories_: tuple[int, tuple[int, ...]] | None
+    """Categories of the reference, whose weights training must not move (scArches). None: all weights are trained."""
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        game: Game | None = None,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        train_size: float | None = None,
+        validation_size: float | None = None,
+        shuffle_set_split: bool = True,
+        batch_size: int = 128,
+        early_stopping: bool = False,
+        seed: int | None = 0,
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        datasplitter_kwargs: dict[str, Any] | None = None,
+        plan_kwargs: dict[str, Any] | None = None,
+        datamodule: LightningDataModule | None = None,
+        realism: RealismMetric | None = None,
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Train the model and its classifier, then fit the prior of each type.
+
+        An interrupt (Ctrl-C, or a notebook's stop button) ends training with a warning and leaves a usable model. So does an
+        error after the first epoch.
+
+        Parameters
+        ----------
+        max_epochs
+            Epochs. None: 21 for 2,500 to 20,000 cells, fewer for more cells and more for fewer; 610 for
+            :meth:`ACTIVA.paper`.
+        game
+            Game between encoder and generator, such as :class:`activa.train.Soft` or :class:`activa.train.Hinge`. None: no
+            game, or the paper's for :meth:`ACTIVA.paper`. A paper model trains without a game if the warm-up never ends:
+            ``game=Hinge(n_epochs_warmup=max_epochs)``.
+        accelerator, devices
+            Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``;
+            each has its own minibatches and noise, and all end with the same model.
+        train_size, validation_size, shuffle_set_split
+            Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or 90% with
+            early stopping, ``realism`` or ``check_val_every_n_epoch``.
+        batch_size
+            Cells per minibatch.
+        early_stopping
+            Stop when the validation ELBO no longer falls. The ELBO does not measure a game, and scvi-tools does not stop
+            early on several devices; choose ``max_epochs`` there.
+        seed
+            Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
+        checkpoint_dir
+            Folder for ``last.ckpt``, which is replaced after each epoch when the new one is whole.
+        ckpt_path
+            Checkpoint to resume from. Give the same arguments as in the run that wrote it.
+        datasplitter_kwargs
+            Further arguments of :class:`scvi.dataloaders.DataSplitter`.
+        plan_kwargs
+            Fields of :class:`activa.train.Recipe` other than the game, such as ``lr``.
+        datamodule
+            Cells that are read from disk in minibatches, such as :class:`scvi.dataloaders.AnnbatchDataModule`, for a model
+            made with ``registry=datamodule.registry``. They are read once before training. Its own batch size applies if
+            ``batch_size`` is 128.
+        realism
+            Metric that compares generated with validation cells at each validation, logged as ``realism_validation``
+            (:class:`~activa.train.RealismCallback`), for early stopping or :func:`scvi.autotune.run_autotune`.
+        **trainer_kwargs
+            Further arguments of :class:`scvi.train.Trainer` (``check_val_every_n_epoch``, ``logger``, ``callbacks``).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong type, out of range or does not exist; if the model cannot be trained as it is; or,
+            at the end, if latents are not finite, so that the prior cannot be fitted (the trained weights are kept).
+        OSError
+            If ``checkpoint_dir`` is a file, cannot be written to or has no room.
+        activa.train.NonFiniteLossError, activa.train.ExplodedLossError
+            If a loss is not finite, or the reconstruction far worse than it was. The model has the last good weights.
+
+        Examples
+        --------
+        >>> model.train(game=Soft(0.1), plan_kwargs={"lr": 1e-3})  # doctest: +SKIP
+        """
+        check_training(
+            max_epochs=max_epochs, accelerator=accelerator, devices=devices, train_size=train_size,
+            validation_size=validation_size, shuffle_set_split=shuffle_set_split, batch_size=batch_size,
+            early_stopping=early_stopping, checkpoint_dir=checkpoint_dir, ckpt_path=ckpt_path,
+            datasplitter_kwargs=datasplitter_kwargs, realism=realism, trainer_kwargs=trainer_kwargs,
+        )  # fmt: skip
+        # PyTorch takes Python's whole numbers only
+        seed, batch_size = check_seed(seed), int(batch_size)
+        self._check_trainable(datamodule, realism)
+        own = self.training_defaults_.get("recipe")
+        recipe = Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
+        cells: Any = self.adata if datamodule is None else datamodule
+        if datamodule is not None and batch_size == 128:
+            batch_size = getattr(datamodule, "batch_size", batch_size)
+        if max_epochs is None:
+            max_epochs = self.training_defaults_.get("max_epochs") or default_max_epochs(cells.n_obs, batch_size)
+        max_epochs = int(max_epochs)
+        validates = early_stopping or realism is not None or trainer_kwargs.get("check_val_every_n_epoch") is not None
+        if train_size == 1.0 and validates:
+            raise ValueError(
+                "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
+                "got 1.0."
+            )
+        if train_size is None and validation_size is None and not validates:
+            train_size = 1.0
+        datasplitter_kwargs = self._without_single_cells(train_size, cells.n_obs, batch_size) | (
+            datasplitter_kwargs or {}
+        )
+        callbacks = [*trainer_kwargs.pop("callbacks", []), *self._callbacks(checkpoint_dir, realism)]
+        # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
+        often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
+        # losses are logged by epoch; the default warns if an epoch has fewer than ten steps
+        trainer_kwargs = {"check_val_every_n_epoch": often, "log_every_n_steps": 1} | trainer_kwargs
+        with self._training_mode(), seeded(seed), split_seed(seed):
+            sample = None
+            if datamodule is not None:
+                datamodule, sample = self._read_datamodule(datamodule, seed)
+            super().train(
+                max_epochs=max_epochs,
+                accelerator=accelerator,
+                devices=devices,
+                train_size=train_size,
+                validation_size=validation_size,
+                shuffle_set_split=shuffle_set_split,
+                batch_size=batch_size,
+                early_stopping=early_stopping,
+                datasplitter_kwargs=datasplitter_kwargs,
+                plan_kwargs={"max_epochs": max_epochs, "recipe": recipe},
+                datamodule=datamodule,
+                ckpt_path=None if ckpt_path is None else os.fspath(ckpt_path),
+                callbacks=callbacks,
+                **trainer_kwargs,
+            )
+            if self.trainer.world_size > 1:
+                # each device had its own noise, and all must end with the same prior
+                torch.manual_seed(seed)
+            self._fit_prior(self.module, np.random.default_rng(int(torch.randint(2**31, ()))), sample=sample)
+
+    def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
+        """Raise a ValueError if the model cannot be trained as it is."""
+        if self.adata is None and datamodule is None:
+            raise ValueError(
+                "The model was made without data: give datamodule=, or load what save() wrote with adata=, to train it. "
+                "(An export holds no cells.)"
+            )
+        if self.adata is not None and datamodule is not None:
+            raise ValueError(
+                f"datamodule={datamodule!r} was given, and the model has an AnnData to train on: leave it out, or make the "
+                "model with registry=datamodule.registry."
+            )
+        if self.minified_data_type is not None:
+            # with counts too: the latents that are kept would no longer be the encoder's
+            raise ValueError(
+                "train needs an encoder that reads counts, and the model's data are minified: load the saved model with "
+                "the full data, load(folder, adata=...)."
+            )
+        if realism is not None and (datamodule is not None or self._modalities is not None):
+            raise ValueError(
+                f"realism={realism!r} needs the cells of an AnnData: leave it out, and evaluate afterwards."
+            )
+        reference = self.reference_categories_
+        if reference is not None and categories(self.module) == Categories(*reference):
+            raise ValueError(
+                "There is nothing to train: the query cells have no batch or covariate category that is new to the "
+                "reference, whose weights are frozen. Use the model as it is, or load_query_data(..., unfrozen=True)."
+            )
+
+    def _without_single_cells(self, train_size: float | None, n_cells: int, batch_size: int) -> dict[str, bool]:
+        """Drop the last minibatch if it has one cell and batch normalization, which fails on it (shuffling varies which)."""
+        n_train = math.ceil((0.9 if train_size is None else train_size) * n_cells)
+        normalized = any(isinstance(m, BatchNorm1d) for m in self.module.modules())
+        return {"drop_last": True} if n_train > 1 and n_train % batch_size == 1 and normalized else {}
+
+    def _callbacks(self, checkpoint_dir: str | os.PathLike[str] | None, realism: RealismMetric | None) -> list[Any]:
+        callbacks: list[Any] = []
+        if checkpoint_dir is not None:
+            callbacks.append(KeepResumePoint(checkpoint_dir))
+            callbacks[-1].check(self.module)
+        if realism is not None:
+            model: Any = self
+            callbacks.append(RealismCallback(model, metric=realism))
+        return callbacks
+
+    @contextmanager
+    def _training_mode(self) -> Iterator[None]:
+        """The module in training mode, a reference's weights frozen, and irrelevant warnings filtered."""
+        reference = self.reference_categories_
+        # Lightning leaves the mode as it is, and a model that was trained or loaded is in evaluation mode
+        self.module.train()
+        try:
+            with warnings.catch_warnings(), torch.enable_grad():
+                # Lightning 2.6 with PyTorch 2.15
+                warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+                # a single cell is dropped where it would be an error
+                warnings.filterwarnings("ignore", message="Last batch will have a small size")
+                if reference is None:
+                    yield
+                else:
+                    # batch normalization stands still
+                    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+                    with frozen_but_new(self.module, Categories(*reference)):
+                        yield
+        finally:
+            self.module.eval()
+
+    def _fit_prior(
+        self,
+        module: ACTIVAModule,
+        rng: np.random.Generator,
+        *,
+        sample: CellSample | None = None,
+        indices: np.ndarray | None = None,
+    ) -> None:
+        """Fit the prior of a module to all cells, to those at indices, or to a data module's sample."""
+        if not isinstance(module.prior, LabeledPrior):
+            return
+        if sample is None:
+            codes = [
+                np.asarray(self.adata_manager.get_from_registry(key)).ravel()
+                for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY)
+            ]
+            among = np.arange(len(codes[0])) if indices is None else indices
+            cells = among[choose_cells(codes[0][among], rng, _MAX_CELLS_FOR_PRIOR)]
+            codes = [code[cells] for code in codes]
+            # the loader draws a seed, which must not come from the global state while the model trains
+            minibatches = self._make_data_loader(self.adata, indices=cells, generator=torch.Generator())
+        else:
+            codes, minibatches = [sample.y, sample.batch], sample.minibatches()
+        z = draw_latents(module, minibatches, rng)
+        known = None if self.reference_categories_ is None else self.reference_categories_[0]
+        fit_prior(module.prior, z, *(np.tile(code, _DRAWS) for code in codes), rng, n_known_batches=known)
+
+    def _module_if_training_ended(self, indices: np.ndarray, seed: int) -> ACTIVAModule:
+        """A copy of the module in evaluation mode, its prior fitted to the cells at indices."""
+        with torch.inference_mode(mode=False):
+            module = copy.deepcopy(self.module).eval()
+        self._fit_prior(module, np.random.default_rng(seed), indices=indices)
+        return module

@@ -1,0 +1,111 @@
+"""Realism of generated cells during training, for early stopping and the search of hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from scipy.sparse import csr_matrix
+from scvi import REGISTRY_KEYS
+
+from activa.arguments import check_choices, check_integers
+from activa.data import Cells, log_normalize, subsample
+from activa.metrics import METRICS, Comparison
+from activa.metrics._space import Space
+from activa.seeds import check_seed
+
+if TYPE_CHECKING:
+    from activa import ACTIVA
+
+RealismMetric = Literal["mmd", "rf_auc", "wasserstein"]
+
+# more cells would make the figure steadier, and each validation longer than the epochs between
+_MAX_REFERENCE, _MAX_REAL = 5_000, 2_000
+_MIN_REAL = 5
+
+
+class RealismCallback(Callback):
+    """Compare generated with validation cells at each validation; log ``realism_validation``.
+
+    ``model.train(realism=...)`` makes it. It measures the cells that a user would get if training ended now: a copy of the
+    module, its prior fitted to training cells, draws them. The classifier's filter of a model whose latents do not know the
+    type is left out, because a classifier that has learned little rejects all cells. The run ends in the same model, bit for
+    bit, as one without the callback.
+
+    Parameters
+    ----------
+    model
+        The model that is trained, with its data.
+    metric
+        Key of :data:`activa.metrics.METRICS`. All are lower for better cells; ``"wasserstein"`` has no fixed floor.
+    n_draws
+        Sets of cells, each of the validation cells' types, that the figure is the mean of.
+    seed
+        Random seed of the cells, the same at each validation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is wrong; in training, if there are fewer than five labeled validation cells.
+
+    Examples
+    --------
+    >>> model.train(  # doctest: +SKIP
+    ...     realism="mmd", early_stopping=True, early_stopping_monitor="realism_validation"
+    ... )
+    >>> model.history["realism_validation"]  # doctest: +SKIP
+    """
+
+    def __init__(self, model: ACTIVA, *, metric: RealismMetric = "mmd", n_draws: int = 4, seed: int = 0):
+        check_choices(metric=(metric, RealismMetric))
+        check_integers(n_draws=n_draws)
+        self.model, self.metric, self.n_draws = model, metric, n_draws
+        self.seed = check_seed(seed)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read the training and the validation cells of this run."""
+        splitter: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self._train_indices = np.sort(np.asarray(splitter.train_idx, dtype=int))
+        self._real = self._read(np.asarray(splitter.val_idx, dtype=int), _MAX_REAL)
+        if len(self._real) < _MIN_REAL:
+            raise ValueError(
+                f"realism needs at least {_MIN_REAL} labeled validation cells, got {len(self._real)}: give a smaller "
+                "train_size or a larger validation_size."
+            )
+        self._space = Space(self._read(self._train_indices, _MAX_REFERENCE), self.seed)
+
+    def _read(self, indices: np.ndarray, max_cells: int) -> Cells:
+        """A subsample of the labeled cells at indices; labels are the codes of the types."""
+        manager = self.model.adata_manager
+        codes = np.asarray(manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()[indices]
+        labeled = codes < self.model.module.n_types
+        indices, codes = indices[labeled], codes[labeled]
+        chosen = subsample(len(indices), max_cells, np.random.default_rng(self.seed), codes)
+        order = chosen[np.argsort(indices[chosen])]  # backed data are read in their order
+        return self._cells(manager.get_from_registry(REGISTRY_KEYS.X_KEY)[indices[order]], codes[order])
+
+    def _cells(self, x: Any, codes: np.ndarray) -> Cells:
+        x = csr_matrix(x)
+        return Cells(log_normalize(x), x, codes) if self.model.module.is_count else Cells(x, None, codes)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the figure."""
+        if not trainer.sanity_checking:
+            pl_module.log("realism_validation", self.measure(), prog_bar=True)
+
+    def measure(self) -> float:
+        """The figure for the current weights."""
+        codes, module = self._real.types, self.model._module_if_training_ended(self._train_indices, self.seed)
+        sampler = replace(self.model.make_sampler(), module=module)
+        values = []
+        for seed in range(self.seed, self.seed + self.n_draws):
+            z = None
+            if not module.knows_types:
+                z = np.random.default_rng(seed).normal(size=(len(codes), module.n_latent))
+            made = sampler.generate(labels=list(sampler.types[codes]), z=z, seed=seed)
+            pair = Comparison(self._real, self._cells(made.X, codes), self._space, True, self.seed)
+            values.append(METRICS[self.metric].compute(pair))
+        return float(np.mean(values))
