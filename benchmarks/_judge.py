@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix
 
 from activa.data import Cells, log_normalize, read_cells
 from activa.metrics import METRICS, Comparison, label_fidelity
-from activa.metrics._evaluate import _same_size
-from activa.metrics._space import Space
+from activa.metrics.evaluation import same_size
+from activa.metrics.space import Space
 
 RARE_RECALL = "rare_recall"
 NAMES = [*METRICS, RARE_RECALL]
@@ -43,7 +43,7 @@ class Judge:
     def score(self, cells: Cells, names: list[str]) -> dict[str, float]:
         """These metrics of the cells, in the place of the synthetic ones; NaN for those that need what they lack."""
         rng = np.random.default_rng(self.seed)
-        test, made, _ = _same_size([self.test, cells, self.floor], rng)
+        test, made, _ = same_size([self.test, cells, self.floor], rng)
         comparison = Comparison(test, made, self.space, True, self.seed)
         scores = {}
         for name in names:

@@ -21,7 +21,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from activa import ACTIVA
 from activa.data import read_cells
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 
 MIN_TRAINING_CELLS, MIN_TEST_CELLS, MIN_GENERATED = 10, 5, 100
 

@@ -27,7 +27,6 @@ from scipy.sparse import csr_matrix, vstack
 
 from activa.metrics import (
     METRICS,
-    _space,
     copy_ratio,
     evaluate,
     membership_auc,
@@ -35,6 +34,7 @@ from activa.metrics import (
     mmd,
     mmd_per_type,
     rf_auc,
+    space,
     tstr_f1,
     wasserstein,
 )
@@ -127,7 +127,7 @@ def run(folder: Path, n_cells: int, exact: bool, metrics: list[str]) -> pd.DataF
         METRICS["rf_auc"], compute=lambda c: rf_auc(*c.joint_components, n_trees=FEW_TREES, seed=c.seed)
     )
     if exact:
-        _space.MAX_FITTED = 2 * ALL
+        space.MAX_FITTED = 2 * ALL
         for name, compute in EXACT.items():
             METRICS[name] = dataclasses.replace(METRICS[name], compute=compute)
     cost = {REST: [0.0, 0]}

@@ -27,7 +27,7 @@ from scipy.sparse import csr_matrix
 
 from activa.data import log_normalize
 from activa.metrics import evaluate, privacy
-from activa.metrics._space import variable_genes
+from activa.metrics.space import variable_genes
 
 FRACTIONS = {"train": 0.4, "held_out": 0.4, "floor": 0.2}
 OURS, REFUSING, SCVI, COPIES = "ACTIVA", "ACTIVA, refusing", "scVI, posterior", "training cells"

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
-from activa.data import halves, subsample
+from activa.data import halves, log_normalize, subsample
 
 LABELS = np.repeat(["a", "b", "c", "d"], [50, 25, 8, 1])
 
@@ -42,3 +43,10 @@ def test_the_seed_decides():
     draws = [subsample(100, 10, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert np.array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0], draws[2])
+
+
+def test_log_normalize_is_log1p_of_cp10k():
+    counts = csr_matrix(np.array([[1, 3, 0], [0, 0, 0], [5, 0, 5]]))
+    expected = np.log1p(np.array([[2500, 7500, 0], [0, 0, 0], [5000, 0, 5000]]))
+    np.testing.assert_allclose(log_normalize(counts).toarray(), expected, rtol=1e-6)
+    assert counts.sum() == 14

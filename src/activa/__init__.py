@@ -2,8 +2,9 @@
 
 from importlib.metadata import version
 
+from activa.reporting import report
+
 from . import datasets, experiments, hub, losses, metrics, model, module, pl, pp, train
-from ._report import report
 from .model import ACTIVA
 
 __version__ = version("activa-sc")

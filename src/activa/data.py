@@ -20,25 +20,24 @@ class Cells:
     """One set of cells, as the metrics need it."""
 
     log_expression: csr_matrix
-    """log1p of counts scaled to 10,000 a cell, cells x genes."""
+    """log1p of counts scaled to 10,000 per cell, cells x genes."""
     counts: csr_matrix | None
-    """None where only log-normalized values are known."""
+    """Counts, cells x genes. None if only log-normalized values are known."""
     labels: np.ndarray | None
-    """Types as strings, None without a labels_key."""
+    """Types as strings, one per cell. None without a labels_key."""
 
     @property
     def types(self) -> np.ndarray:
-        """The labels, for metrics that are computed only where there are some."""
+        """The labels; a ValueError if the cells have none."""
         if self.labels is None:
-            msg = "these cells were read without labels_key."
-            raise ValueError(msg)
+            raise ValueError("these cells have no labels; give labels_key when they are read.")
         return self.labels
 
     def __len__(self) -> int:
         return self.log_expression.shape[0]
 
-    def draw(self, size: int, rng: np.random.Generator) -> Self:
-        """So many cells, each type in proportion; these cells themselves, uncopied, where there are no more."""
+    def subsample(self, size: int, rng: np.random.Generator) -> Self:
+        """At most ``size`` cells, each type in proportion. A set that is small enough is returned itself."""
         return self if size >= len(self) else self.take(subsample(len(self), size, rng, self.labels))
 
     def take(self, cells: np.ndarray) -> Self:
@@ -50,8 +49,8 @@ class Cells:
             labels=None if self.labels is None else self.labels[cells],
         )
 
-    def above(self, other: Self) -> Self:
-        """These cells and others, of the same genes and kinds of values, below them."""
+    def concatenate(self, other: Self) -> Self:
+        """These cells followed by others with the same genes and the same kinds of values."""
         return replace(
             self,
             log_expression=vstack([self.log_expression, other.log_expression], format="csr"),
@@ -61,7 +60,7 @@ class Cells:
 
 
 def log_normalize(counts: csr_matrix) -> csr_matrix:
-    """log1p of counts scaled to 10,000 a cell, as a copy; a cell without counts stays empty."""
+    """Copy of the counts as log1p of counts scaled to 10,000 per cell; an empty cell stays empty."""
     adata = AnnData(counts.astype(np.float32))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Some cells have zero counts", category=UserWarning)
@@ -70,92 +69,86 @@ def log_normalize(counts: csr_matrix) -> csr_matrix:
     return csr_matrix(adata.X)
 
 
-def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
-    data = values.data
-    if not np.isfinite(data).all():
-        msg = f"{name} holds values that are not finite; remove or replace them."
-        raise ValueError(msg)
-    if (data < 0).any():
-        kind = "log-normalized values" if normalized else "counts"
-        msg = f"{name} holds negative values (smallest {data.min():.3g}), which {kind} cannot be; give unscaled data."
-        raise ValueError(msg)
-    whole = (data == np.rint(data)).all()
-    if not normalized and not whole:
-        msg = (
-            f"{name} holds values that are not whole ({data[data != np.rint(data)][0]:.3g}), so they are no counts: give "
-            "the layer of the counts, or normalized=True if every set holds log1p of counts scaled to 10,000 a cell."
-        )
-        raise ValueError(msg)
-    if normalized and whole and values.nnz:
-        msg = f"{name} holds whole counts, but normalized=True: log-normalize all sets alike, or give counts for all."
-        raise ValueError(msg)
-
-
 def strings(adata: AnnData, key: str | None) -> np.ndarray | None:
     """A column of ``obs`` as strings; None without a key."""
     return None if key is None else np.asarray(adata.obs[key], dtype=str)
 
 
 def check_labels(name: str, adata: AnnData, key: str, argument: str = "labels_key") -> None:
-    """Raise a TypeError, KeyError or ValueError if there is no such column of ``obs``, or not for all cells."""
+    """Raise a TypeError, KeyError or ValueError unless ``obs`` has this column, with a value for every cell."""
     if not isinstance(key, str):
-        msg = f"{argument} must be the name of a column of obs, got {key!r}."
-        raise TypeError(msg)
+        raise TypeError(f"{argument} must be the name of a column of obs, got {key!r}.")
     if key not in adata.obs:
-        msg = f"{argument} {key!r} is not in {name}.obs, which has {list(adata.obs.columns)}."
-        raise KeyError(msg)
+        raise KeyError(f"{argument} {key!r} is not in {name}.obs, which has {list(adata.obs.columns)}.")
     if missing := int(adata.obs[key].isna().sum()):
-        msg = f"{argument}={key!r} is missing for {missing} of {adata.n_obs} cells of {name}: label or remove them."
-        raise ValueError(msg)
+        raise ValueError(
+            f"{argument}={key!r} is missing for {missing} of {adata.n_obs} cells of {name}: label or remove them."
+        )
 
 
 def check_genes(name: str, var_names: pd.Index, first: str, expected: pd.Index) -> None:
-    """Raise a ValueError if a set has not the genes of the first."""
+    """Raise a ValueError unless a set has exactly the genes of the first set, in any order."""
     if not var_names.is_unique:
-        msg = f"{name}.var_names are not unique; make them so in every set alike."
-        raise ValueError(msg)
+        raise ValueError(f"{name}.var_names must be unique; rename the repeated genes in every set alike.")
     shared = len(var_names.intersection(expected))
     if not shared == len(var_names) == len(expected):
-        msg = (
+        raise ValueError(
             f"{name} must have the genes of {first}: by var_names {shared} are in both, of {len(var_names)} in {name} "
             f"and {len(expected)} in {first}."
         )
-        raise ValueError(msg)
 
 
 def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | None) -> None:
-    """Raise the error that :func:`~activa.metrics.evaluate` documents if a set lacks the types, layer or genes."""
+    """Raise the error that :func:`~activa.metrics.evaluate` documents if a set lacks its types, layer or genes."""
     for name, adata in sets.items():
         if not isinstance(adata, AnnData):
-            msg = f"{name} must be an AnnData, found {type(adata).__name__}."
-            raise TypeError(msg)
+            raise TypeError(f"{name} must be an AnnData, got {type(adata).__name__}.")
     if layer is not None and not isinstance(layer, str):
-        msg = f"layer must be the name of a layer, got {layer!r}."
-        raise TypeError(msg)
+        raise TypeError(f"layer must be the name of a layer, got {layer!r}.")
     first, expected = next((name, adata.var_names) for name, adata in sets.items())
     for name, adata in sets.items():
         if layer is not None and layer not in adata.layers:
-            msg = f"layer {layer!r} is not in {name}.layers, which has {[k for k in dict(adata.layers) if k is not None]}."
-            raise KeyError(msg)
+            # anndata lists X among the layers, under the key None.
+            known = [key for key in dict(adata.layers) if key is not None]
+            raise KeyError(f"layer {layer!r} is not in {name}.layers, which has {known}.")
         values: Any = adata.X if layer is None else adata.layers[layer]
         if adata.n_obs == 0:
-            msg = f"{name} has no cells (n_obs=0); give some."
-            raise ValueError(msg)
+            raise ValueError(f"{name} has no cells (n_obs=0); give at least one.")
         if values is None:
-            msg = f"{name}.X is None; give counts in X, or the layer that has them."
-            raise ValueError(msg)
+            raise ValueError(f"{name}.X is None; give counts in X, or name the layer that has them.")
         if np.dtype(values.dtype).kind not in "biuf":
-            msg = f"{name} must hold numbers, found dtype {values.dtype}; give raw counts as integers or floats."
-            raise TypeError(msg)
+            raise TypeError(f"{name} must hold numbers, got dtype {values.dtype}; give counts as integers or floats.")
         if labels_key is not None:
             check_labels(name, adata, labels_key)
         check_genes(name, adata.var_names, first, expected)
 
 
+def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
+    """Raise a ValueError unless the values are counts, or log-normalized values if ``normalized``."""
+    data = values.data
+    if not np.isfinite(data).all():
+        raise ValueError(f"{name} holds values that are not finite; remove or replace them.")
+    if (data < 0).any():
+        kind = "log-normalized values" if normalized else "counts"
+        raise ValueError(
+            f"{name} holds negative values (smallest {data.min():.3g}), which {kind} cannot be; give unscaled data."
+        )
+    fractions = data[data != np.rint(data)]
+    if not normalized and fractions.size:
+        raise ValueError(
+            f"{name} holds values that are not whole ({fractions[0]:.3g}) and therefore no counts: name the layer that "
+            "has the counts, or give normalized=True if every set holds log1p of counts scaled to 10,000 per cell."
+        )
+    if normalized and values.nnz and not fractions.size:
+        raise ValueError(
+            f"{name} holds whole counts, but normalized=True: log-normalize all sets alike, or give counts in all."
+        )
+
+
 def read_cells(
     sets: dict[str, AnnData], *, labels_key: str | None, layer: str | None, normalized: bool
 ) -> dict[str, Cells]:
-    """Read checked sets, with the genes in the order of the first. Nothing in the sets is changed."""
+    """Read checked sets, with the genes in the order of the first set. The sets are not changed."""
     expected = next(iter(sets.values())).var_names
     values = {}
     for name, adata in sets.items():
@@ -173,24 +166,24 @@ def read_cells(
     return cells
 
 
-def _by_type(n_cells: int, labels: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """Cells in random order, those of one type beside each other."""
+def _shuffle_by_type(n_cells: int, labels: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """Cells in random order, but with the cells of each type next to each other."""
     order = rng.permutation(n_cells)
     return order if labels is None else order[np.argsort(labels[order], kind="stable")]
 
 
 def subsample(n_cells: int, size: int, rng: np.random.Generator, labels: np.ndarray | None = None) -> np.ndarray:
-    """Sorted indices of ``size`` of ``n_cells`` cells, each type in proportion (to within one cell)."""
+    """Sorted indices of at most ``size`` of ``n_cells`` cells, each type in proportion (to within one cell)."""
     if size >= n_cells:
         return np.arange(n_cells)
-    # Evenly spaced picks from cells sorted by type keep the proportions; the offset gives small types their chance.
+    # Evenly spaced picks from cells sorted by type keep the proportions; the random offset gives rare types a chance.
     picks = ((np.arange(size) + rng.random()) * n_cells / size).astype(int)
-    return np.sort(_by_type(n_cells, labels, rng)[picks])
+    return np.sort(_shuffle_by_type(n_cells, labels, rng)[picks])
 
 
 def folds(n_cells: int, n_folds: int, rng: np.random.Generator, labels: np.ndarray | None = None) -> list[np.ndarray]:
-    """Sorted indices of so many parts of the cells, each type split evenly (to within one cell)."""
-    order = _by_type(n_cells, labels, rng)
+    """Sorted indices of ``n_folds`` parts of the cells, each type split evenly (to within one cell)."""
+    order = _shuffle_by_type(n_cells, labels, rng)
     return [np.sort(order[fold::n_folds]) for fold in range(n_folds)]
 
 

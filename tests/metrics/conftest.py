@@ -1,3 +1,5 @@
+import tracemalloc
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -43,6 +45,28 @@ def train():
 
 @pytest.fixture
 def cells():
-    """Two draws from one distribution, and types that do not depend on them: cells x 8 features."""
+    """Two sets of cells from one distribution: cells x 8 features."""
     first, second = np.random.default_rng(0).normal(size=(2, 150, 8))
     return first, second
+
+
+@pytest.fixture
+def points():
+    """Training, held-out and fresh cells from one distribution: cells x 6 features."""
+    train, held_out, fresh = np.random.default_rng(0).normal(size=(3, 200, 6))
+    return train, held_out, fresh
+
+
+@pytest.fixture
+def peak_mib():
+    """Measures the largest memory in MiB that Python and NumPy allocate during a call."""
+
+    def measure(function) -> float:
+        tracemalloc.start()
+        try:
+            function()
+            return tracemalloc.get_traced_memory()[1] / 2**20
+        finally:
+            tracemalloc.stop()
+
+    return measure

@@ -15,7 +15,6 @@ import zarr
 from scvi import REGISTRY_KEYS
 
 from activa import ACTIVA
-from activa._report import report as write_report
 from activa.cli.demo import run_demo
 from activa.export import MARKS, read_files
 from activa.io.atomic import atomic_file, check_free, check_space
@@ -23,6 +22,7 @@ from activa.metrics import evaluate as evaluate_cells
 from activa.model._plan_cells import fill_up
 from activa.model._saving import size_of
 from activa.model._zarr import STORE_MARKS
+from activa.reporting import report as write_report
 
 _OVERWRITING = "give --overwrite"
 

@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from activa.data import Cells, log_normalize
 from activa.experiments._augmentation_controls import ScviPosterior, gaussian, oversampled, smote
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 from activa.model import ACTIVA
 
 Method = Literal["none", "activa", "oversampling", "smote", "gaussian", "scvi_counts", "scvi_rates"]

@@ -7,8 +7,8 @@ import pandas as pd
 from anndata import AnnData
 
 from activa.experiments._sets import REAL, Synthetic, read
-from activa.metrics._correlation import correlation_discrepancy as discrepancy
-from activa.metrics._correlation import markers_of_types, pearson
+from activa.metrics.correlation import correlation_discrepancy as discrepancy
+from activa.metrics.correlation import markers_of_types, pearson
 
 
 def correlation_discrepancy(

@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 
 from activa.experiments._sets import Synthetic, read
-from activa.metrics._dropout import fit_dropout, gene_summary
+from activa.metrics.count_properties import fit_dropout, gene_summary
 
 
 def dropout_curve(

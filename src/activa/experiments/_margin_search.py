@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from activa.data import check_sets, read_cells, subsample
 from activa.experiments._configurations import Configuration, draw_cells, train_configuration
 from activa.metrics import rf_auc, wasserstein
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 from activa.seeds import check_seed
 
 

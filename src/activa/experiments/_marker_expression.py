@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 
 from activa.experiments._sets import REAL, Synthetic, read
-from activa.metrics._correlation import markers_of_types
+from activa.metrics.correlation import markers_of_types
 
 
 def marker_expression(

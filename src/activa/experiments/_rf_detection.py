@@ -10,7 +10,7 @@ from sklearn.metrics import auc, roc_curve
 from sklearn.model_selection import StratifiedKFold
 
 from activa.experiments._sets import REAL, Synthetic, read, same_size
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 
 
 def rf_detection(

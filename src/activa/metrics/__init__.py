@@ -1,20 +1,13 @@
-"""Metrics of realism: each a function on arrays, and :func:`evaluate` over them with the real-vs-real floor beside."""
+"""Metrics of realism: functions on arrays, and :func:`evaluate`, which compares them with the values of real cells."""
 
-from . import privacy
-from ._copying import copy_ratio, membership_auc
-from ._correlation import correlation_discrepancy, top_markers
-from ._dropout import dropout_distance
-from ._evaluate import evaluate
-from ._genes_per_cell import genes_per_cell_distance
-from ._label_fidelity import label_fidelity
-from ._library_size import library_size_distance
-from ._marker_overlap import marker_overlap
-from ._mixing import mixing
-from ._mmd import mmd, mmd_per_type
-from ._registry import METRICS, Comparison, Metric
-from ._rf_auc import rf_auc
-from ._tstr import tstr_f1
-from ._wasserstein import wasserstein
+from activa.metrics import privacy
+from activa.metrics.copying import copy_ratio, membership_auc
+from activa.metrics.correlation import correlation_discrepancy, top_markers
+from activa.metrics.count_properties import dropout_distance, genes_per_cell_distance, library_size_distance
+from activa.metrics.distances import mixing, mmd, mmd_per_type, rf_auc, wasserstein
+from activa.metrics.evaluation import evaluate
+from activa.metrics.fidelity import label_fidelity, marker_overlap, tstr_f1
+from activa.metrics.registry import METRICS, Comparison, Metric
 
 __all__ = [
     "METRICS",

@@ -13,7 +13,7 @@ from anndata import AnnData
 from pandas.api.types import is_numeric_dtype
 
 from activa.data import Cells
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 from activa.pl import parts
 from activa.pl.output import Output, Panels, Save, documented
 

@@ -13,8 +13,8 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from scipy.stats import t
 from sklearn.metrics import confusion_matrix
 
-from activa.metrics._label_fidelity import recognize
-from activa.metrics._space import Space
+from activa.metrics.fidelity import recognize
+from activa.metrics.space import Space
 from activa.pl import parts
 from activa.pl.output import Output, Panel, Panels, Save, documented
 

@@ -14,7 +14,7 @@ from scvi import REGISTRY_KEYS
 from activa.arguments import check_choices, check_integers
 from activa.data import Cells, log_normalize, subsample
 from activa.metrics import METRICS, Comparison
-from activa.metrics._space import Space
+from activa.metrics.space import Space
 from activa.seeds import check_seed
 
 if TYPE_CHECKING:

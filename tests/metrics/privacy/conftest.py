@@ -37,9 +37,3 @@ def make_donors():
 @pytest.fixture
 def memorize():
     return copies
-
-
-@pytest.fixture
-def points():
-    train, held_out, fresh = np.random.default_rng(0).normal(size=(3, 200, 6))
-    return train, held_out, fresh

@@ -1,14 +1,10 @@
-"""Attacks on synthetic cells: what they give away about the cells, and the donors, that a generator was trained on."""
+"""Attacks on synthetic cells: what they reveal about the cells, and the donors, that a generator was trained on."""
 
-from activa.metrics._copying import copy_ratio, membership_auc
-
-from ._donors import donor_auc
-from ._evaluate import evaluate
-from ._exact import exact_copies
-from ._low_fpr import membership_tpr, tpr_at_fpr
-from ._nearest_record import close_share, dcr_share, nndr
-from ._refuse import TooClose, refuse_close
-from ._shadow import Generator, shadow_attack
+from activa.metrics.copying import close_share, copy_ratio, dcr_share, exact_copies, membership_auc, nndr
+from activa.metrics.privacy.attacks import donor_auc, membership_tpr, tpr_at_fpr
+from activa.metrics.privacy.privacy_evaluation import evaluate
+from activa.metrics.privacy.refusal import TooClose, refuse_close
+from activa.metrics.privacy.shadow_models import Generator, shadow_attack
 
 __all__ = [
     "Generator",

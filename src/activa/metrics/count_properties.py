@@ -1,0 +1,145 @@
+"""Whether counts look like real counts: dropout, library size, genes per cell."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import statsmodels.api as sm
+from scipy.sparse import csr_matrix
+from scipy.special import expit
+from scipy.stats import wasserstein_distance
+from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
+
+from activa.metrics.arrays import check_columns
+
+
+def gene_summary(counts: np.ndarray | csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which genes are expressed at all, and the log10 mean count and the number of zeros of each of those."""
+    total = np.asarray(counts.sum(axis=0), dtype=np.float64).ravel()
+    zeros = counts.shape[0] - np.asarray((counts > 0).sum(axis=0)).ravel()
+    expressed = total > 0
+    return expressed, np.log10(total[expressed] / counts.shape[0]), zeros[expressed]
+
+
+def fit_dropout(log_mean: np.ndarray, zeros: np.ndarray, n_cells: int) -> tuple[Any, np.ndarray]:
+    """Binomial regression (logit link) of zeros on log10 mean, and its design matrix: intercept and log10 mean."""
+    with warnings.catch_warnings():
+        # A few genes can lie on a step instead of a curve; the fit is then that step.
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        outcome = np.column_stack([zeros, n_cells - zeros])
+        features = sm.add_constant(log_mean, has_constant="add")
+        return sm.GLM(outcome, features, family=sm.families.Binomial()).fit(), features
+
+
+def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_matrix) -> float:
+    """Mean distance between the dropout curves of real and of synthetic cells.
+
+    A dropout curve is the binomial regression of a gene's share of zero counts on its log10 mean count. The distance
+    is the mean absolute difference of the two curves over the range of means of the real genes (200 even steps).
+    Genes without any count in a set are left out of its curve.
+
+    Parameters
+    ----------
+    real, synthetic
+        Counts, cells x genes, dense or CSR.
+
+    Returns
+    -------
+    The distance, a difference of shares between 0 (best) and 1; NaN if a set expresses fewer than two genes.
+
+    Raises
+    ------
+    ValueError
+        If the sets differ in genes.
+
+    References
+    ----------
+    The curves are those of figure S9 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+
+    Examples
+    --------
+    >>> rate = np.linspace(0.1, 3, 50)
+    >>> rng = np.random.default_rng(0)
+    >>> poisson = rng.poisson(rate, (500, 50))
+    >>> zero_inflated = rng.poisson(rate * 2, (500, 50)) * rng.integers(0, 2, (500, 50))
+    >>> dropout_distance(poisson, rng.poisson(rate, (500, 50))) < 0.01 < dropout_distance(poisson, zero_inflated)
+    True
+    """
+    check_columns(real, synthetic, "genes")
+    (_, log_mean, zeros), (_, synthetic_log_mean, synthetic_zeros) = gene_summary(real), gene_summary(synthetic)
+    if min(len(log_mean), len(synthetic_log_mean)) < 2:
+        return float("nan")
+    real_curve = fit_dropout(log_mean, zeros, real.shape[0])[0].params
+    synthetic_curve = fit_dropout(synthetic_log_mean, synthetic_zeros, synthetic.shape[0])[0].params
+    grid = sm.add_constant(np.linspace(log_mean.min(), log_mean.max(), 200), has_constant="add")
+    return float(np.abs(expit(grid @ real_curve) - expit(grid @ synthetic_curve)).mean())
+
+
+def library_size_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_matrix) -> float:
+    """Distance between the distributions of log library size (total count per cell).
+
+    The 1-Wasserstein distance of log1p of the totals (natural log): 0.1 corresponds to 10% more counts in every cell.
+
+    Parameters
+    ----------
+    real, synthetic
+        Counts, cells x genes, dense or CSR; the number of cells may differ.
+
+    Returns
+    -------
+    The distance. 0 is best; two finite sets of real cells are slightly above it.
+
+    Raises
+    ------
+    ValueError
+        If a set has no cells.
+
+    References
+    ----------
+    Library size is one of the cell-level properties that benchmarks of simulators compare (Crowell et al. 2023,
+    doi:10.1186/s13059-023-02904-1).
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson(5, (100, 500))
+    >>> round(library_size_distance(counts, 2 * counts), 3)  # log 2
+    0.693
+    """
+    real_sizes, synthetic_sizes = (np.asarray(x.sum(axis=1), dtype=np.float64).ravel() for x in (real, synthetic))
+    return float(wasserstein_distance(np.log1p(real_sizes), np.log1p(synthetic_sizes)))
+
+
+def genes_per_cell_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_matrix) -> float:
+    """Distance between the distributions of the log number of detected genes per cell.
+
+    The 1-Wasserstein distance of log1p of the numbers of genes with a count (natural log): 0.1 corresponds to 10% more
+    genes in every cell.
+
+    Parameters
+    ----------
+    real, synthetic
+        Counts, cells x genes, dense or CSR; the number of cells may differ.
+
+    Returns
+    -------
+    The distance. 0 is best; two finite sets of real cells are slightly above it.
+
+    Raises
+    ------
+    ValueError
+        If a set has no cells.
+
+    References
+    ----------
+    As for :func:`library_size_distance`: the share of detected genes is another of the properties compared there.
+
+    Examples
+    --------
+    >>> counts = np.ones((10, 8), dtype=int)
+    >>> round(genes_per_cell_distance(counts, counts[:, :4]), 3)  # log(9 / 5)
+    0.588
+    """
+    real_genes, synthetic_genes = (np.asarray((x > 0).sum(axis=1)).ravel() for x in (real, synthetic))
+    return float(wasserstein_distance(np.log1p(real_genes), np.log1p(synthetic_genes)))

@@ -1,0 +1,313 @@
+"""All attacks on one set of synthetic cells, next to those on real cells in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from activa.arguments import check_numbers
+from activa.data import Cells, check_sets, read_cells, strings, subsample
+from activa.metrics.copying import auc, close_share, copy_ratio, dcr_share, exact_copies, nearest, nndr
+from activa.metrics.privacy.attacks import chance_tpr, check_donors, donor_auc, split_held_out, tpr_at_fpr
+from activa.metrics.privacy.shadow_models import (
+    Generator,
+    Shadows,
+    left_out,
+    pool_sets,
+    read_published,
+    train_shadows,
+)
+from activa.metrics.registry import Metric, Need, tabulate
+from activa.metrics.space import Space
+
+_MIN_CELLS = 20
+_MAX_CELLS = 10_000
+"""Maximum number of cells of a set whose distances to all cells of another set are computed."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Attacked:
+    """Training cells and held-out cells, which an attacker must tell apart."""
+
+    train: Cells
+    held_out: Cells
+    donors: np.ndarray | None
+    seed: int
+
+    @cached_property
+    def both(self) -> Cells:
+        return self.train.concatenate(self.held_out)
+
+    @cached_property
+    def joint_space(self) -> Space:
+        """Fitted to both sets, and therefore neutral about which cells were in the training set."""
+        return Space(self.both, self.seed)
+
+    @cached_property
+    def joint_components(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.joint_space.project(self.train), self.joint_space.project(self.held_out)
+
+    @cached_property
+    def train_space(self) -> Space:
+        """Fitted to the training cells, for distances of other cells to these."""
+        return Space(self.train, self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Attack:
+    """Published cells, and what the metrics compute on, each computed when it is first needed."""
+
+    attacked: _Attacked
+    published: Cells
+    shadows: Shadows | None
+
+    @cached_property
+    def components(self) -> np.ndarray:
+        return self.attacked.joint_space.project(self.published)
+
+    @cached_property
+    def _chosen(self) -> list[np.ndarray]:
+        """Indices of the training, held-out and published cells that are used if there are too many."""
+        rng = np.random.default_rng(self.attacked.seed)
+        sets = (self.attacked.train, self.attacked.held_out, self.published)
+        return [subsample(len(cells), _MAX_CELLS, rng) for cells in sets]
+
+    @cached_property
+    def distance_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Negative distances of training and of held-out cells to the nearest published cell."""
+        train, held_out = self.attacked.joint_components
+        return -nearest(train[self._chosen[0]], self.components), -nearest(held_out[self._chosen[1]], self.components)
+
+    @cached_property
+    def shadow_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """Log odds of membership of training and of held-out cells."""
+        assert self.shadows is not None
+        members, others = np.split(self.shadows.attack(self.components), [len(self.attacked.train)])
+        return members, others
+
+    @property
+    def dcr_share(self) -> float:
+        return dcr_share(*self.attacked.joint_components, self.components[self._chosen[2]])
+
+    @property
+    def donor_auc(self) -> float:
+        in_both = np.concatenate([self._chosen[0], len(self.attacked.train) + self._chosen[1]])
+        return self._donor_auc(self.distance_scores, in_both)
+
+    @property
+    def shadow_donor_auc(self) -> float:
+        return self._donor_auc(self.shadow_scores, np.arange(len(self.attacked.both)))
+
+    def _donor_auc(self, scores: tuple[np.ndarray, np.ndarray], in_both: np.ndarray) -> float:
+        assert self.attacked.donors is not None
+        members = np.repeat([True, False], [len(x) for x in scores])
+        return donor_auc(np.concatenate(scores), self.attacked.donors[in_both], members)
+
+    @cached_property
+    def near_train(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Training, held-out and published cells in the components of the training cells."""
+        space, rng = self.attacked.train_space, np.random.default_rng(self.attacked.seed)
+        sets = (cells.subsample(_MAX_CELLS, rng) for cells in (self.attacked.held_out, self.published))
+        held_out, published = (space.project(cells) for cells in sets)
+        return space.reference_components, held_out, published
+
+    @property
+    def exact_copies(self) -> float:
+        sets = (self.attacked.train, self.published)
+        return exact_copies(*(cells.log_expression if cells.counts is None else cells.counts for cells in sets))
+
+
+def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_Attack]]:
+    """The metrics by name, in the order of the table."""
+    return {
+        "membership_auc": Metric(
+            lambda a: auc(*a.distance_scores),
+            "How well closeness to synthetic cells tells training from held-out cells (AUC): 0.5 is not at all.",
+            best=0.5,
+        ),
+        "membership_tpr": Metric(
+            lambda a: tpr_at_fpr(*a.distance_scores, fpr=fpr),
+            f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
+            best=chance_tpr(min(n_held_out, _MAX_CELLS), fpr),
+        ),
+        "donor_auc": Metric(
+            lambda a: a.donor_auc,
+            "The same attack on whole donors, by the mean over their cells (AUC over donors): 0.5 is not at all.",
+            best=0.5,
+            needs=("donors",),
+        ),
+        "shadow_auc": Metric(
+            lambda a: auc(*a.shadow_scores),
+            "How well an attack learnt on shadow generators tells training from held-out cells (AUC).",
+            best=0.5,
+            needs=("shadows",),
+        ),
+        "shadow_tpr": Metric(
+            lambda a: tpr_at_fpr(*a.shadow_scores, fpr=fpr),
+            f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
+            best=chance_tpr(n_held_out, fpr),
+            needs=("shadows",),
+        ),
+        "shadow_donor_auc": Metric(
+            lambda a: a.shadow_donor_auc,
+            "That attack on whole donors (AUC over donors).",
+            best=0.5,
+            needs=("shadows", "donors"),
+        ),
+        "dcr_share": Metric(
+            lambda a: a.dcr_share,
+            "Share of synthetic cells nearer to a training than to any held-out cell, for sets of equal weight: 0.5 is "
+            "best.",
+            best=0.5,
+        ),
+        "copy_ratio": Metric(
+            lambda a: copy_ratio(*a.near_train),
+            "Median distance to the nearest training cell divided by that of held-out cells: 1 is best, below is copying.",
+            best=1.0,
+        ),
+        "close_share": Metric(
+            lambda a: close_share(*a.near_train, quantile=quantile),
+            f"Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies.",
+            best=quantile,
+        ),
+        "nndr": Metric(
+            lambda a: nndr(a.near_train[0], a.near_train[2]),
+            "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
+        ),
+        "exact_copies": Metric(
+            lambda a: a.exact_copies,
+            "Share of synthetic cells with the values of a training cell in all genes: best is 0 or the floor.",
+        ),
+    }
+
+
+def _check(
+    sets: dict[str, AnnData], synthetic: AnnData, labels_key: str | None, donor_key: str | None, layer: str | None
+) -> None:
+    """Raise the error that :func:`evaluate` documents for sets that it cannot use."""
+    check_sets(sets | {"synthetic": synthetic}, None, layer)
+    check_sets(sets, labels_key, layer)
+    if donor_key is not None:
+        check_donors(sets, donor_key)
+    for name, adata in (sets | {"synthetic": synthetic}).items():
+        least = 2 * _MIN_CELLS if name == "held_out" and "floor" not in sets else _MIN_CELLS
+        if adata.n_obs < least:
+            raise ValueError(f"{name} has {adata.n_obs} cells; give at least {least}.")
+
+
+def evaluate(
+    train: AnnData,
+    held_out: AnnData,
+    synthetic: AnnData,
+    *,
+    labels_key: str | None = None,
+    donor_key: str | None = None,
+    layer: str | None = None,
+    floor: AnnData | None = None,
+    generator: Generator | None = None,
+    n_shadows: int = 8,
+    fpr: float = 0.01,
+    quantile: float = 0.05,
+    normalized: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """What synthetic cells reveal about the cells, and donors, that their generator was trained on.
+
+    The held-out cells are split into two halves: the attacks must tell the first from the training cells; the second
+    takes the place of the synthetic cells for the floor, from which attacks learn only by chance. Like an attacker, the
+    attacks use all synthetic cells.
+
+    Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance and 50
+    principal components. These are fitted to training and attacked held-out cells together to tell them apart, and to
+    the training cells to compare the distances of other cells to them.
+
+    Parameters
+    ----------
+    train
+        All cells that the generator was trained on: cells x genes of counts.
+    held_out
+        Real cells of the same population that it has not seen, with the same genes in any order. The rows at low false
+        positive rates need hundreds.
+    synthetic
+        Its cells, as published.
+    labels_key
+        Column of ``obs`` with the types, in the real sets: the held-out cells are then split type by type.
+    donor_key
+        Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors and
+        splits the held-out cells by donor. All attacks then ask about cells of donors in the training set, which reveals
+        more than asking about cells alone.
+    layer
+        Layer of the counts in every set; ``X`` by default.
+    floor
+        More held-out real cells to take the place of the synthetic ones; ``held_out`` is then not split.
+    generator
+        ``generator(train, seed)``: adds the :func:`shadow_attack`, and its run time.
+    n_shadows
+        Number of times that it is trained.
+    fpr
+        Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``.
+    quantile
+        Quantile of the held-out cells' distances, for ``close_share``.
+    normalized
+        Whether all sets hold log1p of counts scaled to 10,000 per cell.
+    seed
+        Random seed for the split, the components, the subsampling and the shadows. Global random state is not changed.
+
+    Returns
+    -------
+    A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
+    ``best`` value of a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed
+    for a subsample, to all cells of the other set. The floor shows one example of chance; for n attacked cells on each
+    side, the standard error of an AUC is 0.41 over the root of n.
+
+    Raises
+    ------
+    KeyError
+        If a key or the layer is not in one of the sets.
+    TypeError
+        If a set is not an AnnData.
+    ValueError
+        If the sets differ in genes or hold wrong values, if a set has fewer than 20 cells, if a donor is in two sets, or
+        if there are too few donors or shadows.
+
+    Examples
+    --------
+    >>> activa.metrics.privacy.evaluate(train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    """
+    check_numbers(above=0, below=1, fpr=fpr, quantile=quantile)
+    sets = {"train": train, "held_out": held_out} | ({} if floor is None else {"floor": floor})
+    _check(sets, synthetic, labels_key, donor_key, layer)
+    rng = np.random.default_rng(seed)
+    if floor is None:
+        first, second = split_held_out(held_out, labels_key, donor_key, rng)
+        held_out, floor = held_out[first], held_out[second]
+    met: set[Need] = set()
+    donors = None
+    if donor_key is not None:
+        met.add("donors")
+        donors = np.concatenate([np.asarray(adata.obs[donor_key], dtype=str) for adata in (train, held_out)])
+    if generator is not None:
+        met.add("shadows")
+        pool = pool_sets(train, held_out)
+        out = left_out(train.n_obs, held_out.n_obs, n_shadows, rng, strings(pool, labels_key), donors)
+    sets = {"train": train, "held_out": held_out}
+    attacked = _Attacked(
+        **read_cells(sets, labels_key=None, layer=layer, normalized=normalized), donors=donors, seed=seed
+    )
+    shadows = None
+    if generator is not None:
+        space = attacked.joint_space
+        shadows = train_shadows(
+            generator, pool, attacked.both, space, out, normalized=normalized, layer=layer, seed=seed
+        )
+    attack, at_floor = (
+        _Attack(attacked, read_published(adata, train, layer=layer, normalized=normalized), shadows)
+        for adata in (synthetic, floor)
+    )
+    metrics = _metrics(fpr, quantile, len(attacked.held_out))
+    chosen = {name: metric for name, metric in metrics.items() if met.issuperset(metric.needs)}
+    return tabulate(chosen, attack, at_floor)

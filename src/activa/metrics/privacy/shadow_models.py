@@ -1,0 +1,244 @@
+"""Membership inference by an attacker who trains generators of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm.auto import tqdm
+
+from activa.data import Cells, check_labels, check_sets, folds, read_cells, strings
+from activa.metrics.space import Space
+from activa.seeds import seeded
+
+type Generator = Callable[[AnnData, int], AnnData]
+"""Trains on cells and returns synthetic ones: ``generator(train, seed)``."""
+
+_N_NEIGHBORS = 10
+_MAX_RANK = 50
+
+
+def pool_sets(train: AnnData, held_out: AnnData) -> AnnData:
+    """Both sets as one, with unique names and without the columns of a registered AnnData."""
+    sets = {"train": train, "held_out": held_out[:, train.var_names]}
+    sets = {name: adata.to_memory() if adata.isbacked else adata for name, adata in sets.items()}
+    pool: Any = anndata.concat(sets, join="inner", merge="first", index_unique="-")
+    pool.obs = pool.obs[[column for column in pool.obs if not str(column).startswith("_scvi")]]
+    return pool
+
+
+def left_out(
+    n_train: int,
+    n_held_out: int,
+    n_shadows: int,
+    rng: np.random.Generator,
+    labels: np.ndarray | None,
+    donors: np.ndarray | None,
+) -> np.ndarray:
+    """Which cells of the pool each shadow is not trained on, boolean, ``(n_shadows, n_cells)``.
+
+    Each shadow is trained on about as large a share of the pool as the target, and all cells are left out equally often,
+    to within one; if donors are given, whole donors are left out.
+    """
+    n_cells = n_train + n_held_out
+    if donors is None:
+        unit, n_units, strata, n_out = np.arange(n_cells), n_cells, labels, n_held_out
+    else:
+        names, unit = np.unique(donors, return_inverse=True)
+        n_units, strata, n_out = len(names), None, len(np.unique(donors[n_train:]))
+    n_folds = max(2, round(n_units / n_out))
+    if n_shadows < 2 * n_folds:
+        raise ValueError(
+            f"n_shadows must be at least {2 * n_folds}, got {n_shadows}: the target was trained on {n_train} of {n_cells} "
+            f"cells, so each shadow leaves out one of {n_folds} parts, and each cell must be left out twice."
+        )
+    parts: list[np.ndarray] = []
+    while len(parts) < n_shadows:
+        parts += folds(n_units, n_folds, rng, strata)
+    return np.array([np.isin(unit, part) for part in parts[:n_shadows]])
+
+
+def read_published(synthetic: AnnData, train: AnnData, *, layer: str | None, normalized: bool) -> Cells:
+    """Checked synthetic cells, which need no types, with the genes in the order of the training cells."""
+    sets = {"synthetic": synthetic[:, train.var_names]}
+    return read_cells(sets, labels_key=None, layer=layer, normalized=normalized)["synthetic"]
+
+
+def features(pool: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
+    """What an attacker sees of each candidate in the pool next to synthetic cells, ``(n_cells, 5)``.
+
+    All are logarithms: distance to the nearest synthetic cell; mean distance to the ten nearest (local density); rank
+    among candidates by distance to its nearest synthetic cell; number of synthetic cells whose nearest candidate it is;
+    and distance to the nearest other candidate (the cell's difficulty).
+    """
+    search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(synthetic))).fit(synthetic)
+    to_synthetic, neighbors = search.kneighbors(pool)
+    candidates = NearestNeighbors(n_neighbors=1).fit(pool)
+    own = candidates.kneighbors()[0][:, 0]
+    hits = np.bincount(candidates.kneighbors(synthetic)[1][:, 0], minlength=len(pool))
+    # Only ranks up to a maximum are counted: low ranks are what tells members apart.
+    ranked = NearestNeighbors(n_neighbors=min(_MAX_RANK, len(pool))).fit(pool)
+    closest = ranked.kneighbors(synthetic[neighbors[:, 0]])[0]
+    rank = (closest < to_synthetic[:, :1] * (1 - 1e-9)).sum(axis=1)
+    # The distance of a copy is zero up to rounding: clip at a thousandth of the usual distance.
+    least = 1e-3 * max(np.median(own), np.finfo(float).tiny)
+    distances = [to_synthetic[:, 0], to_synthetic.mean(axis=1), own]
+    closeness, density, difficulty = (np.log(np.maximum(x, least)) for x in distances)
+    return np.column_stack([closeness, density, np.log1p(rank), np.log1p(hits), difficulty])
+
+
+class Shadows:
+    """An attack learnt from shadow generators, whose training cells are known."""
+
+    def __init__(self, pool: np.ndarray, out: np.ndarray, synthetic: list[np.ndarray]) -> None:
+        self._pool, self._out = pool, out
+        self._seen = np.array([features(pool, cells) for cells in synthetic])
+        x = np.concatenate([self._calibrated(seen, leave=shadow) for shadow, seen in enumerate(self._seen)])
+        self._classifier = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, ~out.ravel())
+
+    def _calibrated(self, seen: np.ndarray, leave: int | None = None) -> np.ndarray:
+        """Features, and their differences from the cell's mean features with shadows that did not see it."""
+        out = self._out.copy()
+        if leave is not None:
+            out[leave] = False
+        expected = np.einsum("sc,scf->cf", out, self._seen) / out.sum(axis=0)[:, None]
+        # The last feature, the cell's difficulty, is the same for all shadows.
+        return np.hstack([seen, (seen - expected)[:, :-1]])
+
+    def attack(self, synthetic: np.ndarray) -> np.ndarray:
+        """Log odds that the generator of these cells was trained on each cell of the pool, ``(n_cells,)``."""
+        return self._classifier.decision_function(self._calibrated(features(self._pool, synthetic)))
+
+
+def train_shadows(
+    generator: Generator,
+    adata: AnnData,
+    pool: Cells,
+    space: Space,
+    out: np.ndarray,
+    *,
+    normalized: bool,
+    layer: str | None,
+    seed: int,
+) -> Shadows:
+    """Train a generator without each of the parts, and the attack on what these generators return."""
+    components = []
+    for shadow, absent in enumerate(tqdm(out, desc="shadow generators", unit="shadow", leave=False)):
+        with seeded(seed, shadow):
+            shadow_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
+            cells: Any = generator(adata[~absent].copy(), shadow_seed)
+        check_sets({"train": adata, "what the generator returned": cells}, None, layer)
+        components.append(space.project(read_published(cells, adata, layer=layer, normalized=normalized)))
+    return Shadows(space.project(pool), out, components)
+
+
+def shadow_attack(
+    generator: Generator,
+    train: AnnData,
+    held_out: AnnData,
+    synthetic: AnnData,
+    *,
+    n_shadows: int = 8,
+    labels_key: str | None = None,
+    donor_key: str | None = None,
+    layer: str | None = None,
+    normalized: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Membership inference by an attacker who can train generators of the same kind.
+
+    The attacker sees the synthetic cells and a pool of candidates, and knows how the generator is trained, but not on
+    which candidates. The attacker trains shadow generators on random parts of the pool and learns how training cells
+    differ from others in their position relative to the synthetic cells: distances to the nearest ones, density and rank
+    among candidates, each also relative to shadows that did not see the same cell (so that cells that are easy or hard
+    anyway are not mistaken for members). A logistic regression on these features is then applied to the target's cells.
+
+    All candidates are treated alike: log1p of counts scaled to 10,000, 50 principal components fitted to the whole pool.
+    The pool holds all training cells, which is more than most attackers have: read the result as an upper end for attacks
+    of this kind, not as a bound on all attacks.
+
+    Parameters
+    ----------
+    generator
+        ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells, ideally
+        as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random state.
+    train
+        Cells that the target was trained on: cells x genes of counts.
+    held_out
+        Cells of the same population that it was not trained on. If there are as many as in ``train``, each shadow is
+        trained on half of the pool.
+    synthetic
+        The target's cells, as published.
+    n_shadows
+        Number of shadow generators. At least twice the number of parts into which the pool is split: 4 if ``held_out``
+        has as many cells as ``train``, 8 if it has a third.
+    labels_key
+        Column of ``obs`` with the types, in ``train`` and ``held_out``: each part then has all types in proportion.
+    donor_key
+        Column of ``obs`` with the donors, in both: shadows then leave out whole donors.
+    layer
+        Layer of the counts, also of the synthetic cells; ``X`` by default.
+    normalized
+        Whether all sets hold log1p of counts scaled to 10,000 per cell.
+    seed
+        Random seed for the parts, the components and the shadows. Global random state is not changed.
+
+    Returns
+    -------
+    One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name), ``member``
+    (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
+    :func:`sklearn.metrics.roc_auc_score`.
+
+    Raises
+    ------
+    KeyError
+        If a key or the layer is not in one of the sets.
+    TypeError
+        If a set, or what the generator returns, is not an AnnData.
+    ValueError
+        If the sets differ in genes, or if there are too few shadows.
+
+    References
+    ----------
+    Shokri et al. 2017, arXiv:1610.05820 (shadow models); Stadler et al. 2022, arXiv:2011.07018 (on synthetic data); the
+    calibration follows Carlini et al. 2022, arXiv:2112.03570, and Watson et al. 2022, arXiv:2111.08440.
+
+    Examples
+    --------
+    >>> def generator(train, seed):
+    ...     ACTIVA.setup_anndata(train, labels_key="cell_type")
+    ...     model = ACTIVA(train, seed=seed)
+    ...     model.train(seed=seed)
+    ...     return model.generate(train.n_obs, seed=seed)
+    >>> scores = shadow_attack(generator, train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    >>> roc_auc_score(scores["member"], scores["score"])  # doctest: +SKIP
+    """
+    sets = {"train": train, "held_out": held_out}
+    check_sets(sets, labels_key, layer)
+    check_sets(sets | {"synthetic": synthetic}, None, layer)
+    if donor_key is not None:
+        for name, cells in sets.items():
+            check_labels(name, cells, donor_key, "donor_key")
+    adata = pool_sets(train, held_out)
+    labels, donors = strings(adata, labels_key), strings(adata, donor_key)
+    out = left_out(train.n_obs, held_out.n_obs, n_shadows, np.random.default_rng(seed), labels, donors)
+    published = read_published(synthetic, adata, layer=layer, normalized=normalized)
+    pool = read_cells({"pool": adata}, labels_key=None, layer=layer, normalized=normalized)["pool"]
+    space = Space(pool, seed)
+    shadows = train_shadows(generator, adata, pool, space, out, normalized=normalized, layer=layer, seed=seed)
+    return pd.DataFrame(
+        {
+            "set": np.repeat(["train", "held_out"], [train.n_obs, held_out.n_obs]),
+            "cell": [*train.obs_names, *held_out.obs_names],
+            "member": np.repeat([True, False], [train.n_obs, held_out.n_obs]),
+            "score": shadows.attack(space.project(published)),
+        }
+    )

@@ -1,0 +1,115 @@
+"""The page as a file: what it says is what the metrics found, and it brings all it needs."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+import activa
+from activa.metrics import METRICS, evaluate
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of each table's rows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.rows, self.cell = [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.cell = tag
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell:
+            self.rows[-1][-1] += data
+
+
+def test_the_table_is_that_of_evaluate(sets, made):
+    path, table = made
+    quick = ["mmd", "label_fidelity", "copy_ratio"]
+    again = evaluate(sets["real"], sets["synthetic"], labels_key="cell_type", train=sets["train"], metrics=quick)
+    pd.testing.assert_frame_equal(table.loc[quick], again)
+    assert list(table.index) == list(METRICS)
+    rows = Page(path.read_text()).rows
+    for name, metric in METRICS.items():
+        (row,) = [row for row in rows if row and row[0].startswith(metric.question + name)]
+        assert float(row[1]) == pytest.approx(table.loc[name, "value"], abs=6e-4)
+        assert float(row[2]) == pytest.approx(table.loc[name, "floor"], abs=6e-4)
+
+
+def test_it_needs_nothing_from_elsewhere(made):
+    text = made[0].read_text()
+    page = Page(text)
+    for _, attributes in page.tags:
+        for name in ("src", "href", "srcset", "action"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), attributes
+    assert "@import" not in text and "url(" not in text
+    assert made[0].stat().st_size < 5e6
+
+
+def test_pictures_are_whole_and_described(made):
+    pictures = [attributes for tag, attributes in Page(made[0].read_text()).tags if tag == "img"]
+    assert len(pictures) == 10
+    for picture in pictures:
+        data = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"), validate=True)
+        assert data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82")
+        assert len(picture["alt"]) > 30 and int(picture["width"]) > 300 and int(picture["height"]) > 150
+
+
+def test_names_of_others_are_text(made):
+    text = made[0].read_text()
+    assert "<script>document.title" not in text
+    assert text.count("&lt;script&gt;document.title") >= 3
+
+
+def test_each_type_has_its_row(sets, made):
+    rows = {row[0]: row[1:] for row in Page(made[0].read_text()).rows if row}
+    for label, count in sets["real"].obs["cell_type"].value_counts().items():
+        assert rows[label][:2] == [str(count), str((sets["synthetic"].obs["cell_type"] == label).sum())]
+
+
+def test_every_metric_is_a_question():
+    questions = [metric.question for metric in METRICS.values()]
+    assert all(len(question) > 15 for question in questions) and len(set(questions)) == len(questions)
+
+
+def test_without_types_and_for_values_that_are_no_counts(sets, tmp_path):
+    real, synthetic = (sets[name][:60].copy() for name in ("real", "synthetic"))
+    for adata in (real, synthetic):
+        adata.X = adata.X.multiply(1e4 / adata.X.sum(axis=1)).log1p().tocsr()
+    table = activa.report(real, synthetic, tmp_path / "other.html", normalized=True)
+    assert "label_fidelity" not in table.index and "dropout_distance" not in table.index
+    page = Page((tmp_path / "other.html").read_text())
+    assert not [attributes for tag, attributes in page.tags if attributes.get("id") == "types"]
+    assert sum(tag == "img" for tag, _ in page.tags) == 4
+
+
+def test_what_is_refused_is_refused_before_work(sets, made, tmp_path):
+    before = made[0].read_bytes()
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        activa.report(sets["real"], sets["synthetic"], made[0])
+    assert made[0].read_bytes() == before
+    with pytest.raises(ValueError, match="must end with '.html', got"):
+        activa.report(sets["real"], sets["synthetic"], tmp_path / "report.pdf")
+    with pytest.raises(FileNotFoundError, match="no report can be made"):
+        activa.report(sets["real"], sets["synthetic"], tmp_path / "not" / "there.html")
+    with pytest.raises(KeyError, match="labels_key 'type' is not in real.obs"):
+        activa.report(sets["real"], sets["synthetic"], tmp_path / "report.html", labels_key="type")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_call_on_the_page_is_the_one_that_made_it(made):
+    call = re.search(r"activa\.report\(.*\)", made[0].read_text()).group().replace("&#39;", "'").replace("&#34;", '"')
+    assert call == "activa.report(real, synthetic, \"report.html\", labels_key='cell_type', train=train, seed=0)"
