@@ -1,6 +1,7 @@
 """What all plots have in common."""
 
 import inspect
+import re
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -45,27 +46,27 @@ TABLES = {
         | {f"seconds_{name}": [1.0, 2.0] for name in ("train", "per_epoch", "generate")}
     ),
 }
-LABELLED = {"confusion", "markers", "umap_per_type"}
-PAIRS = LABELLED | {"correlation", "dropout", "genes_per_cell", "library_size", "mean_variance", "umap"}
+LABELED = {"confusion", "markers", "umap_per_type"}
+PAIRS = LABELED | {"correlation", "dropout", "genes_per_cell", "library_size", "mean_variance", "umap"}
 ONE_PANEL = [name for name in pl.__all__ if "ax" in inspect.signature(getattr(pl, name)).parameters]
 
 
 @pytest.fixture(scope="module")
 def trained():
-    return make_model(make_counts(80), epochs=2, plan_kwargs={"introspection": "hinge"})
+    return make_model(make_counts(80), epochs=2)
 
 
 @pytest.fixture
 def plot(trained):
-    """Draws a plot by its name, and sees that nothing but the plot comes of it."""
+    """Makes a plot by its name, and checks that nothing else changes."""
     sets = make_counts(60, seed=1), make_counts(50, seed=2)
 
-    def draw(name, **arguments):
+    def make(name, **arguments):
         if name in TABLES:
             data = (TABLES[name].copy(),)
         else:
             data = tuple(adata.copy() for adata in sets) if name in PAIRS else (trained,)
-        arguments |= {"labels_key": "cell_type"} if name in LABELLED else {}
+        arguments |= {"labels_key": "cell_type"} if name in LABELED else {}
         settings, state = dict(mpl.rcParams), np.random.get_state()[1].copy()
         result = getattr(pl, name)(*data, **arguments)
         assert dict(mpl.rcParams) == settings and np.array_equal(np.random.get_state()[1], state)
@@ -77,7 +78,7 @@ def plot(trained):
                 pd.testing.assert_frame_equal(given.obs, kept.obs)
         return result
 
-    return draw
+    return make
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_a_plot_is_returned_or_saved_and_not_shown(name, plot, monkeypatch, tmp_
 
 
 @pytest.mark.parametrize("name", ONE_PANEL)
-def test_a_panel_that_is_given_is_drawn_into_and_no_other(name, plot, monkeypatch):
+def test_a_panel_that_is_given_is_plotted_into_and_no_other(name, plot, monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: pytest.fail("it was shown"))
     figure = Figure(figsize=(8, 4))
     given, other = figure.subplots(1, 2)
@@ -143,9 +144,9 @@ def test_a_figure_that_was_given_is_shown_when_asked_and_left_open(plot, monkeyp
 def test_bad_output_is_refused_before_any_work(plot, tmp_path):
     for wrong, error, match in [
         ({"save": tmp_path / "plot.xyz"}, ValueError, "must end in a format of figures"),
-        ({"save": tmp_path / "absent" / "plot.png"}, FileNotFoundError, "there is no folder"),
+        ({"save": tmp_path / "absent" / "plot.png"}, FileNotFoundError, "does not exist"),
         ({"save": True}, TypeError, "save must be a path"),
-        ({"ax": 3}, TypeError, "ax must be Axes"),
+        ({"ax": 3}, TypeError, "ax must be Matplotlib Axes"),
     ]:
         with pytest.raises(error, match=match):
             pl.dropout(None, None, **wrong)
@@ -153,8 +154,46 @@ def test_bad_output_is_refused_before_any_work(plot, tmp_path):
 
 
 def test_a_plot_that_fails_leaves_no_figure(monkeypatch):
-    # no dot can be drawn of this, which the check of the table does not see
+    # the check of the table does not see that areas are not numbers
     table = TABLES["rf_detection"].assign(auc="none")
     with pytest.raises(TypeError):
         pl.rf_detection(table, show=True)
     assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("name", pl.__all__)
+def test_every_argument_is_documented(name):
+    documented = pl.__dict__[name].__doc__
+    assert not re.search(r"\{[a-z_, ]+\}$", documented, flags=re.MULTILINE)
+    listed = re.findall(r"^(\w+(?:, \w+)*)\n    \S", documented, flags=re.MULTILINE)
+    assert [argument for line in listed for argument in line.split(", ")][
+        : len(inspect.signature(pl.__dict__[name]).parameters)
+    ] == list(inspect.signature(pl.__dict__[name]).parameters)
+
+
+@pytest.mark.parametrize("name", set(TABLES) - {"metrics"})
+def test_other_tables_are_refused(name):
+    plot, table = getattr(pl, name), TABLES[name]
+    for column in set(table) - {"gene", "n_genes"} if name != "manifold" else {"set"}:
+        with pytest.raises(ValueError, match=f"table lacks .'{column}'.: give the table of activa.experiments.{name}"):
+            plot(table.drop(columns=column))
+    with pytest.raises(ValueError, match="table has no rows"):
+        plot(table[:0])
+    with pytest.raises(TypeError, match="table must be the DataFrame"):
+        plot(table.to_numpy())
+
+
+@pytest.mark.parametrize("name", ["confusion", "library_size", "correlation", "markers"])
+def test_forty_types_fit(name, forty):
+    figure = getattr(pl, name)(*forty, labels_key="cell_type", return_fig=True)
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert box.x0 >= -0.01 and box.y0 >= -0.01 and box.x1 <= width + 0.01 and box.y1 <= height + 0.01
+    legends = [*figure.legends, *(legend for ax in figure.axes if (legend := ax.get_legend()))]
+    for legend in legends:
+        assert not any(ax.get_window_extent().overlaps(legend.get_window_extent()) for ax in figure.axes)
+    rows = [label.get_window_extent() for label in figure.axes[0].get_yticklabels() if label.get_text()]
+    assert all(not a.overlaps(b) for a, b in zip(rows, rows[1:], strict=False))
+    if name == "confusion":
+        assert len(rows) == 40 and not figure.axes[0].texts

@@ -1,14 +1,17 @@
-"""The plots of a comparison and of a training, as numbers."""
+"""What the plots of scores, of a training and of times show, as numbers."""
 
 import io
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from tests_helpers import make_counts, make_model
+from matplotlib.figure import Figure
+from tests_helpers import make_counts
 
 from activa import ACTIVA, pl
 from activa.metrics import METRICS
+from activa.train import Hinge
 
 
 def make(**values):
@@ -27,6 +30,8 @@ TABLE = make(
     copy_ratio=(0.5, 0.9, 1.0),
     mmd_per_type=(np.nan, np.nan, 0.0),
 )
+
+
 EXPECTED = [0.5, 0.5, np.nan, 0.5, 0.5, -0.25, -0.25, 0.0, 4 / 9]
 
 
@@ -81,19 +86,20 @@ def test_tables_of_other_kinds_are_refused():
     for wrong, error, match in [
         (TABLE.to_numpy(), TypeError, "table must be the DataFrame of activa.metrics.evaluate"),
         ({"one": 3}, TypeError, "table.'one'. must be the DataFrame"),
-        ({}, ValueError, "found 0"),
+        ({}, ValueError, "got 0"),
         (TABLE.drop(columns="floor"), ValueError, "table lacks .'floor'."),
         (TABLE.rename({"mmd": "distance"}), ValueError, "unknown metrics .'distance'."),
-        (TABLE[:0], ValueError, "one row a metric"),
+        (TABLE[:0], ValueError, "one row per metric"),
     ]:
         with pytest.raises(error, match=match):
             pl.metrics(wrong)
 
 
 def test_history_shows_what_was_logged():
-    model = make_model(
-        make_counts(100), epochs=4, train_size=0.8, plan_kwargs={"introspection": "hinge", "margin": 3.0}
-    )
+    adata = make_counts(100)
+    ACTIVA.setup_anndata(adata, labels_key="cell_type")
+    model = ACTIVA(adata, n_hidden=(32,), n_latent=5)
+    model.train(4, game=Hinge(margin=3.0), train_size=0.8, batch_size=64, enable_progress_bar=False)
     figure = pl.history(model, return_fig=True)
     panels = {ax.get_title(): {line.get_label(): line for line in ax.lines} for ax in figure.axes}
     terms = [
@@ -130,7 +136,52 @@ def test_history_shows_what_was_logged():
 def test_history_needs_a_trained_model():
     adata = make_counts(60)
     ACTIVA.setup_anndata(adata)
-    with pytest.raises(ValueError, match="no history; call model.train"):
+    with pytest.raises(ValueError, match="no history: call model.train"):
         pl.history(ACTIVA(adata))
     with pytest.raises(TypeError, match="model must be an ACTIVA"):
         pl.history({"train_loss": pd.DataFrame()})
+
+
+def test_roc_legend_has_the_mean_areas(tables):
+    figure = pl.rf_detection(tables["rf_detection"], return_fig=True)
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    for name, area in tables["rf_detection"].drop_duplicates(["set", "fold"]).groupby("set")["auc"].mean().items():
+        assert any(text.startswith(f"{name}: {area:.3f}") for text in texts)
+
+
+@pytest.fixture
+def times():
+    return pd.DataFrame(
+        {
+            "n_cells": [500_000, 100_000],
+            "n_genes": 17_789,
+            "configuration": "default",
+            "n_generated": 1_000,
+            "seconds_train": [3_000.0, 700.0],
+            "seconds_per_epoch": [300.0, 70.0],
+            "seconds_generate": [2.5, 2.4],
+        }
+    )
+
+
+def test_lines_show_seconds_against_cells(times):
+    settings = dict(mpl.rcParams)
+    figure = pl.scaling(times, return_fig=True)
+    assert isinstance(figure, Figure)
+    (ax,) = figure.axes
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    for line, column in zip(ax.lines, ("seconds_train", "seconds_per_epoch", "seconds_generate"), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [100_000, 500_000])
+        np.testing.assert_array_equal(line.get_ydata(), times[column][::-1])
+    assert ax.get_ylim() == (1, 10_000)
+    figure.draw_without_rendering()
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["100,000", "500,000"]
+    assert {"1", "10", "100", "1,000", "10,000"} <= {label.get_text() for label in ax.get_yticklabels()}
+    assert ax.get_legend().get_texts()[2].get_text() == "generating 1,000 cells"
+    assert dict(mpl.rcParams) == settings
+
+
+def test_configurations_have_lines_of_their_own(times):
+    ax = pl.scaling(pd.concat([times, times.assign(configuration="paper")]), show=False)
+    assert len({(line.get_color(), line.get_linestyle()) for line in ax.lines}) == len(ax.lines) == 6
+    assert ax.lines[0].get_label() == "training (default)" and ax.lines[3].get_label() == "training (paper)"

@@ -1,4 +1,4 @@
-"""The experiments that look at cells as they are: no model is trained."""
+"""Experiments that train no model."""
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ def test_forest_knows_shuffled_genes_and_area_is_the_curves(real, sets):
         area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
         assert area == pytest.approx(curve["auc"].iloc[0]), (name, fold)
     assert sorted(table["fold"].unique()) == [0, 1, 2, 3, 4]
-    with pytest.raises(ValueError, match="4 cells, fewer than n_folds=5"):
+    with pytest.raises(ValueError, match="at least n_folds=5 cells, got 4"):
         experiments.rf_detection(real, sets["good"][:4])
 
 
@@ -102,7 +102,7 @@ def test_markers_are_the_types_and_values_the_cells(real, sets):
         assert np.allclose(rows["expression"], scaled(real)[of_b, real.var_names.get_loc(gene)], atol=1e-5)
     largest = experiments.marker_expression(real, sets, labels_key="cell_type")["type"].unique()
     assert list(largest) == list(real.obs["cell_type"].value_counts().index[:2])
-    with pytest.raises(ValueError, match=r"types \['C'\] have fewer than two real cells"):
+    with pytest.raises(ValueError, match=r"types must have two real cells each, got \['C'\]"):
         experiments.marker_expression(real, sets, labels_key="cell_type", types=["C"])
 
 
@@ -132,5 +132,5 @@ def test_manifold_has_all_cells_and_keeps_sets_apart_that_differ(real, sets):
     assert np.isfinite(table[["UMAP1", "UMAP2", "tSNE1", "tSNE2"]]).all(axis=None)
     with pytest.raises(KeyError, match="CD4"):
         experiments.manifold(real, sets, genes=["CD4"])
-    with pytest.raises(ValueError, match="at least 10"):
+    with pytest.raises(ValueError, match="at least 10 cells"):
         experiments.manifold(real[:4], sets["good"][:4])
