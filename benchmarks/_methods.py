@@ -80,10 +80,10 @@ def paper(task: Task) -> Run:
     """The model as published: N(0, I) decoded, with the types that its classifier gives; values that sum to 20,000 or so."""
     from _paper_models import trained
 
-    from activa.experiments._configurations import TYPE, draw_values
-    from activa.experiments._sets import read
+    from activa.experiments.comparisons import read_sets
+    from activa.experiments.trainings import TYPE, draw_values
 
-    sets = read(task.train, task.train, labels_key=task.labels_key, layer=None, normalized=False)
+    sets = read_sets(task.train, task.train, labels_key=task.labels_key, layer=None, normalized=False)
     model, cost = trained(sets["real"], task.train.var_names, "paper", task.folder, task.max_epochs, task.seed)
     start = time.perf_counter()
     made = draw_values(model, task.labels, seed=task.seed)

@@ -13,8 +13,8 @@ from _clock import Clock
 
 from activa import ACTIVA
 from activa.data import Cells
-from activa.experiments._configurations import TYPE, Configuration, draw_cells, model_input, train_configuration
-from activa.experiments._sets import read
+from activa.experiments.comparisons import read_sets
+from activa.experiments.trainings import TYPE, Configuration, draw_cells, model_input, train_configuration
 
 NAMES: dict[Configuration, str] = {"default": "ACTIVA", "paper": "as published"}
 
@@ -51,7 +51,9 @@ class Models:
         self.folder, self.epochs = folder, epochs
         self.genes = parts["train"].var_names
         others = {name: parts[name] for name in ("test", "floor")}
-        self.real: dict[str, Cells] = read(parts["train"], others, labels_key=labels_key, layer=None, normalized=False)
+        self.real: dict[str, Cells] = read_sets(
+            parts["train"], others, labels_key=labels_key, layer=None, normalized=False
+        )
         self.real["train"] = self.real.pop("real")
 
     def log_normalized(self, cells: Cells) -> ad.AnnData:

@@ -23,10 +23,10 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
+from activa.module.condition import rows
 from scipy.sparse import csr_matrix, vstack
 from torch import Tensor, nn
 
-from activa.module._rows import rows
 from activa.seeds import seeded
 
 LIBRARY = 20_000

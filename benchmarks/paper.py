@@ -22,7 +22,7 @@ from _data import split
 from _paper_models import Models
 
 from activa import experiments
-from activa.experiments._configurations import TYPE
+from activa.experiments.trainings import TYPE
 
 
 class Paper:

@@ -30,7 +30,10 @@ def in_threads(models: list) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def models() -> list[ACTIVA]:
-    return [make_model(make_counts(seed=i), epochs=2, setup={"labels_key": "cell_type", "batch_key": "batch"}) for i in range(4)]
+    return [
+        make_model(make_counts(seed=i), epochs=2, setup={"labels_key": "cell_type", "batch_key": "batch"})
+        for i in range(4)
+    ]
 
 
 @pytest.mark.parametrize("n_models", [1, 4])

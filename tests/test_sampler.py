@@ -9,7 +9,6 @@ from scipy.sparse import issparse
 from tests_helpers import make_counts, make_model
 
 
-
 def dense(adata: ad.AnnData) -> np.ndarray:
     return adata.X.toarray()
 

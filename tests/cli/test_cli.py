@@ -18,7 +18,7 @@ pytest.importorskip("typer")
 from typer.testing import CliRunner
 
 from activa import ACTIVA
-from activa.cli._app import app
+from activa.cli.app import app
 
 
 def run(*arguments, code: int = 0):

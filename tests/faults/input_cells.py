@@ -14,7 +14,7 @@ import pandas as pd
 from hypothesis import strategies as st
 from scipy import sparse
 
-from activa.module._cells import GeneLikelihood
+from activa.settings import GeneLikelihood
 
 HAS_LAZY = all(importlib.util.find_spec(name) for name in ("dask", "xarray"))  # with the extra annbatch
 FLOATS, SIGNED = ("float16", "float32", "float64"), ("int8", "int16", "int32", "int64")

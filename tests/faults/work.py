@@ -80,7 +80,7 @@ def _generate_zarr(model: ACTIVA, folder: Path, seed: int) -> None:
 
 
 def _cli(model: ACTIVA, folder: Path, seed: int) -> None:
-    from activa.cli._app import app
+    from activa.cli.app import app
 
     arguments = ["generate", folder / f"model_{seed % 2}", "-n", N_CELLS, "--seed", seed, "-o", folder / "cli.h5ad"]
     app([*map(str, arguments), "--overwrite"], standalone_mode=False)

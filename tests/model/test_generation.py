@@ -6,6 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tests_helpers import make_counts, make_model
 
 from activa import ACTIVA, Sampler
@@ -42,12 +43,10 @@ def test_augment_puts_new_cells_under_the_real_ones(model):
     ACTIVA.setup_anndata(twice, labels_key="cell_type")  # what comes out can go in
 
 
-
 def test_augment_overwrites_no_column(counts):
     counts.obs["origin"] = "donor 1"
     with pytest.raises(ValueError, match="origin"):
         make_model(counts, epochs=1).augment(3)
-
 
 
 def test_backed_data_train_as_those_in_memory_do(tmp_path):
@@ -67,12 +66,9 @@ def test_backed_data_train_as_those_in_memory_do(tmp_path):
     assert more.n_obs == 245 and set(backed.predict()) <= set(backed.types)
 
 
-
 def test_an_untrained_model_says_so(counts):
     ACTIVA.setup_anndata(counts, labels_key="cell_type")
     model = ACTIVA(counts)
     for call in (lambda: model.generate(3), model.predict):
         with pytest.raises(RuntimeError, match="train"):
             call()
-
-

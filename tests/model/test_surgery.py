@@ -5,7 +5,7 @@ import torch
 from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
-from activa.model._plan_cells import BATCH, LABEL, N_CELLS
+from activa.design import BATCH, LABEL, N_CELLS
 from activa.train import Soft
 
 SETUP = {"labels_key": "cell_type", "batch_key": "batch"}

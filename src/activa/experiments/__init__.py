@@ -1,16 +1,15 @@
-"""The paper's experiments: each gives a tidy table, which a function of :mod:`activa.pl` with the same name plots."""
+"""The paper's experiments: each returns a tidy table, which a function of :mod:`activa.pl` with the same name plots."""
 
-from ._augmentation import augmentation
-from ._augmentation_gain import augmentation_gain
-from ._classifier_report import classifier_report
-from ._correlation_discrepancy import correlation_discrepancy
-from ._differential_state import differential_state
-from ._dropout_curve import dropout_curve
-from ._manifold import manifold
-from ._margin_search import margin_search
-from ._marker_expression import marker_expression
-from ._rf_detection import rf_detection
-from ._scaling import scaling
+from activa.experiments.comparisons import (
+    correlation_discrepancy,
+    dropout_curve,
+    manifold,
+    marker_expression,
+    rf_detection,
+)
+from activa.experiments.rare_types import augmentation, augmentation_gain
+from activa.experiments.trainings import margin_search, scaling
+from activa.experiments.type_reports import classifier_report, differential_state
 
 __all__ = [
     "augmentation",

@@ -1,0 +1,293 @@
+"""Counts: dropout, mean and variance of genes; library size and detected genes of cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, NullLocator
+from scipy.sparse import csr_matrix
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from activa.data import Cells
+from activa.metrics.count_properties import gene_summary
+from activa.pl import parts
+from activa.pl.output import Output, Panel, Panels, Save, documented
+
+
+@documented
+def dropout(
+    real: AnnData,
+    synthetic: AnnData,
+    *,
+    layer: str | None = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> Panel:
+    """Share of zero counts of each gene against its mean count, in both sets.
+
+    The dotted line is the share of a Poisson distribution, exp(-mean); the more a gene's counts vary between cells, the
+    further above it the gene lies. Genes without counts in a set have no point there.
+
+    Parameters
+    ----------
+    {sets, layer, output}
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
+
+    References
+    ----------
+    After figure S9 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+
+    Examples
+    --------
+    >>> dropout(held_out, synthetic)  # doctest: +SKIP
+    """
+    output = Output(show, save, return_fig, ax)
+    points = {}
+    for name, counts in parts.count_matrices(real, synthetic, layer).items():
+        _, log_mean, zeros = gene_summary(counts)
+        points[name] = 10**log_mean, zeros / counts.shape[0]
+    means = np.concatenate([mean for mean, _ in points.values()])
+    line = np.geomspace(means.min(), means.max(), 200)
+    with output.panel(5.2, 4.2) as ax:
+        _gene_points(ax, points, line, np.exp(-line))
+        ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="Mean count", ylabel="Share of cells without a count")
+        return output.finish(ax)
+
+
+@documented
+def mean_variance(
+    real: AnnData,
+    synthetic: AnnData,
+    *,
+    layer: str | None = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> Panel:
+    """Variance of the counts of each gene against their mean, in both sets, on logarithmic axes.
+
+    The dotted line is a Poisson distribution, whose variance is its mean. Variances are over cells (divided by their number,
+    not by one less). Genes whose counts do not vary in a set have no point there.
+
+    Parameters
+    ----------
+    {sets, layer, output}
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As :func:`dropout`; or if no gene of a set varies.
+
+    References
+    ----------
+    One of the properties that benchmarks of simulators compare (Crowell et al. 2023, doi:10.1186/s13059-023-02904-1).
+
+    Examples
+    --------
+    >>> mean_variance(held_out, synthetic)  # doctest: +SKIP
+    """
+    output = Output(show, save, return_fig, ax)
+    points = {}
+    for name, counts in parts.count_matrices(real, synthetic, layer).items():
+        mean, variance = mean_variance_axis(counts.astype(np.float64), axis=0)
+        if not (varies := variance > 0).any():
+            raise ValueError(f"{name} must have genes that vary, got constant genes only: give more cells.")
+        points[name] = mean[varies], variance[varies]
+    means = np.concatenate([mean for mean, _ in points.values()])
+    ends = np.array([means.min(), means.max()])
+    with output.panel(5.2, 4.2) as ax:
+        _gene_points(ax, points, ends, ends)
+        ax.set(xscale="log", yscale="log", xlabel="Mean count", ylabel="Variance of counts")
+        return output.finish(ax)
+
+
+def _gene_points(
+    ax: Axes, points: dict[str, tuple[np.ndarray, np.ndarray]], line: np.ndarray, poisson: np.ndarray
+) -> None:
+    """One point per gene and set, and a line for the Poisson distribution."""
+    parts.points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
+    ax.plot(line, poisson, color="#000000", lw=1, ls=":", label="Poisson")
+    parts.open_frame(ax)
+    parts.legend_above(ax, 3)
+
+
+@documented
+def library_size(
+    real: AnnData,
+    synthetic: AnnData,
+    *,
+    labels_key: str | None = None,
+    layer: str | None = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> Panel:
+    """Distribution of the library size, the total count of a cell, in both sets.
+
+    Histograms of shares of cells; with ``labels_key``, two half violins per type, real cells above and synthetic cells
+    below, all of one width, with a line at the median. A logarithmic axis cannot show cells without counts; the legend
+    gives their number.
+
+    Parameters
+    ----------
+    {sets, labels_key, layer, output}
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
+
+    References
+    ----------
+    :func:`activa.metrics.library_size_distance` is the distance between the two.
+
+    Examples
+    --------
+    >>> library_size(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    """
+    output = Output(show, save, return_fig, ax)
+    cells = parts.read_pair(real, synthetic, labels_key, layer)
+    numbers = {name: np.asarray(csr_matrix(of.counts).sum(axis=1)).ravel() for name, of in cells.items()}
+    return _distribution(cells, numbers, "Library size (total counts of a cell)", output)
+
+
+@documented
+def genes_per_cell(
+    real: AnnData,
+    synthetic: AnnData,
+    *,
+    labels_key: str | None = None,
+    layer: str | None = None,
+    normalized: bool = False,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> Panel:
+    """Distribution of the number of genes with counts in a cell, in both sets, as :func:`library_size` shows it.
+
+    Parameters
+    ----------
+    {sets, labels_key, layer, normalized, output}
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
+
+    References
+    ----------
+    :func:`activa.metrics.genes_per_cell_distance` is the distance between the two.
+
+    Examples
+    --------
+    >>> genes_per_cell(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    """
+    output = Output(show, save, return_fig, ax)
+    cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
+    numbers = {name: np.asarray((of.log_expression > 0).sum(axis=1)).ravel() for name, of in cells.items()}
+    return _distribution(cells, numbers, "Genes detected in a cell", output)
+
+
+def _distribution(cells: dict[str, Cells], numbers: dict[str, np.ndarray], what: str, output: Output) -> Panel:
+    """Positive numbers of both sets on a logarithmic axis, by type if the cells have types."""
+    for name, x in numbers.items():
+        parts.check_any(name, x)
+    types = [] if cells["real"].labels is None else parts.all_types(cells)
+    width = 4.4 + 0.08 * max(map(len, types)) if types else 5.6
+    with output.panel(width, 0.32 * max(len(types), 3) + 1.2 if types else 3.8) as ax:
+        for row, label in enumerate(types):
+            for name in parts.ORIGINS:
+                x = numbers[name][cells[name].types == label]
+                parts.half_violin(ax, row, x[x > 0], name, log=True, horizontal=True)
+        if types:
+            parts.name_rows(ax, types, pad=0.6)
+        else:
+            _histograms(ax, numbers)
+        _log_ticks(ax, np.concatenate([x[x > 0] for x in numbers.values()]))
+        ax.set_xlabel(what)
+        parts.open_frame(ax)
+        names = {"real": "real, above", "synthetic": "synthetic, below"}
+        handles = [Patch(color=parts.ORIGINS[name], label=_entry(names[name], x)) for name, x in numbers.items()]
+        parts.legend_above(ax, 1, handles=handles if types else None)
+        return output.finish(ax)
+
+
+def _entry(name: str, numbers: np.ndarray) -> str:
+    """A legend's entry, with the number of cells that a logarithmic axis cannot show."""
+    n_empty = int((numbers == 0).sum())
+    return f"{name} ({len(numbers):,} cells{f', {n_empty:,} empty ones not shown' if n_empty else ''})"
+
+
+def _histograms(ax: Axes, numbers: dict[str, np.ndarray]) -> None:
+    shown = np.concatenate([x[x > 0] for x in numbers.values()])
+    # a little wider, for a bin of its own where all cells are alike
+    edges = list(np.geomspace(shown.min() * 0.999, shown.max() * 1.001, 41))
+    styles: dict[str, dict[str, Any]] = {
+        "real": {"histtype": "stepfilled", "alpha": 0.5},
+        "synthetic": {"histtype": "step", "lw": 1.8},
+    }
+    for name, x in numbers.items():
+        weights = np.full((x > 0).sum(), 1 / len(x))
+        ax.hist(x[x > 0], edges, weights=weights, color=parts.ORIGINS[name], label=_entry(name, x), **styles[name])
+    ax.set_ylabel("Share of cells")
+
+
+def _log_ticks(ax: Axes, shown: np.ndarray) -> None:
+    """A logarithmic axis with a few plain numbers, even if it is short."""
+    ax.set_xscale("log")
+    lowest, highest = shown.min(), shown.max()
+    decades = 10.0 ** np.arange(np.floor(np.log10(lowest)), np.ceil(np.log10(highest)) + 1)
+    for steps in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]):
+        ticks = np.outer(decades, steps).ravel()
+        ticks = ticks[(ticks >= lowest) & (ticks <= highest)]
+        if len(ticks) >= 3:
+            break
+    else:
+        ticks = np.asarray(MaxNLocator(3).tick_values(lowest, highest))
+        ticks = ticks[ticks > 0]
+    ax.set_xticks(ticks, [f"{tick:,.10g}" for tick in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+@documented
+def dropout_curve(
+    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
+) -> Panels:
+    """Share of cells without a gene against the gene's mean, with the regression and its 95% band, one panel per set.
+
+    The curve of real cells is dashed in every other panel (figure S9 of the paper).
+
+    {table}
+    """
+    output = Output(show, save, return_fig)
+    parts.check_table(table, "dropout_curve", ("set", "mean", "dropout", "fit", "lower", "upper"))
+    colors = parts.set_colors(table)
+    with output.figure(3.6 * len(colors) + 0.4, 3.8) as figure:
+        axes = list(figure.subplots(1, len(colors), squeeze=False, sharex=True, sharey=True)[0])
+        real = table[table["set"] == "real"].sort_values("mean")
+        for ax, (name, color) in zip(axes, colors.items(), strict=True):
+            genes = table[table["set"] == name].sort_values("mean")
+            ax.scatter(genes["mean"], genes["dropout"], s=3, color=color, alpha=0.25, linewidths=0, rasterized=True)
+            ax.fill_between(genes["mean"], genes["lower"], genes["upper"], color="#000000", alpha=0.25, linewidth=0)
+            ax.plot(genes["mean"], genes["fit"], color="#000000", lw=1.5, label=f"{name}, 95% band")
+            if name != "real" and len(real):
+                ax.plot(real["mean"], real["fit"], color=parts.REAL, lw=1.5, ls="--", label="real")
+            ax.set(xscale="log", ylim=(-0.02, 1.02), xlabel="Mean count of 10,000")
+            ax.set_title(f"{name} ({len(genes):,} genes)", fontsize="medium")
+            ax.legend(frameon=False, fontsize="small", loc="lower left")
+        axes[0].set_ylabel("Share of cells without the gene")
+        return output.finish(axes)

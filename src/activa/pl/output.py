@@ -1,0 +1,163 @@
+"""The arguments that all plots share: where a plot goes, and how the arguments are documented."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import scanpy as sc
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.registry import BackendFilter, backend_registry
+from matplotlib.figure import Figure
+
+type Save = str | PathLike[str] | None
+type Panel = Figure | Axes | None
+type Panels = Figure | list[Axes] | None
+
+_SHARED = {
+    "sets": """\
+real, synthetic
+    Cells x genes of counts, with the same genes in any order.""",
+    "labels_key": """\
+labels_key
+    Column of ``obs`` with the types, in both sets.""",
+    "layer": """\
+layer
+    Layer of the counts in both sets. None: ``X``.""",
+    "normalized": """\
+normalized
+    Whether both sets hold log1p of counts scaled to 10,000 per cell instead of counts.""",
+    "embedding": """\
+n_neighbors, min_dist
+    As for :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`.
+point_size
+    Area of a point in points^2. None: the smaller the more cells.
+seed
+    Seed of the embedding. The global random state does not change.""",
+    "ax": """\
+ax
+    Axes to plot into, not shown by default. None: those of a new figure.""",
+    "output": """\
+show
+    Whether to show the plot. None: as ``scanpy.settings.autoshow`` says.
+save
+    Path to write the plot to, in the format of its suffix.
+return_fig
+    Whether to return the figure instead of showing it.
+
+Returns
+-------
+The Axes; the figure with ``return_fig``; None if the plot is shown.""",
+    "table": """\
+Parameters
+----------
+table
+    The table of :func:`activa.experiments.{name}`.
+{output}
+
+Raises
+------
+TypeError, ValueError
+    If ``table`` is not such a table.
+
+References
+----------
+Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+
+Examples
+--------
+>>> {name}(table)  # doctest: +SKIP""",
+}
+
+
+def documented[F: Callable[..., Any]](plot: F) -> F:
+    """Fill in what docstrings of plots share, named in lines such as ``{sets, layer, output}``."""
+
+    def fill(match: re.Match[str]) -> str:
+        names = match[1].replace("output", "ax, output" if has_ax else "output").split(", ")
+        return re.sub(r"^\{(.+)\}$", fill, "\n".join(_SHARED[name] for name in names), flags=re.MULTILINE)
+
+    has_ax = "ax" in inspect.signature(plot).parameters
+    if plot.__doc__:  # python -OO has none
+        text = re.sub(r"^\{(.+)\}$", fill, inspect.cleandoc(plot.__doc__), flags=re.MULTILINE)
+        plot.__doc__ = text.replace("{name}", plot.__name__)
+    return plot
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a plot goes: onto the screen, into a file, or back to the caller. ``ax`` is for plots of one panel."""
+
+    show: bool | None
+    save: Save
+    return_fig: bool
+    ax: Axes | None = None
+
+    def __post_init__(self) -> None:
+        if self.ax is not None and not isinstance(self.ax, Axes):
+            raise TypeError(f"ax must be Matplotlib Axes, got {type(self.ax).__name__}.")
+        if self.save is None:
+            return
+        if not isinstance(self.save, str | PathLike):
+            raise TypeError(f"save must be a path, got {self.save!r}.")
+        path = Path(self.save)
+        if path.suffix[1:].lower() not in (known := FigureCanvasBase.get_supported_filetypes()):
+            raise ValueError(f"save must end in a format of figures (.{', .'.join(sorted(known))}), got {str(path)!r}.")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"save={str(path)!r}: the folder {str(path.parent)!r} does not exist; create it.")
+
+    @property
+    def shown(self) -> bool:
+        """Whether the plot is shown. Axes that were given belong to a figure that the caller may not have finished."""
+        if self.return_fig:
+            return False
+        return (self.ax is None and sc.settings.autoshow) if self.show is None else self.show
+
+    @contextmanager
+    def figure(self, width: float, height: float) -> Iterator[Figure]:
+        """A new figure, in inches. Only a figure to be shown is registered with pyplot, which keeps it alive."""
+        make = plt.figure if self.shown else Figure
+        figure = make(figsize=(width, height), layout="constrained")
+        try:
+            yield figure
+        except BaseException:
+            plt.close(figure)
+            raise
+
+    @contextmanager
+    def panel(self, width: float, height: float) -> Iterator[Axes]:
+        """The given Axes, or those of a new figure, in inches."""
+        if self.ax is not None:
+            yield self.ax
+            return
+        with self.figure(width, height) as figure:
+            yield figure.subplots()
+
+    def finish[T: (Axes, list[Axes])](self, axes: T) -> T | Figure | None:
+        """Save and show the figure; what the plot returns."""
+        figure = (axes if isinstance(axes, Axes) else axes[0]).get_figure(root=True)
+        assert figure is not None
+        if self.save is not None:
+            figure.savefig(self.save, dpi=150 if mpl.rcParams["savefig.dpi"] == "figure" else "figure")
+        if self.return_fig:
+            return figure
+        if not self.shown:
+            return axes
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".* is non-interactive", category=UserWarning)
+            plt.show()
+        # an interactive window does not block and is still open
+        windowless = backend_registry.list_builtin(BackendFilter.NON_INTERACTIVE)
+        if self.ax is None and not (mpl.is_interactive() and mpl.get_backend() not in windowless):
+            plt.close(figure)
+        return None

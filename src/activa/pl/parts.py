@@ -1,0 +1,218 @@
+"""Parts of which plots are made: the cells and tables they read, colors, legends, rows, violins and points."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import is_color_like, to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.sparse import csr_matrix
+from scipy.stats import gaussian_kde
+
+from activa.data import Cells, check_sets, read_cells
+
+BACKGROUND = "#dddddd"
+# Okabe and Ito 2008, safe for the color-blind, without the yellow, which is too pale for lines
+REAL = "#0072b2"
+OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000"]
+ORIGINS = {"real": REAL, "synthetic": OTHERS[0]}
+MARKERS = {"real": "o", "synthetic": "^"}
+_SIDES = {"real": -1, "synthetic": 1}
+_N_TURNS = 20
+
+
+def read_pair(
+    real: AnnData, synthetic: AnnData, labels_key: str | None, layer: str | None, *, normalized: bool = False
+) -> dict[str, Cells]:
+    """Both sets, checked, with the genes in the order of ``real``."""
+    sets = {"real": real, "synthetic": synthetic}
+    check_sets(sets, labels_key, layer)
+    return read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
+
+
+def count_matrices(real: AnnData, synthetic: AnnData, layer: str | None) -> dict[str, csr_matrix]:
+    """Counts of both sets, checked, with the genes in the order of ``real``."""
+    matrices = {name: csr_matrix(cells.counts) for name, cells in read_pair(real, synthetic, None, layer).items()}
+    for name, counts in matrices.items():
+        check_any(name, counts.data)
+    return matrices
+
+
+def check_any(name: str, numbers: np.ndarray) -> None:
+    """Raise a ValueError if all numbers of a set are zero."""
+    if not numbers.any():
+        raise ValueError(f"{name} has no counts, got zeros only: give cells with counts.")
+
+
+def all_types(cells: Mapping[str, Cells]) -> list[str]:
+    """The types of all sets, sorted."""
+    return sorted({label for of in cells.values() for label in of.types})
+
+
+def check_table(table: pd.DataFrame, experiment: str, columns: Iterable[str]) -> None:
+    """Raise a TypeError or ValueError unless this is a table of the experiment."""
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"table must be the DataFrame of activa.experiments.{experiment}, got {type(table).__name__}.")
+    if absent := [column for column in columns if column not in table]:
+        raise ValueError(f"table lacks {absent}: give the table of activa.experiments.{experiment}.")
+    if table.empty:
+        raise ValueError(f"table has no rows: give a full table of activa.experiments.{experiment}.")
+
+
+def set_colors(table: pd.DataFrame) -> dict[str, str]:
+    """A color for each set of a table, in its order; real cells have their own color."""
+    names = [name for name in table["set"].unique() if name != "real"]
+    colors = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(names)}
+    return ({"real": REAL} if (table["set"] == "real").any() else {}) | colors
+
+
+def type_colors(types: Iterable[str], labels_key: str, real: AnnData, synthetic: AnnData) -> dict[str, str]:
+    """A color for each type: from ``uns`` of ``real``, else from ``uns`` of ``synthetic``, else from scanpy's palettes."""
+    own = _own_colors(real, labels_key) or _own_colors(synthetic, labels_key)
+    types = sorted(types)
+    fresh = [label for label in types if label not in own]
+    palettes = (sc.pl.palettes.vega_20_scanpy, sc.pl.palettes.zeileis_28, sc.pl.palettes.godsnot_102)
+    # pale colors would be taken for the background
+    distinct = [
+        [c for c in palette if math.dist(to_rgb(c), to_rgb(BACKGROUND)) > 0.3 and to_hex(c) not in own.values()]
+        for palette in palettes
+    ]
+    colors = next((colors for colors in distinct if len(colors) >= len(fresh)), distinct[-1])
+    chosen = own | {label: colors[i % len(colors)] for i, label in enumerate(fresh)}
+    return {label: chosen[label] for label in types}
+
+
+def _own_colors(adata: AnnData, labels_key: str) -> dict[str, str]:
+    """Colors that scanpy keeps in ``uns`` for these types; empty if they do not fit."""
+    labels, colors = adata.obs[labels_key], adata.uns.get(f"{labels_key}_colors")
+    if not isinstance(labels.dtype, pd.CategoricalDtype) or colors is None or isinstance(colors, str):
+        return {}
+    categories = labels.cat.categories.astype(str)
+    if len(colors) < len(categories) or not all(is_color_like(color) for color in colors):
+        return {}
+    return {label: to_hex(color) for label, color in zip(categories, colors, strict=False)}
+
+
+def dots(colors: Mapping[str, str]) -> list[Line2D]:
+    """Legend handles: a dot for each name."""
+    return [
+        Line2D([], [], marker=MARKERS.get(label, "o"), linestyle="", color=color, label=label)
+        for label, color in colors.items()
+    ]
+
+
+def legend_above(
+    ax: Axes, n_columns: int = 2, *, handles: Sequence[Any] | None = None, title: str = "", pad: float = 0.5
+) -> None:
+    """A legend above the panel, ``pad`` letter heights away, where it covers nothing."""
+    style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": title, "borderaxespad": pad}
+    if handles is not None:
+        style["handles"] = handles
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=n_columns, **style)
+
+
+def legend_right(ax: Axes, title: str) -> None:
+    """A legend to the right of the panel."""
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=title, frameon=False)
+
+
+def open_frame(ax: Axes, *more: str) -> None:
+    """Hide the top and right spines, and more."""
+    ax.spines[["top", "right", *more]].set_visible(False)
+
+
+def grid(n_panels: int, max_columns: int = 8) -> tuple[int, int]:
+    """Rows and columns of panels: one row for up to five, else wider than high."""
+    n_columns = n_panels if n_panels <= 5 else min(math.ceil(math.sqrt(1.6 * n_panels)), max_columns)
+    return math.ceil(n_panels / n_columns), n_columns
+
+
+def panels(figure: Figure, n_panels: int, n_rows: int, n_columns: int) -> list[Axes]:
+    """The first Axes of a grid; the others are removed."""
+    axes = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+    for ax in axes[n_panels:]:
+        ax.remove()
+    return axes[:n_panels]
+
+
+def shorten(text: str, width: int) -> str:
+    """The text, cut to ``width`` characters."""
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def panel_title(ax: Axes, title: str, width: int) -> None:
+    """Title of a small panel, up to two lines of ``width`` characters."""
+    lines = textwrap.wrap(title, width, max_lines=2, placeholder=" ...")
+    ax.set_title("\n".join(lines), fontsize="small")
+
+
+def name_rows(ax: Axes, names: Sequence[str], *, pad: float = 0.5, striped: bool = False) -> None:
+    """Name the rows from the top; stripes help to follow a row from its name to its points."""
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(axis="y", length=0)
+    for row in range(0, len(names), 2) if striped else ():
+        ax.axhspan(row - 0.5, row + 0.5, color="#f2f2f2", zorder=0, linewidth=0)
+    ax.set_ylim(len(names) - 1 + pad, -pad)
+
+
+def offset(i: int, n: int, width: float) -> float:
+    """Where the ``i``-th of ``n`` marks beside each other stands from their middle."""
+    return ((i + 0.5) / n - 0.5) * width
+
+
+def write_shares(ax: Axes, shares: np.ndarray, style: str, *, least: float = 0.0, fontsize: str) -> None:
+    """Write the finite shares from ``least`` on into the fields of a heat map (0 is dark, 1 is bright)."""
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= least:
+            color = "#000000" if share > 0.45 else "#ffffff"
+            ax.text(column, row, f"{share:{style}}", ha="center", va="center", color=color, fontsize=fontsize)
+
+
+def half_violin(
+    ax: Axes, at: float, values: np.ndarray, origin: str, *, log: bool = False, horizontal: bool = False
+) -> None:
+    """Density of the values on the origin's side of ``at``, with a line at their median, or the line alone without spread."""
+    if not len(values):
+        return
+    color, side = ORIGINS[origin], 0.45 * _SIDES[origin]
+    if np.ptp(values) > 0:
+        scaled = np.log10(values) if log else values.astype(float)
+        grid = np.linspace(scaled.min(), scaled.max(), 100)
+        density = gaussian_kde(scaled)(grid)
+        fill = ax.fill_between if horizontal else ax.fill_betweenx
+        fill(10**grid if log else grid, at, at + side * density / density.max(), color=color, alpha=0.8, linewidth=0)
+    median, across = [np.median(values)] * 2, [at, at + side]
+    ax.plot(*((median, across) if horizontal else (across, median)), color="#000000", lw=1.2)
+
+
+def point_area(n_cells: int, point_size: float | None) -> float:
+    """Area of a point in points^2: as given, or the smaller the more cells."""
+    return float(np.clip(12_000 / n_cells, 1, 12)) if point_size is None else point_size
+
+
+def scatter_cells(ax: Axes, coordinates: np.ndarray, color: Any, size: float, **style: Any) -> PathCollection:
+    """Cells of an embedding, in a square without ticks."""
+    ax.set(xticks=[], yticks=[], box_aspect=1)
+    return ax.scatter(coordinates[:, 0], coordinates[:, 1], c=color, s=size, linewidths=0, rasterized=True, **style)
+
+
+def points_in_turns(
+    ax: Axes, of: Mapping[str, tuple[np.ndarray, np.ndarray]], *, size: float, alpha: float = 1.0, what: str = ""
+) -> None:
+    """Points (x, y) of both sets, some of each at a time, so that neither set covers the other."""
+    for turn in range(_N_TURNS):
+        for name, (x, y) in of.items():
+            label = f"{name} ({len(x):,} {what})" if what and turn == 0 else None
+            style: dict[str, Any] = {"color": ORIGINS[name], "marker": MARKERS[name], "linewidths": 0}
+            part = slice(turn, None, _N_TURNS)
+            ax.scatter(x[part], y[part], s=size, alpha=alpha, label=label, rasterized=True, **style)

@@ -1,0 +1,237 @@
+"""Types: which are recognized, which differ from real cells, and what added cells of a rare type gain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.ticker import NullLocator, PercentFormatter
+from scipy.stats import t
+from sklearn.metrics import confusion_matrix
+
+from activa.metrics.fidelity import recognize
+from activa.metrics.space import Space
+from activa.pl import parts
+from activa.pl.output import Output, Panel, Panels, Save, documented
+
+_MAX_WITH_NUMBERS = 15
+_SUMMARIES = ["accuracy", "macro average", "weighted average"]
+_SCORES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+_TITLES = {"train": "Training cells", "test": "Test cells"}
+_MARKERS = "osD^vP"
+# Okabe and Ito 2008
+_METHODS = {
+    "none": ("nothing added", "#000000", "o"),
+    "activa": ("ACTIVA", "#0072b2", "s"),
+    "oversampling": ("oversampling", "#e69f00", "D"),
+    "smote": ("SMOTE", "#009e73", "^"),
+    "gaussian": ("Gaussian", "#56b4e9", "X"),
+    "scvi_counts": ("scVI counts", "#d55e00", "v"),
+    "scvi_rates": ("scVI rates", "#cc79a7", "P"),
+}
+
+
+@documented
+def confusion(
+    real: AnnData,
+    synthetic: AnnData,
+    *,
+    labels_key: str,
+    layer: str | None = None,
+    normalized: bool = False,
+    seed: int = 0,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> Panel:
+    """Types that were asked for against the types that an independent classifier recognizes.
+
+    The classifier is that of :func:`activa.metrics.label_fidelity`, trained on ``real`` in its 50 principal components.
+    Each row, a type asked for, sums to 1; up to 15 types have numbers, from 0.005 on. A row without synthetic cells is gray.
+    Similar types are confused among real cells too: compare with ``confusion(real, held_out)``.
+
+    Parameters
+    ----------
+    {sets, labels_key, layer, normalized}
+    seed
+        Seed of the components and the classifier. The global random state does not change.
+    {output}
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As :func:`activa.metrics.evaluate` for the same arguments; or if ``real`` has fewer than two types.
+
+    References
+    ----------
+    The filter of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, with a classifier that generation does not use.
+
+    Examples
+    --------
+    >>> confusion(train, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    """
+    output = Output(show, save, return_fig, ax)
+    cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
+    if len(known := set(cells["real"].types)) < 2:
+        raise ValueError(f"real must have at least two types in {labels_key!r}, got {sorted(known)}.")
+    space = Space(cells["real"], seed)
+    components = space.project(cells["synthetic"])
+    recognized = recognize(space.reference_components, cells["real"].types, components, seed)
+    types, asked = parts.all_types(cells), cells["synthetic"].types
+    shares = confusion_matrix(asked, recognized, labels=types, normalize="true")
+    shares[~np.isin(types, asked)] = np.nan
+    is_small = len(types) <= _MAX_WITH_NUMBERS
+    side = max(0.42 * len(types), 2.4) if is_small else max(0.19 * len(types), 4.5)
+    side += 0.075 * max(len(label) for label in types)
+    with output.panel(side + 1.5, side + 0.9) as ax:
+        image = ax.imshow(shares, vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
+        ax.set_facecolor("#bbbbbb")
+        if is_small:
+            parts.write_shares(ax, shares, ".2f", least=0.005, fontsize="x-small")
+        size = "small" if is_small else "x-small"
+        ax.set_xticks(range(len(types)), types, rotation=90, fontsize=size)
+        ax.set_yticks(range(len(types)), types, fontsize=size)
+        ax.tick_params(length=0)
+        ax.set(xlabel="Recognized", ylabel="Asked for")
+        ax.set_title(f"{np.mean(recognized == asked):.1%} of {len(asked):,} cells recognized", fontsize="medium")
+        # a color bar inside given Axes leaves their figure as it is
+        place: dict[str, Any] = (
+            {"ax": ax, "shrink": 0.8} if output.ax is None else {"cax": ax.inset_axes((1.03, 0.1, 0.04, 0.8))}
+        )
+        ax.figure.colorbar(image, label="Share of the row's cells", **place)
+        return output.finish(ax)
+
+
+@documented
+def classifier_report(
+    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
+) -> Panels:
+    """Precision, recall and F1 of the model's classifier as a heat map with numbers, one panel per set of cells.
+
+    One row per type and, below a line, accuracy and averages; the last column has the numbers of cells (tables S5 to S7
+    of the paper).
+
+    {table}
+    """
+    output = Output(show, save, return_fig)
+    parts.check_table(table, "classifier_report", ("set", "type", *_SCORES, "cells"))
+    sets, summaries = table["set"].unique(), table["type"].isin(_SUMMARIES)
+    # a type may be in one of the sets only
+    types = [*sorted(table.loc[~summaries, "type"].unique()), *table.loc[summaries, "type"].unique()]
+    longest = max(len(label) for label in types)
+    with output.figure(3.4 * len(sets) + 0.09 * longest + 0.8, 0.29 * len(types) + 1) as figure:
+        axes = list(figure.subplots(1, len(sets), squeeze=False, sharey=True)[0])
+        for ax, name in zip(axes, sets, strict=True):
+            image = _score_map(ax, table[table["set"] == name].set_index("type").reindex(types))
+            ax.set_title(_TITLES.get(name, name), fontsize="medium")
+        axes[0].set_yticks(range(len(types)), types)
+        figure.colorbar(image, ax=axes, label="Score", aspect=30)
+        return output.finish(axes)
+
+
+def _score_map(ax: Axes, scores: pd.DataFrame) -> AxesImage:
+    values = scores[list(_SCORES)].to_numpy(dtype=float)
+    # the fourth column, the numbers of cells, has no color
+    shown = np.column_stack([values, np.full(len(values), np.nan)])
+    image = ax.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest")
+    parts.write_shares(ax, values, ".3f", fontsize="small")
+    for row, cells in enumerate(scores["cells"]):
+        if np.isfinite(cells):
+            ax.text(len(_SCORES), row, f"{int(cells):,}", ha="center", va="center", fontsize="small")
+    n_types = int((~scores.index.isin(_SUMMARIES)).sum())
+    ax.axhline(n_types - 0.5, color="#000000", lw=1.5)
+    ax.set_xticks(range(len(_SCORES) + 1), [*_SCORES.values(), "Cells"])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return image
+
+
+@documented
+def differential_state(
+    table: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> Panel:
+    """Share of genes whose expression does not differ from that of real cells, one dot per type and set.
+
+    100%, a dashed line, is best. The legend has the mean of each set over its types. A set with too few cells of a type has
+    no dot there (figure S10 of the paper).
+
+    {table}
+    """
+    output = Output(show, save, return_fig, ax)
+    parts.check_table(table, "differential_state", ("set", "type", "differential"))
+    shares = 1 - table.groupby(["set", "type"], observed=True)["differential"].mean()
+    colors, types = parts.set_colors(table), list(np.unique(table["type"].astype(str)))
+    with output.panel(6.4, 1.5 + max(len(types), 3) * (0.16 + 0.12 * len(colors))) as ax:
+        for i, (name, color) in enumerate(colors.items()):
+            of_set = shares.xs(name, level="set")
+            at = [types.index(str(label)) + parts.offset(i, len(colors), 0.6) for label in of_set.index]
+            style: dict[str, Any] = {"color": color, "marker": _MARKERS[i % len(_MARKERS)], "s": 28, "zorder": 3}
+            ax.scatter(of_set, at, label=f"{name} (mean {of_set.mean():.1%})", **style)
+        ax.axvline(1, color="#000000", lw=1, ls="--", zorder=1)
+        parts.name_rows(ax, types, striped=True)
+        span = 1 - min(shares.min(), 0.95)
+        ax.set(xlim=(1 - 1.05 * span, 1 + 0.03 * span), ylabel="Type", xlabel="Genes without differential state")
+        ax.xaxis.set_major_formatter(PercentFormatter(1))
+        parts.open_frame(ax)
+        parts.legend_above(ax, min(len(colors), 3), title="Real against generated cells, pseudobulk DESeq2")
+        return output.finish(ax)
+
+
+@documented
+def augmentation(
+    table: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+    return_fig: bool = False,
+) -> Panel:
+    """F1 of the type made rare against the number of its cells that were kept, one curve per method.
+
+    Means over seeds, with 95% intervals of Student's t, cut off at 0 and 1. Methods stand a little beside each other, to
+    tell their intervals apart. The table must have one type and known methods.
+
+    {table}
+    """
+    output = Output(show, save, return_fig, ax)
+    parts.check_table(table, "augmentation", ("label", "kept", "seed", "method", "f1"))
+    if len(labels := table["label"].unique()) > 1:
+        raise ValueError(f"table must have one type in 'label', got several types {list(labels)}: plot one at a time.")
+    if unknown := [name for name in table["method"].unique() if name not in _METHODS]:
+        raise ValueError(f"table has unknown methods {unknown}: give the table of activa.experiments.augmentation.")
+    known = table.dropna(subset="f1")
+    if known.empty:
+        raise ValueError("table has no F1: give runs with one.")
+    methods = [name for name in _METHODS if (known["method"] == name).any()]
+    with output.panel(7, 4.4) as ax:
+        for i, name in enumerate(methods):
+            f1 = known[known["method"] == name].groupby("kept")["f1"]
+            mean, count = f1.mean(), f1.count()
+            half = t.ppf(0.975, (count - 1).clip(lower=1)) * f1.std() / np.sqrt(count)
+            # one seed has a mean but no interval
+            bars = np.nan_to_num([mean - (mean - half).clip(lower=0), (mean + half).clip(upper=1) - mean])
+            label, color, marker = _METHODS[name]
+            at = mean.index.to_numpy() * 1.03 ** parts.offset(i, len(methods), len(methods))
+            style: dict[str, Any] = {"ms": 6, "lw": 1.5, "elinewidth": 1, "capsize": 2.5}
+            ax.errorbar(at, mean.to_numpy(), bars, label=label, color=color, marker=marker, **style)
+        numbers = np.sort(known["kept"].unique())
+        ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="Training cells of the type that were kept")
+        ax.set_ylabel("F1 of the type, held-out cells")
+        ax.set_xticks(numbers, [f"{number:,}" for number in numbers])
+        ax.xaxis.set_minor_locator(NullLocator())
+        parts.open_frame(ax)
+        n_seeds = known["seed"].nunique()
+        told = f"mean and 95% interval of {n_seeds} seeds" if n_seeds > 1 else "one seed"
+        ax.set_title(f"{labels[0]}: {told}", fontsize="medium")
+        parts.legend_right(ax, title="Added cells")
+        return output.finish(ax)
