@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import numpy as np
@@ -16,9 +16,6 @@ from activa.data import Cells, log_normalize, subsample
 from activa.metrics import METRICS, Comparison
 from activa.metrics.space import Space
 from activa.seeds import check_seed
-
-if TYPE_CHECKING:
-    from activa import ACTIVA
 
 RealismMetric = Literal["mmd", "rf_auc", "wasserstein"]
 
@@ -38,7 +35,7 @@ class RealismCallback(Callback):
     Parameters
     ----------
     model
-        The model that is trained, with its data.
+        The :class:`~activa.ACTIVA` that is trained, with its data.
     metric
         Key of :data:`activa.metrics.METRICS`. All are lower for better cells; ``"wasserstein"`` has no fixed floor.
     n_draws
@@ -59,7 +56,7 @@ class RealismCallback(Callback):
     >>> model.history["realism_validation"]  # doctest: +SKIP
     """
 
-    def __init__(self, model: ACTIVA, *, metric: RealismMetric = "mmd", n_draws: int = 4, seed: int = 0):
+    def __init__(self, model: Any, *, metric: RealismMetric = "mmd", n_draws: int = 4, seed: int = 0):
         check_choices(metric=(metric, RealismMetric))
         check_integers(n_draws=n_draws)
         self.model, self.metric, self.n_draws = model, metric, n_draws
