@@ -45,9 +45,9 @@ class ACTIVA(SavingMixin, ExportMixin, MuDataMixin, PaperMixin, ClassificationMi
     """Labeled synthetic cells from an introspective variational autoencoder (after Heydari et al. 2022).
 
     The prior p(z | y) is labeled, so that cells of a type are drawn and not picked from among all; an ACTINN classifier
-    is trained beside. The encoder can be its own critic: with ``plan_kwargs={"introspection": "soft"}`` or ``"hinge"`` in
+    is trained beside. The encoder can be its own critic: with ``game=Soft()`` or ``Hinge()`` (:mod:`activa.train`) in
     :meth:`train` it learns to tell generated cells from real ones by how far from the prior it puts them, and the
-    generator learns to make cells that it cannot tell. With ``"sleep"`` it learns to read generated cells instead.
+    generator learns to make cells that it cannot tell.
 
     Parameters
     ----------
