@@ -178,7 +178,7 @@ TRAIN: dict[str, list[Bad]] = {
     "plan_kwargs": [
         ("x", TypeError), (3, TypeError), ([1], TypeError), ({"nope": 1}, TypeError), ({"max_epochs": 3}, TypeError),
     ],
-    "fit_prior": FLAG,
+    "game": [("hinge", TypeError), (3, TypeError), ({"hinge": {}}, TypeError)],
     "datamodule": [("x", ValueError), (3, ValueError), ({}, ValueError)],
     "realism": choice(optional=True),
     "nope": [(1, TypeError)],
@@ -186,28 +186,12 @@ TRAIN: dict[str, list[Bad]] = {
 }  # fmt: skip
 
 PLAN: dict[str, list[Bad]] = {
-    "n_epochs_warmup": whole(0, optional=True),
-    "introspection": choice(),
-    "introspection_weight": number(-1),
-    "classifier_weight": number(-1),
-    "alpha_1": number(-1),
-    "alpha_2": number(-1),
-    "margin": [("nope", ValueError), (NAN, ValueError), (True, TypeError), ([1.0], TypeError), (None, TypeError), (INF, ValueError)],
-    "margin_per_cell": FLAG,
-    "synthetic_cells": choice(),
-    "softadapt": choice(),
-    "beta_rec": number(-1),
-    "beta_neg": number(-1),
     "lr": number(0, -1),
     "lr_schedule": choice(),
-    "lr_fast_factor": number(0, -1),
     "lr_classifier": number(0, -1),
-    "betas": [((0.9,), ValueError), ((0.9, 1.0), ValueError), ((-0.1, 0.9), ValueError), (0.9, TypeError), (("a", "b"), TypeError), (None, TypeError)],
-    "eps": number(0, -1),
-    "weight_decay": number(-1),
     "n_epochs_kl_warmup": whole(0, optional=True),
     "gradient_clip": number(0, -1, optional=True),
-}  # fmt: skip
+}
 """Of ``plan_kwargs``."""
 
 GENERATE: dict[str, list[Bad]] = {

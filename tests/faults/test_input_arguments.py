@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from tests_helpers import QUIET
 
 from activa import ACTIVA
 from activa.metrics import evaluate
-from activa.train import IntrospectivePlan
+from activa.train import Recipe, Soft
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_the_table_has_every_argument(call):
         "self"
     }
     assert arguments <= set(CALLS[call])
-    assert {*PLAN} == {*inspect.signature(IntrospectivePlan).parameters} - {"module", "max_epochs"}
+    assert {*PLAN} == {field.name for field in fields(Recipe)} - {"game"}
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -77,7 +78,7 @@ def test_a_model_of_numpys_numbers_is_made_trained_and_exported(tmp_path):
     )  # fmt: skip
     model.train(
         max_epochs=np.int64(1), batch_size=np.int32(32), train_size=np.float32(0.8), seed=np.uint16(3),
-        early_stopping=np.False_, plan_kwargs={"lr": np.float32(1e-3), "n_epochs_warmup": np.int64(0)}, **QUIET,
+        early_stopping=np.False_, game=Soft(np.float32(0.1), n_epochs_warmup=np.int64(0)), plan_kwargs={"lr": np.float32(1e-3)}, **QUIET,
     )  # fmt: skip
     model.export(str(tmp_path / "model"))
     again = ACTIVA.from_export(tmp_path / "model").generate(4, seed=0)

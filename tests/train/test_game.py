@@ -53,9 +53,9 @@ def test_hinge_is_equations_4_and_5(margin):
         l_ct = float(((module.classifier(x) - module.classifier(x_r)) ** 2).sum(1).mean())
         synthetic = [l_reg(x_r), l_reg(x_g)]
     expected_e = 0.5 * sum(max(margin - s, 0.0) for s in synthetic)
-    assert float(game.encoder_loss(cells.detached().read())) == pytest.approx(expected_e, rel=1e-4)
-    assert float(game.generator_loss(cells.read())) == pytest.approx(0.5 * sum(synthetic), rel=1e-4)
-    assert float(game.consistency(cells, x)) == pytest.approx(l_ct, rel=1e-4)
+    assert game.encoder_loss(cells.detached().read()).item() == pytest.approx(expected_e, rel=1e-4)
+    assert game.generator_loss(cells.read()).item() == pytest.approx(0.5 * sum(synthetic), rel=1e-4)
+    assert game.consistency(cells, x).item() == pytest.approx(l_ct, rel=1e-4)
 
 
 def test_soft_is_the_weighted_loss_of_half_a_minibatch():
@@ -67,8 +67,8 @@ def test_soft_is_the_weighted_loss_of_half_a_minibatch():
     reading = cells.detached().read()
     assert [len(reg) for reg in reading.reg] == [33, 32]
     expected = losses.soft_encoder(reading.reconstruction(), reading.reg, scale=1 / model.adata.n_vars)
-    assert float(game.encoder_loss(reading)) == pytest.approx(0.1 * float(expected), rel=1e-6)
-    assert float(game.generator_loss(reading)) == pytest.approx(0.1 * float(losses.hinge_generator(reading.reg)))
+    assert game.encoder_loss(reading).item() == pytest.approx(0.1 * expected.item(), rel=1e-6)
+    assert game.generator_loss(reading).item() == pytest.approx(0.1 * losses.hinge_generator(reading.reg).item())
 
 
 @pytest.mark.parametrize("game", [Hinge(margin=1e4), Soft(0.3)])

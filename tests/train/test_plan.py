@@ -65,7 +65,7 @@ def test_the_generator_learns_to_please_the_critic():
         p.requires_grad = False
     game = Hinge(margin=0.0, alphas=(1.0, 0.0), n_epochs_warmup=0)
     model.train(max_epochs=15, game=game, plan_kwargs={"lr": 1e-2}, **QUIET)
-    scores = model.history["kl_generated"].iloc[:, 0].astype(float)
+    scores = model.trainer.logger.history["kl_generated"].iloc[:, 0].astype(float)
     assert scores.iloc[-3:].mean() < 0.9 * scores.iloc[:3].mean()
 
 
