@@ -101,41 +101,39 @@ class Sampler:
             Number of cells.
         labels
             Type -> number of cells (also what ``value_counts()`` gives); with ``n``, the other types share the rest in
-            training proportions. Or one type, for ``n`` cells; or a sequence with one type per cell. None draws types in
+            training proportions. Or one type for ``n`` cells, or a sequence with one type per cell. None draws types in
             training proportions.
         labels_key
             Column of ``obs`` for the types; the registered one by default.
         batch
-            Batch of all cells, or a sequence with one batch per cell. None draws batches as they occur in the type.
+            Batch of all cells, or one per cell. None draws batches as they occur in the type.
         library_size
-            Total count (or size factor, where that was registered) that the expected counts of a cell sum to: one for
-            all cells, or one per cell, at most 1e8. None draws it.
+            Total (or size factor, where that was registered) that the expected counts of a cell sum to, one for all cells
+            or one per cell, at most 1e8. None draws it.
         covariates
             Registered covariate -> one value for all cells, or one per cell. Others are drawn as they occur in the type.
         expected
             Whether to return rates (expected counts, dense float32) instead of sampled counts.
         min_confidence
-            Keep only cells that the classifier assigns to the requested type with at least this probability, and draw
-            others in place of the rest. 0 is the paper's filter (the most probable type is the requested one). None is no
-            filter if the prior knows the types; for the deep architecture it is 0, unless ``expected`` or ``z`` is given.
+            Keep cells that the classifier assigns to the requested type with at least this probability, and draw others in
+            place of the rest. 0 is the paper's filter. None is no filter if the prior knows the types; for the deep
+            architecture it is 0, unless ``expected`` or ``z`` is given.
         refuse
             Refuses cells that are closer to a training cell than real held-out cells are
-            (:class:`activa.metrics.privacy.TooClose`); others are drawn in their place. Genes only. This is no promise of
-            privacy.
+            (:class:`activa.metrics.privacy.TooClose`); others are drawn in their place. No promise of privacy.
         z
             Latents to decode, ``(n, n_latent)``, instead of draws from the prior.
         batch_size
-            Number of cells drawn before they are handed on, rounded up to whole blocks of 256. The cells do not depend
-            on it.
+            Cells drawn before they are handed on, rounded up to whole blocks of 256. The cells do not depend on it.
         seed
-            Random seed. The same seed gives the same cells, bit for bit, on one device, in any number of threads. None
-            takes ``scvi.settings.seed``, or a fresh seed where that is not set; ``uns["activa"]["seed"]`` tells which.
+            The same seed gives the same cells, bit for bit, on one device, in any number of threads. None takes
+            ``scvi.settings.seed``, or a fresh seed if that is not set; ``uns["activa"]["seed"]`` tells which.
 
         Returns
         -------
-        AnnData of cells x genes: counts in ``X`` (CSR float32), and in the registered layer, if any; types (categorical),
-        batch and covariates in ``obs``; a copy of the registered ``var``; ``uns["activa"]`` with version, seed and
-        settings. A model of MuData gives MuData, with the proteins of the same cells (dense float32).
+        AnnData of cells x genes: counts in ``X`` (CSR float32), and in the registered layer; types (categorical), batch and
+        covariates in ``obs``; a copy of the registered ``var``; version, seed and settings in ``uns["activa"]``. A model
+        of MuData gives MuData, with the proteins of the same cells (dense float32).
 
         Raises
         ------
@@ -159,17 +157,16 @@ class Sampler:
         return self._as_cells(x, obs_of(plan, self.design, labels_key), request)
 
     def generate_batches(self, n: int | None = None, *, batch_size: int = 4096, **request: Any) -> Iterator[AnnData]:
-        """Generate cells in chunks, for more of them than memory holds.
+        """Generate the cells of :meth:`generate` in chunks, for more of them than memory holds.
 
         Parameters
         ----------
         n, batch_size, **request
-            As in :meth:`generate`. They are checked at once.
+            As in :meth:`generate`; checked at once.
 
         Yields
         ------
-        AnnData of ``batch_size`` cells (rounded up to a multiple of 256; the last one is smaller): the cells that
-        :meth:`generate` gives for the same seed.
+        AnnData of ``batch_size`` cells, rounded up to a multiple of 256; the last one is smaller.
 
         Examples
         --------
@@ -203,8 +200,7 @@ class Sampler:
         Parameters
         ----------
         path
-            The store, a folder. It is written beside and moved to its place once complete; an interrupt or an error leaves
-            nothing.
+            The store, a folder that appears once it is complete; an interrupt or an error leaves nothing.
         n, batch_size, **request
             As in :meth:`generate`; ``batch_size`` is also the size of the store's chunks.
         overwrite
@@ -212,10 +208,8 @@ class Sampler:
 
         Raises
         ------
-        FileExistsError
-            If ``path`` exists and ``overwrite`` is not set, or it is not a zarr store.
-        FileNotFoundError, NotADirectoryError, PermissionError
-            If the parent folder does not exist or cannot be written to.
+        OSError
+            If ``path`` exists and is not to be replaced or is not a store, or its parent folder cannot be written to.
         NotImplementedError
             If the model has proteins: write the chunks of :meth:`generate_batches`.
         TypeError, ValueError, KeyError, RuntimeError
@@ -224,7 +218,6 @@ class Sampler:
         Examples
         --------
         >>> model.sampler.generate_zarr("synthetic.zarr", 1_000_000, seed=0)  # doctest: +SKIP
-        >>> lazy = anndata.experimental.read_lazy("synthetic.zarr")  # doctest: +SKIP
         """
         if self.protein_var is not None:
             raise NotImplementedError(
@@ -244,14 +237,13 @@ class Sampler:
         Parameters
         ----------
         adata
-            Cells with the model's genes, and counts where they were at registration (``X`` or the layer). Labels and
-            proteins are not needed.
+            Cells with the model's genes, and counts in ``X`` or the registered layer. Labels are not needed.
         soft
             Whether to return the probability of every type.
         indices
             Positions of the cells to predict; all by default.
         batch_size
-            Number of cells read at a time.
+            Cells read at a time.
 
         Returns
         -------
@@ -259,12 +251,8 @@ class Sampler:
 
         Raises
         ------
-        TypeError
-            If ``adata`` is not an AnnData of numbers, or another argument has the wrong type.
-        KeyError
-            If the registered layer does not exist.
-        ValueError
-            If the cells have other genes or values that are not counts, or an index is out of range.
+        TypeError, KeyError, ValueError
+            If the cells have other genes, no such layer, or values that are not counts, or an index is out of range.
 
         Examples
         --------
@@ -291,26 +279,23 @@ class Sampler:
         return self.types[probabilities.argmax(-1)]
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the sampler as files that are data, not a program.
+        """Write the sampler as files that are data, not a program (:mod:`activa.io.sampler_files`).
 
-        The folder holds weights and tables as safetensors and JSON (:mod:`activa.io.sampler_files`): settings, names of genes
-        and proteins with their tables, types, batches, covariates, and how many training cells had each combination of
-        them. That table has the training cells' continuous covariates as they were; counts, cell names and losses are
-        not written.
+        The folder holds weights, settings, the tables of genes and proteins, types, batches and covariates, and how many
+        training cells had each combination of them, with continuous covariates as they were. Counts, cell names and
+        losses are not written.
 
         Parameters
         ----------
         path
-            The folder. It is written beside and moved to its place once complete.
+            The folder, which appears once it is complete.
         overwrite
             Whether to replace a saved sampler at ``path``, which is kept until the new one is complete.
 
         Raises
         ------
-        FileExistsError
-            If ``path`` exists and ``overwrite`` is not set, or it is not a saved sampler.
-        FileNotFoundError, NotADirectoryError, PermissionError
-            If the parent folder does not exist or cannot be written to.
+        OSError
+            If ``path`` exists and is not to be replaced or is not a sampler, or its parent folder cannot be written to.
         TypeError
             If ``path`` is not a path, or a category is neither a string nor a number.
 
@@ -323,10 +308,10 @@ class Sampler:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Self:
-        """Read a sampler that :meth:`save` or :meth:`activa.ACTIVA.export` wrote.
+        """Read a sampler that :meth:`save` or :meth:`activa.ACTIVA.export` wrote, and run nothing that is in the files.
 
-        Nothing in the files is run, whoever they are from; sizes and values are checked before they are used. The
-        checksums show that the files have not changed since they were written, not who wrote them.
+        Sizes and values are checked before they are used. The checksums show that the files have not changed since they
+        were written, not who wrote them.
 
         Parameters
         ----------

@@ -219,17 +219,13 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
     ) -> None:
         """Save the model, as :meth:`scvi.model.base.BaseModelClass.save` does, but completely or not at all.
 
-        The model is written as a pickle, which can run code where it is loaded: :meth:`load` only what comes from someone
-        you trust. For a model that travels there is :meth:`export`. The folder is written beside and moved to its place
-        once complete; in an existing folder each file is replaced once the new one is complete, the model last.
+        What is written is a pickle, which can run code where it is loaded: :meth:`load` only what comes from someone you
+        trust, and :meth:`export` a model that travels. In an existing folder each file is replaced once the new one is
+        complete, the model last.
 
         Parameters
         ----------
-        dir_path, prefix, overwrite
-            Folder, beginning of the files' names, and whether to write into an existing folder.
-        save_anndata
-            Whether to save the cells too.
-        save_kwargs, legacy_mudata_format, datamodule, **anndata_write_kwargs
+        dir_path, prefix, overwrite, save_anndata, save_kwargs, legacy_mudata_format, datamodule, **anndata_write_kwargs
             As in scvi-tools.
 
         Raises

@@ -91,7 +91,7 @@ class Generation:
         indices: Sequence[int] | None = None,
         batch_size: int = 1024,
     ) -> np.ndarray | pd.DataFrame:
-        """Predict the types of cells with the ACTINN classifier.
+        """Predict the types of cells, or of the model's own cells, as :meth:`activa.Sampler.predict` does.
 
         Parameters
         ----------
@@ -99,13 +99,6 @@ class Generation:
             Cells with the model's genes; None for the cells that the model was made with.
         soft, indices, batch_size
             As in :meth:`activa.Sampler.predict`, as are the result and the errors.
-
-        Raises
-        ------
-        RuntimeError
-            If the model has not been trained.
-        ValueError
-            If ``adata`` is None and the model has no data, or only minified data.
 
         Examples
         --------
@@ -118,7 +111,7 @@ class Generation:
         return sampler.predict(adata, soft=soft, indices=indices, batch_size=batch_size)
 
     def augment(self, n: int | None = None, **request: Any) -> AnnData:
-        """The registered cells and new ones in one AnnData.
+        """The registered cells and new ones in one AnnData (or MuData, as registered).
 
         Parameters
         ----------
@@ -127,16 +120,13 @@ class Generation:
 
         Returns
         -------
-        The real cells (counts from the registered layer, if any, in ``X`` and in that layer) above the synthetic ones;
-        ``obs["origin"]`` is ``"real"`` or ``"synthetic"``. Columns of ``obs`` that only real cells have are missing for
-        synthetic ones. ``uns["activa"]`` is as in :meth:`generate`. For MuData, MuData of the registered modalities, with
-        ``obs["origin"]`` at the top and in both.
+        The real cells (with the registered counts in ``X``) above the synthetic ones; ``obs["origin"]`` is ``"real"`` or
+        ``"synthetic"``. Columns of ``obs`` that only real cells have are missing for synthetic ones.
 
         Raises
         ------
         ValueError
-            If the model was loaded without data, the data are minified, or the cells already have a column ``origin``;
-            and as :meth:`generate`.
+            If the model has no data, or minified data, or the cells have a column ``origin``; and as :meth:`generate`.
 
         Examples
         --------
@@ -194,24 +184,17 @@ class Generation:
     def export(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model, without its cells, as files that are data, not a program.
 
-        For models that travel: to other people, to a web service, into a pipeline. What :meth:`save` writes is a pickle,
-        which can run code where it is loaded. Beside what :meth:`activa.Sampler.save` writes, ``model.json`` holds what
-        scvi-tools registered, so that :meth:`from_export` gives a model and :meth:`activa.Sampler.load` a sampler.
+        For models that travel: what :meth:`save` writes is a pickle, which can run code where it is loaded. Beside what
+        :meth:`activa.Sampler.save` writes, ``model.json`` holds what scvi-tools registered.
 
         Parameters
         ----------
         path, overwrite
             As in :meth:`activa.Sampler.save`, as are the errors.
 
-        Raises
-        ------
-        RuntimeError
-            If the model has not been trained.
-
         Examples
         --------
         >>> model.export("blood/")  # doctest: +SKIP
-        >>> ACTIVA.from_export("blood/").generate(100, seed=0)  # doctest: +SKIP
         """
         reference = self.reference_categories_
         model = {
@@ -226,9 +209,7 @@ class Generation:
     def from_export(
         cls, path: str | os.PathLike[str], *, accelerator: str = "auto", device: int | str = "auto"
     ) -> Self:
-        """Read a model that :meth:`export` wrote.
-
-        Nothing in the files is run; see :meth:`activa.Sampler.load`, which needs no scvi-tools model.
+        """Read a model that :meth:`export` wrote, and run nothing that is in the files (see :meth:`activa.Sampler.load`).
 
         Parameters
         ----------
@@ -239,15 +220,13 @@ class Generation:
 
         Returns
         -------
-        A trained model without data. For a seed and on one kind of device it generates the cells that the exported model
-        generates, and it reads other cells (:meth:`predict`, :meth:`get_latent_representation`, :meth:`load_query_data`).
+        A trained model without data, which generates what the exported model does and reads other cells
+        (:meth:`predict`, :meth:`get_latent_representation`, :meth:`load_query_data`).
 
         Raises
         ------
-        FileNotFoundError
-            If the folder or one of its files does not exist.
-        ValueError
-            If the device does not exist, or the files are damaged, do not fit together or hold no model.
+        FileNotFoundError, ValueError
+            If the device or a file does not exist, or files are damaged, do not fit together or hold no model.
 
         Examples
         --------
