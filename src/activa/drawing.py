@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from scipy.sparse import csr_matrix, hstack, vstack
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from activa.design import Design
 from activa.module import CellModel, Condition, draw_counts, sample_cells
@@ -69,19 +70,21 @@ class Filters:
         return passed
 
 
-def draw_blocks(
-    module: CellModel, plan: CellPlan, cells: range, *, seed: int, expected: bool, filters: Filters | None
+def draw_chunks(
+    module: CellModel, plan: CellPlan, batch_size: int, *, seed: int | None, expected: bool, filters: Filters | None
 ) -> Iterator[Any]:
-    """Blocks of planned cells in order: CSR counts, or dense rates, with the proteins' columns last; float32.
+    """Values of planned cells in chunks of ``batch_size``, rounded up to whole blocks: CSR counts, or dense rates.
+
+    The columns of proteins follow those of the genes; float32.
 
     Parameters
     ----------
     module
         Networks in evaluation mode.
     plan
-        All planned cells.
-    cells
-        Which of them to draw; it begins with a block.
+        The planned cells.
+    batch_size
+        Cells per chunk.
     seed
         Random seed of the request.
     expected
@@ -89,6 +92,7 @@ def draw_blocks(
     filters
         Which cells to keep; None keeps all.
     """
+    assert seed is not None
 
     def draw(number: int) -> Any:
         block = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(plan)))
@@ -97,8 +101,15 @@ def draw_blocks(
                 return _draw(module, plan, block, expected, seed, number, 0)
             return _draw_filtered(module, plan, block, filters, seed, number)
 
-    numbers = range(cells.start // BLOCK, -(-cells.stop // BLOCK))
-    yield from single_threaded_pool(_device(module)).map(draw, numbers)
+    n_blocks, per_chunk = -(-len(plan) // BLOCK), -(-batch_size // BLOCK)
+    with tqdm(total=len(plan), unit="cell", desc="Generating", delay=5, leave=False) as progress:
+        for first in range(0, n_blocks, per_chunk):
+            blocks = []
+            numbers = range(first, min(first + per_chunk, n_blocks))
+            for block in single_threaded_pool(_device(module)).map(draw, numbers):
+                blocks.append(block)
+                progress.update(block.shape[0])
+            yield np.concatenate(blocks) if expected else vstack(blocks, format="csr")
 
 
 def _device(module: CellModel) -> torch.device:

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.sparse import issparse, vstack
-from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
 from activa.assembly import as_cells, obs_of
 from activa.checks import check_genes, check_values, check_values_of, genes_of, positions
 from activa.design import Design
-from activa.drawing import BLOCK, draw_blocks, filters_of
+from activa.drawing import draw_chunks, filters_of
 from activa.io import sampler_files, zarr_store
 from activa.module import CellModel
 from activa.request import CellFilter, CellPlan, Request
@@ -32,22 +31,17 @@ if TYPE_CHECKING:
 class Sampler:
     """Draws labeled synthetic cells: y -> p(z | y, b) -> p(l | z, y, b) -> p(x | z, l, y, b) -> counts.
 
-    ``model.sampler`` gives the sampler of a trained :class:`~activa.ACTIVA`, and :meth:`load` reads a saved one. It needs
-    neither the training cells nor scvi-tools' registry. Drawing reads and changes no global state, so several threads can
-    draw from one sampler at a time.
+    ``model.sampler`` is that of a trained :class:`~activa.ACTIVA`, and :meth:`load` reads a saved one. It needs neither the
+    training cells nor scvi-tools' registry. Drawing reads and changes no global state: several threads can share a sampler.
 
     Parameters
     ----------
-    module
-        The networks, in evaluation mode.
+    module, settings
+        The networks, in evaluation mode, and their settings.
     design
         Types, batches and covariates of the training cells.
-    settings
-        Settings of the model.
-    var
-        Table of the genes.
-    protein_var
-        Table of the proteins; None without.
+    var, protein_var
+        Tables of the genes and of the proteins (None without).
 
     Examples
     --------
@@ -268,11 +262,16 @@ class Sampler:
         x: Any = adata.X if layer is None else adata.layers[layer]
         if indices is not None:
             cells = positions(indices, adata.n_obs)
-            found, order = np.unique(cells, return_inverse=True)  # backed cells are read in their order
-            x = x[found][order]
+            distinct, order = np.unique(cells, return_inverse=True)  # backed cells are read in their order
+            x = x[distinct][order]
         check_values(x, layer=layer, gene_likelihood=self.settings.gene_likelihood)
-        starts = range(0, x.shape[0], batch_size)
-        probabilities = np.concatenate([self._type_probabilities(x[i : i + batch_size]) for i in starts])
+        device, found = next(self.module.parameters()).device, []
+        for start in range(0, x.shape[0], batch_size):
+            rows = x[start : start + batch_size]
+            dense = np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float32)
+            # a copy: the array may be read-only
+            found.append(self.module.classify(torch.tensor(dense).to(device)).softmax(-1).cpu().numpy())
+        probabilities = np.concatenate(found)
         if soft:
             names = adata.obs_names if indices is None else adata.obs_names[cells]
             return pd.DataFrame(probabilities, index=names, columns=self.types)
@@ -346,30 +345,12 @@ class Sampler:
         if filters is not None and request.expected:
             raise ValueError(f"expected=True gives rates, which {filters} cannot filter: choose one of them.")
         plan = request.plan(self.design, self.module)
-        size = -(-batch_size // BLOCK) * BLOCK
-
-        def chunks() -> Iterator[Any]:
-            with tqdm(total=len(plan), unit="cell", desc="Generating", delay=5, leave=False) as progress:
-                for start in range(0, len(plan), size):
-                    blocks = []
-                    cells = range(start, min(start + size, len(plan)))
-                    assert request.seed is not None
-                    for block in draw_blocks(
-                        self.module, plan, cells, seed=request.seed, expected=request.expected, filters=filters
-                    ):
-                        blocks.append(block)
-                        progress.update(block.shape[0])
-                    yield np.concatenate(blocks) if request.expected else vstack(blocks, format="csr")
-
-        return plan, chunks()
+        chunks = draw_chunks(
+            self.module, plan, batch_size, seed=request.seed, expected=request.expected, filters=filters
+        )
+        return plan, chunks
 
     def _as_cells(self, x: Any, obs: pd.DataFrame, request: Request) -> Any:
         """AnnData or MuData with ``uns["activa"]``, which says nothing that h5ad cannot hold."""
         origin = {"version": version("activa-sc"), "seed": request.seed, "settings": self.settings.to_uns()}
         return as_cells(x, obs, self.var, self.protein_var, self.design, {"activa": origin})
-
-    def _type_probabilities(self, x: Any) -> np.ndarray:
-        dense = np.asarray(x.toarray() if issparse(x) else x, dtype=np.float32)
-        device = next(self.module.parameters()).device
-        # a copy: the array may be read-only
-        return self.module.classify(torch.tensor(dense).to(device)).softmax(-1).cpu().numpy()

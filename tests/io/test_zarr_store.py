@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import issparse
 from tests_helpers import make_counts, make_model
 
-from activa.drawing import draw_blocks
+from activa.drawing import draw_chunks
 
 
 def same(a: ad.AnnData, b: ad.AnnData) -> None:
@@ -61,22 +61,20 @@ def test_an_interrupt_leaves_nothing(model, tmp_path, monkeypatch, error):
     path = tmp_path / "cells.zarr"
 
     def stop_at_the_third(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == 3:
-            raise error
-        return draw_blocks(*args, **kwargs)
-
-    calls = []
+        for i, chunk in enumerate(draw_chunks(*args, **kwargs)):
+            if i == 2:
+                raise error
+            yield chunk
 
     for before in ([], [path]):
         if before:
             monkeypatch.undo()
             model.generate_zarr(path, 5, seed=1)
-            calls.clear()
-        monkeypatch.setattr("activa.sampler.draw_blocks", stop_at_the_third)
+        monkeypatch.setattr("activa.sampler.draw_chunks", stop_at_the_third)
         with pytest.raises(error):
             model.generate_zarr(path, 1_000, seed=0, batch_size=256, overwrite=True)
         assert list(tmp_path.iterdir()) == before
+    monkeypatch.undo()
     same(ad.read_zarr(path), model.generate(5, seed=1))
 
 
@@ -100,7 +98,11 @@ def test_nothing_is_overwritten_unless_asked_for(model, tmp_path):
 
 def test_a_folder_that_cannot_be_written_in(model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr("activa.sampler.draw_blocks", lambda *args, **kwargs: pytest.fail("work has started"))
+
+    def start(*args, **kwargs):
+        yield pytest.fail("work has started")
+
+    monkeypatch.setattr("activa.sampler.draw_chunks", start)
     with pytest.raises(FileNotFoundError, match="zarr store"):
         model.generate_zarr(tmp_path / "absent" / "cells.zarr", 5)
     with pytest.raises(NotADirectoryError, match="zarr store"):
