@@ -103,7 +103,7 @@ class Generation:
         Examples
         --------
         >>> model.predict(soft=True).shape
-        (240, 3)
+        (700, 10)
         """
         sampler = self.sampler
         if adata is None:
@@ -130,8 +130,8 @@ class Generation:
 
         Examples
         --------
-        >>> model.augment(labels={"NK": 100}, seed=0).obs["origin"].value_counts().to_dict()
-        {'real': 240, 'synthetic': 100}
+        >>> model.augment(labels={"CD34+": 100}, seed=0).obs["origin"].value_counts().to_dict()
+        {'real': 700, 'synthetic': 100}
         """
         self._cells_with_counts("augment")
         tables = self._obs_tables()
