@@ -45,8 +45,7 @@ class Queries(ArchesMixin):
 
         Examples
         --------
-        >>> ACTIVA.prepare_query_anndata(adata, model, inplace=False).shape
-        (700, 765)
+        >>> query = ACTIVA.prepare_query_anndata(adata, model, inplace=False)  # doctest: +SKIP
         """
         # scvi-tools reorders the genes of the given object if none is missing
         adata = adata if inplace or return_reference_var_names else adata.copy()
