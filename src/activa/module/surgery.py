@@ -24,10 +24,8 @@ class Categories(NamedTuple):
 class Column(NamedTuple):
     """A column of extended weights."""
 
-    sources: tuple[int, ...]
-    """Columns of the old weights whose mean it starts from; empty for zero."""
-    is_new: bool
-    """Whether it belongs to a new category."""
+    sources: tuple[int, ...]  # columns of the old weights whose mean it starts from; empty for zero
+    is_new: bool  # whether it belongs to a new category
 
 
 def categories(module: CellModel) -> Categories:
@@ -46,11 +44,7 @@ def _covariate_weights(module: CellModel) -> dict[str, int]:
 
 
 def _columns(before: int, blocks: list[tuple[range, int, int]], n_old_columns: int) -> list[Column]:
-    """Columns of extended weights, of which ``before`` come before the categories'.
-
-    ``blocks`` holds, for each categorical input, its columns in the old weights, the old number of categories, and the
-    new number of columns.
-    """
+    """Columns of extended weights; a block is an input's old columns, old number of categories and new number of columns."""
     columns = [Column((i,), False) for i in range(before)]
     last = before
     for old, n_old, n_new in blocks:
@@ -63,8 +57,7 @@ def _columns(before: int, blocks: list[tuple[range, int, int]], n_old_columns: i
 def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Column]]:
     """For each extended weight or buffer, the origin of each column (last dimension) in the old weights.
 
-    One-hot batch and covariates stand in the middle of the networks' inputs, between latent (or genes) and types, so a
-    new category moves the columns that follow. New categories come after the old ones.
+    New categories come after the old ones, and move the columns of the inputs that follow.
     """
     state, now = module.state_dict(), categories(module)
 
@@ -90,10 +83,7 @@ def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Colu
 
 
 def extend(module: CellModel, reference: CellModel) -> None:
-    """Copy the weights of a reference with fewer batches or covariate categories into a module.
-
-    For cells of the known categories the module then computes what the reference computes.
-    """
+    """Copy a reference's weights into a module with more categories; for known ones it computes what the reference does."""
     device = module.margin.device
     state = {name: tensor.to(device) for name, tensor in reference.state_dict().items()}
     n_cells = module.generator.n_cells.clone()
@@ -114,11 +104,7 @@ def extend(module: CellModel, reference: CellModel) -> None:
 
 @contextmanager
 def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
-    """Context in which training changes only the weights of categories that are not among the old ones.
-
-    Gradients of all other weights are zero or not computed, and running statistics do not change. The optimizer must
-    not change a weight whose gradient is zero (no weight decay).
-    """
+    """Context in which only weights of new categories have gradients and running statistics stay (no weight decay)."""
     trainable = {name: p.requires_grad for name, p in module.named_parameters()}
     columns = _extended_columns(module, old)
     hooks = []
