@@ -18,11 +18,11 @@ from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from torch.nn import BatchNorm1d
 
+from activa.arguments import check_booleans, check_choices, check_integers
 from activa.model.datamodule import CellSample, read_datamodule
-from activa.model.mixtures import choose_cells
-from activa.model.prior_fit import DRAWS, MAX_CELLS, draw_latents, fit_prior
+from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
 from activa.model.registration import modalities_of
-from activa.model.training_checks import check_training
+from activa.model.training_checks import check_device, check_further, check_paths, check_split
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
@@ -38,13 +38,8 @@ from activa.train import (
 
 
 def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
-    """Epochs of a run by default: 21 for 2,500 to 20,000 cells, in minibatches of 128.
+    """Epochs of a run by default, 5 to 400; with fewer than 2,500 cells steps fall with the square root of the cells.
 
-    Fewer cells get more epochs (steps fall with the square root of the cells), and with more cells the steps stay constant.
-    The bounds are 5 and 400.
-
-    Examples
-    --------
     >>> default_max_epochs(600), default_max_epochs(2_500), default_max_epochs(60_000)
     (42, 21, 7)
     """
@@ -67,10 +62,9 @@ class Training(UnsupervisedTrainingMixin):
     minified_data_type: str | None
     registry_: dict[str, Any]
     _make_data_loader: Callable[..., Any]
-    training_defaults_: dict[str, Any]
-    """``max_epochs`` and ``recipe`` (as plain values) of a model with its own."""
+    training_defaults_: dict[str, Any]  # max_epochs and recipe, as plain values, of a model with its own
+    # categories of the reference, whose weights training must not move (scArches); None: all weights are trained
     reference_categories_: tuple[int, tuple[int, ...]] | None
-    """Categories of the reference, whose weights training must not move (scArches). None: all weights are trained."""
 
     def train(
         self,
@@ -152,12 +146,17 @@ class Training(UnsupervisedTrainingMixin):
         --------
         >>> model.train(game=Soft(0.1), plan_kwargs={"lr": 1e-3})  # doctest: +SKIP
         """
-        check_training(
-            max_epochs=max_epochs, accelerator=accelerator, devices=devices, train_size=train_size,
-            validation_size=validation_size, shuffle_set_split=shuffle_set_split, batch_size=batch_size,
-            early_stopping=early_stopping, checkpoint_dir=checkpoint_dir, ckpt_path=ckpt_path,
-            datasplitter_kwargs=datasplitter_kwargs, realism=realism, trainer_kwargs=trainer_kwargs,
-        )  # fmt: skip
+        interval = trainer_kwargs.get("check_val_every_n_epoch")
+        check_integers(max_epochs=max_epochs, check_val_every_n_epoch=interval, optional=True)
+        check_integers(batch_size=batch_size)
+        check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping)
+        if realism is not None:
+            check_choices(realism=(realism, RealismMetric))
+        validates = early_stopping or realism is not None or interval is not None
+        check_split(train_size, validation_size, validates)
+        check_further(datasplitter_kwargs, trainer_kwargs)
+        check_paths(checkpoint_dir, ckpt_path)
+        check_device(accelerator, devices)
         # PyTorch takes Python's whole numbers only
         seed, batch_size = check_seed(seed), int(batch_size)
         self._check_trainable(datamodule, realism)
@@ -169,17 +168,9 @@ class Training(UnsupervisedTrainingMixin):
         if max_epochs is None:
             max_epochs = self.training_defaults_.get("max_epochs") or default_max_epochs(cells.n_obs, batch_size)
         max_epochs = int(max_epochs)
-        validates = early_stopping or realism is not None or trainer_kwargs.get("check_val_every_n_epoch") is not None
-        if train_size == 1.0 and validates:
-            raise ValueError(
-                "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
-                "got 1.0."
-            )
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
-        datasplitter_kwargs = self._without_single_cells(train_size, cells.n_obs, batch_size) | (
-            datasplitter_kwargs or {}
-        )
+        single = self._without_single_cells(train_size, cells.n_obs, batch_size)
         callbacks = [*trainer_kwargs.pop("callbacks", []), *self._callbacks(checkpoint_dir, realism)]
         # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
         often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
@@ -198,7 +189,7 @@ class Training(UnsupervisedTrainingMixin):
                 shuffle_set_split=shuffle_set_split,
                 batch_size=batch_size,
                 early_stopping=early_stopping,
-                datasplitter_kwargs=datasplitter_kwargs,
+                datasplitter_kwargs=single | (datasplitter_kwargs or {}),
                 plan_kwargs={"max_epochs": max_epochs, "recipe": recipe},
                 datamodule=datamodule,
                 ckpt_path=None if ckpt_path is None else os.fspath(ckpt_path),
@@ -208,7 +199,7 @@ class Training(UnsupervisedTrainingMixin):
             if self.trainer.world_size > 1:
                 # each device had its own noise, and all must end with the same prior
                 torch.manual_seed(seed)
-            self._fit_prior(self.module, np.random.default_rng(int(torch.randint(2**31, ()))), sample=sample)
+            self._fit_prior(self.module, int(torch.randint(2**31, ())), sample)
 
     def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""
@@ -229,9 +220,7 @@ class Training(UnsupervisedTrainingMixin):
                 "the full data, load(folder, adata=...)."
             )
         if realism is not None and (datamodule is not None or modalities_of(self.registry_) is not None):
-            raise ValueError(
-                f"realism={realism!r} needs the cells of an AnnData: leave it out, and evaluate afterwards."
-            )
+            raise ValueError(f"realism={realism!r} needs cells of an AnnData: leave it out, and evaluate afterwards.")
         reference = self.reference_categories_
         if reference is not None and categories(self.module) == Categories(*reference):
             raise ValueError(
@@ -251,8 +240,7 @@ class Training(UnsupervisedTrainingMixin):
             callbacks.append(KeepResumePoint(checkpoint_dir))
             callbacks[-1].check(self.module)
         if realism is not None:
-            model: Any = self
-            callbacks.append(RealismCallback(model, metric=realism))
+            callbacks.append(RealismCallback(self, metric=realism))
         return callbacks
 
     @contextmanager
@@ -278,14 +266,10 @@ class Training(UnsupervisedTrainingMixin):
             self.module.eval()
 
     def _fit_prior(
-        self,
-        module: ACTIVAModule,
-        rng: np.random.Generator,
-        *,
-        sample: CellSample | None = None,
-        indices: np.ndarray | None = None,
+        self, module: ACTIVAModule, seed: int, sample: CellSample | None = None, indices: np.ndarray | None = None
     ) -> None:
         """Fit the prior of a module to all cells, to those at indices, or to a data module's sample."""
+        rng = np.random.default_rng(seed)
         if not isinstance(module.prior, LabeledPrior):
             return
         if sample is None:
@@ -308,5 +292,5 @@ class Training(UnsupervisedTrainingMixin):
         """A copy of the module in evaluation mode, its prior fitted to the cells at indices."""
         with torch.inference_mode(mode=False):
             module = copy.deepcopy(self.module).eval()
-        self._fit_prior(module, np.random.default_rng(seed), indices=indices)
+        self._fit_prior(module, seed, indices=indices)
         return module

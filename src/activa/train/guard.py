@@ -20,25 +20,13 @@ class Guard:
     """Checks of losses, which raise an error after putting back the last good weights.
 
     Good weights are those of the last epoch that began with a sound ``L_AE``. ``L_AE`` explodes if it exceeds the lowest of
-    the last five epochs by more than that value and one nat per gene.
-
-    Parameters
-    ----------
-    module
-        Module that is trained.
-    n_genes
-        Genes.
-    trains_reconstruction
-        Whether ``L_AE`` is trained. If it is not, it may rise.
+    the last five epochs by more than that value and one nat per gene, unless it is not trained.
     """
 
     def __init__(self, module: nn.Module, n_genes: int, *, trains_reconstruction: bool = True):
         self.module, self.n_genes, self.trains_reconstruction = module, n_genes, trains_reconstruction
-        self.epoch = 0
-        self.good_epochs = 0
-        """Epochs that the good weights were trained for."""
-        self.minibatch: dict[str, Tensor] = {}
-        """The minibatch of the current step, for the message of an error."""
+        self.epoch, self.good_epochs = 0, 0  # the current one, and those that the good weights were trained for
+        self.minibatch: dict[str, Tensor] = {}  # of the current step, for the message of an error
         self._weights: dict[str, Tensor] = {}
         self._l_ae: list[float] = []
 
@@ -58,24 +46,12 @@ class Guard:
             self._keep_weights()
 
     def check_finite(self, loss: Tensor) -> None:
-        """Check a scalar.
-
-        Raises
-        ------
-        NonFiniteLossError
-            If it is not finite.
-        """
+        """Raise a NonFiniteLossError if a scalar is not finite."""
         if not torch.isfinite(loss):
             self._fall_back(NonFiniteLossError, f"The loss was {float(loss.detach())}")
 
     def check_epoch(self, l_ae: float) -> None:
-        """Check the mean ``L_AE`` of an epoch.
-
-        Raises
-        ------
-        ExplodedLossError
-            If it is far above that of the epochs before.
-        """
+        """Raise an ExplodedLossError if an epoch's mean ``L_AE`` is far above that of the epochs before."""
         if self._exploded(l_ae):
             self._fall_back(ExplodedLossError, f"L_AE went from {min(self._l_ae):.4g} to {l_ae:.4g} nats")
 
@@ -96,11 +72,12 @@ class Guard:
         self.module.load_state_dict(self._weights)
         weights = f"those after epoch {self.good_epochs}" if self.good_epochs else "what they were before training"
         poisoned = [name for name, values in self.minibatch.items() if not _is_finite(values)]
-        advice = (
-            f"The minibatch has values that are not finite in {poisoned}: find what changed the cells after the model was made."
-            if poisoned
-            else "Look for extreme counts, or train with a smaller lr or gradient_clip in plan_kwargs."
-        )
+        advice = "Look for extreme counts, or train with a smaller lr or gradient_clip in plan_kwargs."
+        if poisoned:
+            advice = (
+                f"The minibatch has values that are not finite in {poisoned}: find what changed the cells after the model "
+                "was made."
+            )
         raise error(f"{found} in epoch {self.epoch + 1}. The weights are back to {weights}. {advice}")
 
 

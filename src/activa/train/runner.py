@@ -23,14 +23,10 @@ _COPIES = 6
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoints, each written in its own folder and moved to its place when it is whole.
-
-    Lightning writes into the folder for temporary files. If that is on another disk, the file is then copied over the old
-    one, and a process that is killed meanwhile leaves half a checkpoint.
-    """
+    """Lightning's checkpoints, written beside the old one: from another disk's temporary folder a kill leaves half a file."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint; to remote storage as Lightning does."""
+        """Write a checkpoint and move it to its place when it is whole; to remote storage as Lightning does."""
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -41,30 +37,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class KeepResumePoint(Callback):
-    """Write ``last.ckpt`` after each epoch, from which ``train(ckpt_path=...)`` resumes.
-
-    Parameters
-    ----------
-    dirpath
-        Folder, made if it does not exist.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be made or written to; before training, if its disk has no room for checkpoints of the model.
-    """
+    """Write ``last.ckpt`` after each epoch, from which ``train(ckpt_path=...)`` resumes."""
 
     def __init__(self, dirpath: str | os.PathLike[str]):
         self.dirpath = os.fspath(dirpath)
         self.path = os.path.join(self.dirpath, "last.ckpt")
 
     def check(self, module: torch.nn.Module) -> None:
-        """Raise the error that writing would end with, as far as it can be foreseen."""
+        """Raise an OSError if the disk has no room for checkpoints of the module."""
         if "://" not in self.dirpath:
             n_bytes = _COPIES * sum(p.numel() * p.element_size() for p in module.parameters())
-            check_space(
-                Path(self.dirpath), n_bytes, argument="checkpoint_dir", what="a checkpoint beside the one before"
-            )
+            what = "a checkpoint beside the one before"
+            check_space(Path(self.dirpath), n_bytes, argument="checkpoint_dir", what=what)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the checkpoint. An interrupt, a kill or a full disk leaves the one before."""
