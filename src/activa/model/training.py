@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -102,11 +102,10 @@ class Training(UnsupervisedTrainingMixin):
             game, or the paper's for :meth:`ACTIVA.paper`. A paper model trains without a game if the warm-up never ends:
             ``game=Hinge(n_epochs_warmup=max_epochs)``.
         accelerator, devices
-            Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``;
-            each has its own minibatches and noise, and all end with the same model.
+            Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``.
         train_size, validation_size, shuffle_set_split
-            Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or 90% with
-            early stopping, ``realism`` or ``check_val_every_n_epoch``.
+            Split of the cells, as in scvi-tools. By default all cells are trained on, or 90% with early stopping,
+            ``realism`` or ``check_val_every_n_epoch``.
         batch_size
             Cells per minibatch.
         early_stopping
@@ -114,29 +113,26 @@ class Training(UnsupervisedTrainingMixin):
             early on several devices; choose ``max_epochs`` there.
         seed
             Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
-        checkpoint_dir
-            Folder for ``last.ckpt``, which is replaced after each epoch when the new one is whole.
-        ckpt_path
-            Checkpoint to resume from. Give the same arguments as in the run that wrote it.
-        datasplitter_kwargs
-            Further arguments of :class:`scvi.dataloaders.DataSplitter`.
+        checkpoint_dir, ckpt_path
+            Folder for ``last.ckpt``, which is replaced after each epoch; and such a file to resume from, with the same
+            arguments as in the run that wrote it.
         plan_kwargs
             Fields of :class:`activa.train.Recipe` other than the game, such as ``lr``.
         datamodule
             Cells that are read from disk in minibatches, such as :class:`scvi.dataloaders.AnnbatchDataModule`, for a model
-            made with ``registry=datamodule.registry``. They are read once before training. Its own batch size applies if
-            ``batch_size`` is 128.
+            made with ``registry=datamodule.registry``. Its own batch size applies if ``batch_size`` is 128.
         realism
             Metric that compares generated with validation cells at each validation, logged as ``realism_validation``
             (:class:`~activa.train.RealismCallback`), for early stopping or :func:`scvi.autotune.run_autotune`.
-        **trainer_kwargs
-            Further arguments of :class:`scvi.train.Trainer` (``check_val_every_n_epoch``, ``logger``, ``callbacks``).
+        datasplitter_kwargs, **trainer_kwargs
+            Further arguments of :class:`scvi.dataloaders.DataSplitter`, and of :class:`scvi.train.Trainer` (``logger``,
+            ``callbacks``, ``check_val_every_n_epoch``).
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, out of range or does not exist; if the model cannot be trained as it is; or,
-            at the end, if latents are not finite, so that the prior cannot be fitted (the trained weights are kept).
+            If an argument is wrong or does not exist; if the model cannot be trained as it is; or, at the end, if latents are
+            not finite, so that the prior cannot be fitted (the trained weights are kept).
         OSError
             If ``checkpoint_dir`` is a file, cannot be written to or has no room.
         activa.train.NonFiniteLossError, activa.train.ExplodedLossError
@@ -247,21 +243,20 @@ class Training(UnsupervisedTrainingMixin):
     def _training_mode(self) -> Iterator[None]:
         """The module in training mode, a reference's weights frozen, and irrelevant warnings filtered."""
         reference = self.reference_categories_
+        frozen = nullcontext() if reference is None else frozen_but_new(self.module, Categories(*reference))
+        ignored = [
+            r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 with PyTorch 2.15
+            "Last batch will have a small size",  # a single cell is dropped where it would be an error
+            *([] if reference is None else [r"Found \d+ module\(s\) in eval mode"]),  # batch normalization stands still
+        ]
         # Lightning leaves the mode as it is, and a model that was trained or loaded is in evaluation mode
         self.module.train()
         try:
             with warnings.catch_warnings(), torch.enable_grad():
-                # Lightning 2.6 with PyTorch 2.15
-                warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-                # a single cell is dropped where it would be an error
-                warnings.filterwarnings("ignore", message="Last batch will have a small size")
-                if reference is None:
+                for message in ignored:
+                    warnings.filterwarnings("ignore", message=message)
+                with frozen:
                     yield
-                else:
-                    # batch normalization stands still
-                    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
-                    with frozen_but_new(self.module, Categories(*reference)):
-                        yield
         finally:
             self.module.eval()
 

@@ -239,8 +239,11 @@ class CellModel(nn.Module):
         return x if self.is_count else x.clamp(min=0.0)
 
     def draw_with_gradient(self, px: CellDistribution) -> Tensor:
-        """Sample cells for the critic, with a gradient to the means of their distribution."""
-        return px.mean if self.gene_likelihood == "mse" else sample_cells_with_gradient(px)
+        """Sample cells as :meth:`draw` does for the critic, with a gradient to their means."""
+        if self.gene_likelihood == "mse":
+            return px.mean
+        x = sample_cells_with_gradient(px)
+        return x if self.is_count else torch.relu(x)
 
     def draw_proteins(
         self,
@@ -255,7 +258,7 @@ class CellModel(nn.Module):
         if self.proteins is None:
             return None
         p_proteins = self.decode_proteins(z, log_library, condition, generator=generator)
-        return self.proteins.draw_with_gradient(p_proteins) if with_gradient else sample_cells(p_proteins, generator)
+        return sample_cells_with_gradient(p_proteins) if with_gradient else sample_cells(p_proteins, generator)
 
     def _covariates(self, condition: Condition) -> Tensor:
         """Batch and covariates as columns, ``(n_cells, n_covariates)``."""

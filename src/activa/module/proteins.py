@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from activa.module.networks import Generator
 from activa.module.prior import LibrarySize
-from activa.module.sampling import sample_cells
 from activa.settings import ProteinLikelihood
 
 type ProteinDistribution = NegativeBinomial | Normal
@@ -84,10 +83,3 @@ class ProteinModel(nn.Module):
         if log_total is None:
             return Normal(self.loc + self.scale * mean, self.scale * r, validate_args=False)
         return NegativeBinomial(mu=mean * log_total.exp(), theta=r, scale=mean)
-
-    @staticmethod
-    def draw_with_gradient(proteins: ProteinDistribution) -> Tensor:
-        """Sample for the critic, with a gradient to the means (straight-through for counts)."""
-        if isinstance(proteins, Normal):
-            return proteins.rsample()
-        return proteins.mean + (sample_cells(proteins) - proteins.mean).detach()

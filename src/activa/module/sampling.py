@@ -95,9 +95,9 @@ def sample_cells(px: CellDistribution, generator: Generator | None = None) -> Te
 
 
 def sample_cells_with_gradient(px: CellDistribution) -> Tensor:
-    """Draw cells with a gradient to their means: straight-through for counts, else reparameterized and cut at zero."""
+    """Draw cells with a gradient to their means: reparameterized if normal, else straight through the count."""
     if isinstance(px, Normal):
-        return torch.relu(px.rsample())
+        return px.rsample()
     mean = px.mean
     return mean + (sample_cells(px) - mean).detach()
 

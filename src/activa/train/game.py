@@ -62,7 +62,7 @@ class SyntheticCells:
         """Encode the cells."""
         mu, log_var = self.module.encode(self.x, self.condition, self.proteins)
         z = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
-        reg = self.module.prior.kl(mu, log_var, z, self.condition.y.squeeze(-1).long(), frozen=True)
+        reg = self.module.prior.kl(mu, log_var, z, self.condition.types, frozen=True)
         return Reading(self, z, reg.split(self.n_reconstructed))
 
 

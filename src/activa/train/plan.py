@@ -18,8 +18,8 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, StepLR
 from activa.module import ACTIVAModule
 from activa.seeds import set_torch_state, torch_state
 from activa.train.game import SyntheticCells
-from activa.train.guard import Guard
 from activa.train.recipe import Recipe
+from activa.train.runner import Guard
 
 _EPS = 1e-8  # scvi-tools' is 0.01
 _FAST = 10.0  # of the parameters that are not the networks': see Recipe.lr
