@@ -19,14 +19,13 @@ from functools import wraps
 from pathlib import Path
 from unittest.mock import patch
 
-import activa.module._module as module_file
-import activa.train._game as game_file
 import pandas as pd
 import torch
 from _made import made_cells
 from lightning.pytorch.callbacks import Callback
 from torch.utils.flop_counter import FlopCounterMode
 
+import activa.module.activa_module as module_file
 import activa.train.game as game_file
 from activa import ACTIVA
 from activa.module import ACTIVAModule

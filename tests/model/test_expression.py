@@ -11,7 +11,7 @@ from activa.module import OutlierNegativeBinomial
 from activa.seeds import seeded
 
 SETUP = {"labels_key": "cell_type", "batch_key": "batch"}
-DEEP = {"generator": "deep", "prior": "standard", "label_input": "none"}
+DEEP = {"architecture": "deep"}
 REAL_VALUED = ("normal", "mse")
 LIKELIHOODS = ["nb-outlier", "nb", *REAL_VALUED]
 

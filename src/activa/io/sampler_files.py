@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,6 @@ from activa.io.atomic import as_path, atomic_folder
 from activa.io.tables import files_to_tables, tables_to_files
 from activa.module import CellModel
 from activa.settings import Settings
-
-if TYPE_CHECKING:
-    from activa.sampler import Sampler
 
 (MANIFEST,) = SAMPLER_MARKS
 WEIGHTS, TABLES, MODEL = "weights.safetensors", "tables.zarr/", "model.json"
@@ -80,7 +77,7 @@ class Manifest(BaseModel):
 
 
 def save(
-    path: str | os.PathLike[str], sampler: Sampler, *, overwrite: bool = False, model: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str], sampler: Any, *, overwrite: bool = False, model: Mapping[str, Any] | None = None
 ) -> None:
     """Write a sampler, and for :meth:`activa.ACTIVA.export` what the model knows beside it, into a folder."""
     files = sampler_to_files(sampler, model)
@@ -92,7 +89,7 @@ def save(
         load(part)  # what cannot be read is not written
 
 
-def sampler_to_files(sampler: Sampler, model: Mapping[str, Any] | None) -> dict[str, bytes]:
+def sampler_to_files(sampler: Any, model: Mapping[str, Any] | None) -> dict[str, bytes]:
     """Relative path -> content of all files of a sampler."""
     design, module = sampler.design, sampler.module
     weights = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in module.state_dict().items()}

@@ -122,7 +122,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
             if modalities is not None:
                 proteins: Any = modality_of(adata, modalities[1]).var
                 self.protein_var_ = proteins.copy()
-        self._model_summary_string = f"ACTIVA of {len(self.types)} types with {chosen}."
+        self._model_summary_string = f"ACTIVA of {self.module.n_types} types with {chosen}."
         self.training_defaults_: dict[str, Any] = {}
         self.reference_categories_ = None
 

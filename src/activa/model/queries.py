@@ -135,7 +135,7 @@ class Queries(ArchesMixin):
         model.is_trained_ = categories(model.module) == known
         # what the reference's training left behind does not describe these cells
         model.train_indices_ = model.validation_indices_ = model.test_indices_ = model.history_ = None
-        both: pd.DataFrame = pd.concat([reference_model.design_, model.design_])
+        both: pd.DataFrame = pd.concat([reference_model.design_, model._design_table()])
         columns = [c for c in both.columns if c != N_CELLS]
         model.design_ = both.groupby(columns, as_index=False, sort=True)[N_CELLS].sum()
         return model

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator, PercentFormatter
 
 from activa.metrics import METRICS, Metric
-from activa.model import ACTIVA
 from activa.pl import parts
 from activa.pl.output import Output, Panel, Panels, Save, documented
 
@@ -192,7 +191,7 @@ def rf_detection(
 
 
 @documented
-def history(model: ACTIVA, *, show: bool | None = None, save: Save = None, return_fig: bool = False) -> Panels:
+def history(model: Any, *, show: bool | None = None, save: Save = None, return_fig: bool = False) -> Panels:
     """Losses by epoch, of training cells and, if there were any, of validation cells.
 
     One panel for the whole loss and one for each of its terms; for a game also its introspective terms, ``L_REG`` of
@@ -202,7 +201,7 @@ def history(model: ACTIVA, *, show: bool | None = None, save: Save = None, retur
     Parameters
     ----------
     model
-        A trained model.
+        A trained :class:`~activa.ACTIVA`.
     {output}
 
     Raises
@@ -221,7 +220,7 @@ def history(model: ACTIVA, *, show: bool | None = None, save: Save = None, retur
     >>> history(model)  # doctest: +SKIP
     """
     output = Output(show, save, return_fig)
-    if not isinstance(model, ACTIVA):
+    if not hasattr(model, "history"):
         raise TypeError(f"model must be an ACTIVA, got {type(model).__name__}.")
     logged = {name: table.iloc[:, 0].astype(float).dropna() for name, table in (model.history or {}).items()}
     logged = {name: values for name, values in logged.items() if len(values)}
