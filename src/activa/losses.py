@@ -1,32 +1,26 @@
-"""Losses of the introspective game: pure functions of per-cell terms.
+"""Losses of the introspective game, pure functions of per-cell terms, and their weights.
 
 The symbols are the paper's (Heydari et al. 2022, Eq. 4-5 and supplement H). ``L_REG`` is the Kullback-Leibler divergence of
 a cell's encoding from the prior, ``L_AE`` the negative log-likelihood of its reconstruction, and ``L_CT`` the distance
 between the classifier's logits for a cell and for its reconstruction. The two kinds of synthetic cells ``s`` are
 reconstructions of real cells, ``r``, and generated cells, ``g``. Every per-cell term is a float tensor of shape
-``(n_cells,)`` in nats; the functions that combine them return a scalar.
+``(n_cells,)`` in nats; the functions that combine them return a scalar. Sequences hold the terms of ``r`` and ``g``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss, relu
 
+SoftAdapt = Literal["original", "normalized", "loss-weighted"]
+
 
 def regularization(mu: Tensor, log_var: Tensor) -> Tensor:
-    r"""KL divergence of N(mu, exp(log_var)) from N(0, I), the paper's ``L_REG``, for each cell.
-
-    Parameters
-    ----------
-    mu, log_var
-        Mean and log-variance of the encoding, shape ``(n_cells, n_latent)``.
-
-    Returns
-    -------
-    Tensor of shape ``(n_cells,)``, nats.
+    r"""The paper's ``L_REG``, ``(n_cells,)``: KL divergence of N(mu, exp(log_var)), ``(n_cells, n_latent)``, from N(0, I).
 
     Examples
     --------
@@ -38,20 +32,9 @@ def regularization(mu: Tensor, log_var: Tensor) -> Tensor:
 
 
 def hinge_encoder(reg_synthetic: Sequence[Tensor], margin: Tensor | float, *, per_cell: bool = False) -> Tensor:
-    r"""The encoder's hinge term, which encodes synthetic cells at least ``margin`` nats from the prior.
+    r"""The encoder's hinge, :math:`\frac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+` with margin m in nats.
 
-    Parameters
-    ----------
-    reg_synthetic
-        ``L_REG`` of the reconstructions and of the generated cells, each of shape ``(n_cells,)``.
-    margin
-        The paper's m, in nats.
-    per_cell
-        Whether to take the hinge of each cell (IntroVAE) instead of the cells' mean (the released ACTIVA).
-
-    Returns
-    -------
-    Scalar: :math:`\frac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+`.
+    With ``per_cell`` the hinge is that of each cell (IntroVAE) instead of the cells' mean (the released ACTIVA).
 
     Examples
     --------
@@ -63,16 +46,7 @@ def hinge_encoder(reg_synthetic: Sequence[Tensor], margin: Tensor | float, *, pe
 
 
 def hinge_generator(reg_synthetic: Sequence[Tensor]) -> Tensor:
-    r"""The generator's term, which makes cells that are encoded where real cells are.
-
-    Parameters
-    ----------
-    reg_synthetic
-        As in :func:`hinge_encoder`, with a gradient that reaches the generator through the cells.
-
-    Returns
-    -------
-    Scalar: :math:`\frac{1}{2} \sum_{s \in \{r, g\}} L_{REG}(z_s)`.
+    r"""The generator's term, :math:`\frac{1}{2} \sum_{s \in \{r, g\}} L_{REG}(z_s)`.
 
     Examples
     --------
@@ -87,18 +61,11 @@ def soft_encoder(
 ) -> Tensor:
     r"""The encoder's term of Soft-IntroVAE (Daniel and Tamar 2021, arXiv 2012.13253, Eq. 5), divided by ``scale``.
 
-    Parameters
-    ----------
-    reconstruction_synthetic, reg_synthetic
-        ``L_AE`` and ``L_REG`` of the reconstructions and of the generated cells, each of shape ``(n_cells,)``.
-    scale
-        s, one over the number of genes. Without it the exponential underflows to zero.
+    .. math:: \frac{1}{4 s} \sum_{s' \in \{r, g\}} \exp(-2 s (L_{AE,s'} + L_{REG,s'}))
 
-    Returns
-    -------
-    Scalar: :math:`\frac{1}{4 s} \sum_{s' \in \{r, g\}} \exp(-2 s (L_{AE,s'} + L_{REG,s'}))`. The published loss multiplies
-    the whole encoder loss by s. Dividing it by s keeps the minimum and puts this term on the scale of the real cells'
-    ELBO, in nats.
+    The scale s is one over the number of genes; without it the exponential underflows to zero. The published loss
+    multiplies the whole encoder loss by s. Dividing it by s keeps the minimum and puts this term on the scale of the real
+    cells' ELBO, in nats.
 
     Examples
     --------
@@ -114,16 +81,7 @@ def soft_encoder(
 
 
 def classifier_consistency(logits: Tensor, logits_reconstruction: Tensor) -> Tensor:
-    """``L_CT``: squared distance between the classifier's logits for cells and for their reconstructions.
-
-    Parameters
-    ----------
-    logits, logits_reconstruction
-        Shape ``(n_cells, n_types)``.
-
-    Returns
-    -------
-    Scalar: the sum over types, averaged over cells as ``L_AE`` is.
+    """``L_CT``: squared distance of the classifier's logits, ``(n_cells, n_types)``, for cells and reconstructions.
 
     Examples
     --------
@@ -131,3 +89,33 @@ def classifier_consistency(logits: Tensor, logits_reconstruction: Tensor) -> Ten
     tensor(5.)
     """
     return mse_loss(logits_reconstruction, logits, reduction="none").sum(-1).mean()
+
+
+def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: float = 0.1) -> Tensor:
+    r"""SoftAdapt's weights of the parts of a loss (Heydari, Thompson and Mehio 2019, arXiv 1912.12355).
+
+    With :math:`f_i` the recent mean of a part and :math:`s_i` its recent rate of change, the original and the loss-weighted
+    variant are
+
+    .. math:: \alpha_i = \frac{e^{\beta s_i}}{\sum_j e^{\beta s_j}}, \qquad
+        \alpha_i = \frac{f_i e^{\beta s_i}}{\sum_j f_j e^{\beta s_j}}
+
+    The normalized variant first divides the rates by :math:`\sum_j |s_j|`. A positive beta gives more weight to the part
+    that falls slowest, or rises. Values are ``(n_times, n_parts)``, oldest first, with at least two times; the weights
+    ``(n_parts,)`` sum to one.
+
+    Examples
+    --------
+    >>> softadapt_weights(torch.tensor([[4.0, 4.0], [2.0, 4.0]]), beta=1.0)
+    tensor([0.1192, 0.8808])
+    """
+    if recent.dim() != 2 or len(recent) < 2:
+        raise ValueError(f"recent must have at least two times, (n_times, n_parts), got shape {tuple(recent.shape)}.")
+    rate = (recent[-1] - recent[0]) / (len(recent) - 1)
+    if variant == "normalized":
+        rate = rate / rate.abs().sum().clamp(min=1e-8)
+    weights = torch.softmax(beta * rate, dim=0)
+    if variant == "loss-weighted":
+        weights = weights * recent.mean(0)
+        weights = weights / weights.sum()
+    return weights

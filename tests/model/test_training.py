@@ -8,7 +8,7 @@ import torch
 from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
-from activa.model.prior_fit import fit_prior
+from activa.model.mixtures import fit_prior
 from activa.module import LabeledPrior
 from activa.train import Hinge, Soft
 
@@ -86,7 +86,7 @@ def test_a_refused_call_leaves_the_model_as_it_was(kwargs, error, match):
 def test_the_prior_is_the_moments_of_its_latents():
     """One Gaussian, of a type with many cells, and none of a type without cells."""
     rng = np.random.default_rng(0)
-    prior = LabeledPrior(3, 2, 1, 2)
+    prior = LabeledPrior(3, 2, n_components=1)
     y = np.repeat([0, 1], [4_000, 2_000])
     z = rng.normal(size=(6_000, 2)) * [2.0, 0.5] + y[:, None] * 5
     before = prior.loc[2].detach().clone()

@@ -1,15 +1,21 @@
-"""Mixtures of Gaussians and a classifier fitted to latents, and the cells that they are fitted to."""
+"""What is fitted to latents: mixtures of Gaussians, the labeled prior made of them, and a classifier of types."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import torch
+from scvi import REGISTRY_KEYS
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from activa.module import ACTIVAModule, LabeledPrior
+
+MAX_CELLS = 20_000  # that the prior is fitted to, about
+DRAWS = 5  # latents per cell
 _MIN_PER_TYPE = 30
 _CELLS_PER_COMPONENT = 10
 _ABSENT = -20.0  # logit of a label without cells
@@ -29,10 +35,9 @@ def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.nd
 def fit_mixtures(
     z: np.ndarray, y: np.ndarray, n_labels: int, n_components: int, rng: np.random.Generator, *, draws: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gaussian mixtures with diagonal covariance of the latents of each label; N(0, I) for a label without cells.
+    """Means, standard deviations and weights of diagonal Gaussians per label; N(0, I) for a label without cells.
 
-    Latents ``z`` are ``(n_cells * draws, n_latent)``. At most one Gaussian per ten cells is fitted; the others repeat.
-    Returns means and standard deviations ``(n_labels, n_components, n_latent)`` and weights ``(n_labels, n_components)``.
+    Latents are ``(n_cells * draws, n_latent)``. At most one Gaussian per ten cells is fitted; the others repeat.
     """
     shape = (n_labels, n_components, z.shape[1])
     loc, scale, weight = np.zeros(shape), np.ones(shape), np.full(shape[:2], 1 / n_components)
@@ -70,3 +75,49 @@ def recognize_types(z: np.ndarray, y: np.ndarray, n_labels: int) -> tuple[Tensor
         logits = np.concatenate([-logits, logits]) / 2
     weight[present], bias[present] = torch.as_tensor(logits[:, :-1]).float(), torch.as_tensor(logits[:, -1]).float()
     return weight, bias
+
+
+@torch.inference_mode()
+def draw_latents(
+    module: ACTIVAModule, minibatches: Iterable[dict[str, Tensor]], rng: np.random.Generator
+) -> np.ndarray:
+    """Five latents per cell from q(z | x, b), ``(5 * n_cells, n_latent)``: all cells once, then again."""
+    device, means, variances = module.label_means.device, [], []
+    for minibatch in minibatches:
+        tensors = {name: values.to(device) for name, values in minibatch.items()}
+        proteins = tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        mu, log_var = module.encode(tensors[REGISTRY_KEYS.X_KEY], module.condition(tensors), proteins)
+        means.append(mu.cpu())
+        variances.append((0.5 * log_var).exp().square().cpu())
+    mean, variance = torch.cat(means).numpy(), torch.cat(variances).numpy()
+    return np.concatenate([mean + rng.normal(size=mean.shape) * np.sqrt(variance) for _ in range(DRAWS)])
+
+
+def fit_prior(
+    prior: LabeledPrior,
+    z: np.ndarray,
+    y: np.ndarray,
+    batch: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    draws: int = DRAWS,
+    n_known_batches: int | None = None,
+) -> None:
+    """Fit the Gaussians of each type with cells to latents ``(n_cells * draws, n_latent)``, and their weights per batch.
+
+    ``n_known_batches`` keeps all Gaussians, and the weights in this many first batches: those of a reference (scArches).
+    A ValueError leaves the prior as it was if latents are not finite.
+    """
+    if not np.isfinite(z).all():
+        raise ValueError(
+            f"{(~np.isfinite(z).all(axis=1)).mean():.1%} of the cells have latents that are not finite, so the prior was "
+            "not fitted: find what changed the cells after the model was made. The model can be used."
+        )
+    if n_known_batches is None:
+        n_labels, n_components, _ = prior.loc.shape
+        mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=draws)
+        prior.set_components(*mixtures, labels=torch.as_tensor(np.isin(np.arange(n_labels), y)))
+    device = prior.loc.device
+    codes = (torch.as_tensor(code, device=device).long() for code in (y, batch))
+    latents = torch.as_tensor(z, dtype=torch.float32, device=device)
+    prior.weigh_batches(latents, *codes, n_known_batches or 0, draws=draws)

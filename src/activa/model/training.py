@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from scvi.dataloaders import DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
 from torch.nn import BatchNorm1d
 
+from activa.arguments import check_booleans, check_choices, check_integers
 from activa.model.datamodule import CellSample, read_datamodule
-from activa.model.mixtures import choose_cells
-from activa.model.prior_fit import DRAWS, MAX_CELLS, draw_latents, fit_prior
+from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
 from activa.model.registration import modalities_of
-from activa.model.training_checks import check_training
+from activa.model.training_checks import check_device, check_further, check_paths, check_split
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
@@ -38,13 +38,8 @@ from activa.train import (
 
 
 def default_max_epochs(n_cells: int, batch_size: int = 128) -> int:
-    """Epochs of a run by default: 21 for 2,500 to 20,000 cells, in minibatches of 128.
+    """Epochs of a run by default, 5 to 400; with fewer than 2,500 cells steps fall with the square root of the cells.
 
-    Fewer cells get more epochs (steps fall with the square root of the cells), and with more cells the steps stay constant.
-    The bounds are 5 and 400.
-
-    Examples
-    --------
     >>> default_max_epochs(600), default_max_epochs(2_500), default_max_epochs(60_000)
     (42, 21, 7)
     """
@@ -67,10 +62,9 @@ class Training(UnsupervisedTrainingMixin):
     minified_data_type: str | None
     registry_: dict[str, Any]
     _make_data_loader: Callable[..., Any]
-    training_defaults_: dict[str, Any]
-    """``max_epochs`` and ``recipe`` (as plain values) of a model with its own."""
+    training_defaults_: dict[str, Any]  # max_epochs and recipe, as plain values, of a model with its own
+    # categories of the reference, whose weights training must not move (scArches); None: all weights are trained
     reference_categories_: tuple[int, tuple[int, ...]] | None
-    """Categories of the reference, whose weights training must not move (scArches). None: all weights are trained."""
 
     def train(
         self,
@@ -108,11 +102,10 @@ class Training(UnsupervisedTrainingMixin):
             game, or the paper's for :meth:`ACTIVA.paper`. A paper model trains without a game if the warm-up never ends:
             ``game=Hinge(n_epochs_warmup=max_epochs)``.
         accelerator, devices
-            Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``;
-            each has its own minibatches and noise, and all end with the same model.
+            Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``.
         train_size, validation_size, shuffle_set_split
-            Split into training, validation and test cells, as in scvi-tools. By default all cells are trained on, or 90% with
-            early stopping, ``realism`` or ``check_val_every_n_epoch``.
+            Split of the cells, as in scvi-tools. By default all cells are trained on, or 90% with early stopping,
+            ``realism`` or ``check_val_every_n_epoch``.
         batch_size
             Cells per minibatch.
         early_stopping
@@ -120,29 +113,26 @@ class Training(UnsupervisedTrainingMixin):
             early on several devices; choose ``max_epochs`` there.
         seed
             Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
-        checkpoint_dir
-            Folder for ``last.ckpt``, which is replaced after each epoch when the new one is whole.
-        ckpt_path
-            Checkpoint to resume from. Give the same arguments as in the run that wrote it.
-        datasplitter_kwargs
-            Further arguments of :class:`scvi.dataloaders.DataSplitter`.
+        checkpoint_dir, ckpt_path
+            Folder for ``last.ckpt``, which is replaced after each epoch; and such a file to resume from, with the same
+            arguments as in the run that wrote it.
         plan_kwargs
             Fields of :class:`activa.train.Recipe` other than the game, such as ``lr``.
         datamodule
             Cells that are read from disk in minibatches, such as :class:`scvi.dataloaders.AnnbatchDataModule`, for a model
-            made with ``registry=datamodule.registry``. They are read once before training. Its own batch size applies if
-            ``batch_size`` is 128.
+            made with ``registry=datamodule.registry``. Its own batch size applies if ``batch_size`` is 128.
         realism
             Metric that compares generated with validation cells at each validation, logged as ``realism_validation``
             (:class:`~activa.train.RealismCallback`), for early stopping or :func:`scvi.autotune.run_autotune`.
-        **trainer_kwargs
-            Further arguments of :class:`scvi.train.Trainer` (``check_val_every_n_epoch``, ``logger``, ``callbacks``).
+        datasplitter_kwargs, **trainer_kwargs
+            Further arguments of :class:`scvi.dataloaders.DataSplitter`, and of :class:`scvi.train.Trainer` (``logger``,
+            ``callbacks``, ``check_val_every_n_epoch``).
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is of the wrong type, out of range or does not exist; if the model cannot be trained as it is; or,
-            at the end, if latents are not finite, so that the prior cannot be fitted (the trained weights are kept).
+            If an argument is wrong or does not exist; if the model cannot be trained as it is; or, at the end, if latents are
+            not finite, so that the prior cannot be fitted (the trained weights are kept).
         OSError
             If ``checkpoint_dir`` is a file, cannot be written to or has no room.
         activa.train.NonFiniteLossError, activa.train.ExplodedLossError
@@ -152,12 +142,17 @@ class Training(UnsupervisedTrainingMixin):
         --------
         >>> model.train(game=Soft(0.1), plan_kwargs={"lr": 1e-3})  # doctest: +SKIP
         """
-        check_training(
-            max_epochs=max_epochs, accelerator=accelerator, devices=devices, train_size=train_size,
-            validation_size=validation_size, shuffle_set_split=shuffle_set_split, batch_size=batch_size,
-            early_stopping=early_stopping, checkpoint_dir=checkpoint_dir, ckpt_path=ckpt_path,
-            datasplitter_kwargs=datasplitter_kwargs, realism=realism, trainer_kwargs=trainer_kwargs,
-        )  # fmt: skip
+        interval = trainer_kwargs.get("check_val_every_n_epoch")
+        check_integers(max_epochs=max_epochs, check_val_every_n_epoch=interval, optional=True)
+        check_integers(batch_size=batch_size)
+        check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping)
+        if realism is not None:
+            check_choices(realism=(realism, RealismMetric))
+        validates = early_stopping or realism is not None or interval is not None
+        check_split(train_size, validation_size, validates)
+        check_further(datasplitter_kwargs, trainer_kwargs)
+        check_paths(checkpoint_dir, ckpt_path)
+        check_device(accelerator, devices)
         # PyTorch takes Python's whole numbers only
         seed, batch_size = check_seed(seed), int(batch_size)
         self._check_trainable(datamodule, realism)
@@ -169,17 +164,9 @@ class Training(UnsupervisedTrainingMixin):
         if max_epochs is None:
             max_epochs = self.training_defaults_.get("max_epochs") or default_max_epochs(cells.n_obs, batch_size)
         max_epochs = int(max_epochs)
-        validates = early_stopping or realism is not None or trainer_kwargs.get("check_val_every_n_epoch") is not None
-        if train_size == 1.0 and validates:
-            raise ValueError(
-                "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
-                "got 1.0."
-            )
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
-        datasplitter_kwargs = self._without_single_cells(train_size, cells.n_obs, batch_size) | (
-            datasplitter_kwargs or {}
-        )
+        single = self._without_single_cells(train_size, cells.n_obs, batch_size)
         callbacks = [*trainer_kwargs.pop("callbacks", []), *self._callbacks(checkpoint_dir, realism)]
         # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
         often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
@@ -198,7 +185,7 @@ class Training(UnsupervisedTrainingMixin):
                 shuffle_set_split=shuffle_set_split,
                 batch_size=batch_size,
                 early_stopping=early_stopping,
-                datasplitter_kwargs=datasplitter_kwargs,
+                datasplitter_kwargs=single | (datasplitter_kwargs or {}),
                 plan_kwargs={"max_epochs": max_epochs, "recipe": recipe},
                 datamodule=datamodule,
                 ckpt_path=None if ckpt_path is None else os.fspath(ckpt_path),
@@ -208,7 +195,7 @@ class Training(UnsupervisedTrainingMixin):
             if self.trainer.world_size > 1:
                 # each device had its own noise, and all must end with the same prior
                 torch.manual_seed(seed)
-            self._fit_prior(self.module, np.random.default_rng(int(torch.randint(2**31, ()))), sample=sample)
+            self._fit_prior(self.module, int(torch.randint(2**31, ())), sample)
 
     def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""
@@ -229,9 +216,7 @@ class Training(UnsupervisedTrainingMixin):
                 "the full data, load(folder, adata=...)."
             )
         if realism is not None and (datamodule is not None or modalities_of(self.registry_) is not None):
-            raise ValueError(
-                f"realism={realism!r} needs the cells of an AnnData: leave it out, and evaluate afterwards."
-            )
+            raise ValueError(f"realism={realism!r} needs cells of an AnnData: leave it out, and evaluate afterwards.")
         reference = self.reference_categories_
         if reference is not None and categories(self.module) == Categories(*reference):
             raise ValueError(
@@ -251,41 +236,35 @@ class Training(UnsupervisedTrainingMixin):
             callbacks.append(KeepResumePoint(checkpoint_dir))
             callbacks[-1].check(self.module)
         if realism is not None:
-            model: Any = self
-            callbacks.append(RealismCallback(model, metric=realism))
+            callbacks.append(RealismCallback(self, metric=realism))
         return callbacks
 
     @contextmanager
     def _training_mode(self) -> Iterator[None]:
         """The module in training mode, a reference's weights frozen, and irrelevant warnings filtered."""
         reference = self.reference_categories_
+        frozen = nullcontext() if reference is None else frozen_but_new(self.module, Categories(*reference))
+        ignored = [
+            r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 with PyTorch 2.15
+            "Last batch will have a small size",  # a single cell is dropped where it would be an error
+            *([] if reference is None else [r"Found \d+ module\(s\) in eval mode"]),  # batch normalization stands still
+        ]
         # Lightning leaves the mode as it is, and a model that was trained or loaded is in evaluation mode
         self.module.train()
         try:
             with warnings.catch_warnings(), torch.enable_grad():
-                # Lightning 2.6 with PyTorch 2.15
-                warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-                # a single cell is dropped where it would be an error
-                warnings.filterwarnings("ignore", message="Last batch will have a small size")
-                if reference is None:
+                for message in ignored:
+                    warnings.filterwarnings("ignore", message=message)
+                with frozen:
                     yield
-                else:
-                    # batch normalization stands still
-                    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
-                    with frozen_but_new(self.module, Categories(*reference)):
-                        yield
         finally:
             self.module.eval()
 
     def _fit_prior(
-        self,
-        module: ACTIVAModule,
-        rng: np.random.Generator,
-        *,
-        sample: CellSample | None = None,
-        indices: np.ndarray | None = None,
+        self, module: ACTIVAModule, seed: int, sample: CellSample | None = None, indices: np.ndarray | None = None
     ) -> None:
         """Fit the prior of a module to all cells, to those at indices, or to a data module's sample."""
+        rng = np.random.default_rng(seed)
         if not isinstance(module.prior, LabeledPrior):
             return
         if sample is None:
@@ -308,5 +287,5 @@ class Training(UnsupervisedTrainingMixin):
         """A copy of the module in evaluation mode, its prior fitted to the cells at indices."""
         with torch.inference_mode(mode=False):
             module = copy.deepcopy(self.module).eval()
-        self._fit_prior(module, np.random.default_rng(seed), indices=indices)
+        self._fit_prior(module, seed, indices=indices)
         return module

@@ -16,9 +16,8 @@ from scvi.model.base import UnsupervisedTrainingMixin
 from scvi.train import Trainer, TrainRunner
 from torch.utils.data import DataLoader
 
-from activa.arguments import check_booleans, check_choices, check_integers, check_numbers
+from activa.arguments import check_numbers
 from activa.scvi_private import parse_device_args
-from activa.train import RealismMetric
 
 # arguments that train passes on under another name or in another place
 _OWN = {"max_epochs", "module", "self", "kwargs", "args", "model", "training_plan", "data_splitter", "plan_config"}
@@ -37,47 +36,23 @@ def check_device(accelerator: Any, device: Any, name: str = "devices") -> None:
             ) from error
 
 
-def check_training(
-    *,
-    max_epochs: Any,
-    accelerator: Any,
-    devices: Any,
-    train_size: Any,
-    validation_size: Any,
-    shuffle_set_split: Any,
-    batch_size: Any,
-    early_stopping: Any,
-    checkpoint_dir: Any,
-    ckpt_path: Any,
-    datasplitter_kwargs: Any,
-    realism: Any,
-    trainer_kwargs: dict[str, Any],
-) -> None:
-    """Check the arguments of ``train``, except the recipe and what depends on the model.
-
-    Raises
-    ------
-    TypeError
-        If one is of the wrong type, or does not exist.
-    ValueError
-        If one is out of range, or names a device or a checkpoint that does not exist.
-    NotADirectoryError
-        If ``checkpoint_dir`` is a file.
-    """
-    check_integers(max_epochs=max_epochs, optional=True)
-    check_integers(batch_size=batch_size)
-    check_integers(check_val_every_n_epoch=trainer_kwargs.get("check_val_every_n_epoch"), optional=True)
-    check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping)
+def check_split(train_size: Any, validation_size: Any, validates: bool) -> None:
+    """Check the shares of the training and validation cells."""
     check_numbers(train_size=train_size, above=0, most=1, optional=True)
     check_numbers(validation_size=validation_size, least=0, below=1, optional=True)
     if train_size is not None and validation_size is not None and train_size + validation_size > 1:
         raise ValueError(
             f"train_size and validation_size must sum to at most 1, got {train_size} and {validation_size}."
         )
-    if realism is not None:
-        check_choices(realism=(realism, RealismMetric))
-    _check_names("datasplitter_kwargs", datasplitter_kwargs, DataSplitter, AnnDataLoader, DataLoader)
-    _check_names("train", trainer_kwargs, Trainer, pl.Trainer, TrainRunner, UnsupervisedTrainingMixin.train)
+    if train_size == 1.0 and validates:
+        raise ValueError(
+            "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
+            "got 1.0."
+        )
+
+
+def check_paths(checkpoint_dir: Any, ckpt_path: Any) -> None:
+    """Check that the folder for checkpoints is no file, and that the checkpoint to resume from is one."""
     for name, path in {"checkpoint_dir": checkpoint_dir, "ckpt_path": ckpt_path}.items():
         if path is not None and not isinstance(path, str | os.PathLike):
             raise TypeError(f"{name} must be a string or a Path, got {path!r}.")
@@ -87,7 +62,12 @@ def check_training(
         raise ValueError(f"ckpt_path={str(ckpt_path)!r} is not a checkpoint, or not a whole one: give another.")
     if checkpoint_dir is not None and any(p.is_file() for p in (Path(checkpoint_dir), *Path(checkpoint_dir).parents)):
         raise NotADirectoryError(f"checkpoint_dir={str(checkpoint_dir)!r} is, or is in, a file: give a folder.")
-    check_device(accelerator, devices)
+
+
+def check_further(datasplitter_kwargs: Any, trainer_kwargs: Any) -> None:
+    """Check that further arguments of ``train`` are arguments of those that take them."""
+    _check_names("datasplitter_kwargs", datasplitter_kwargs, DataSplitter, AnnDataLoader, DataLoader)
+    _check_names("train", trainer_kwargs, Trainer, pl.Trainer, TrainRunner, UnsupervisedTrainingMixin.train)
 
 
 def _check_names(argument: str, given: Any, *takers: Callable[..., Any]) -> None:

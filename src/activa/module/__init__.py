@@ -1,37 +1,23 @@
 """The networks, the prior, the likelihoods, and the module that joins them."""
 
-from .activa_module import ACTIVAModule
-from .cell_model import CellModel
-from .condition import ComponentsStart, Condition
-from .library_size import LibrarySize
-from .likelihood import CellDistribution, OutlierNegativeBinomial, log_likelihood
-from .networks import Classifier, Encoder, Generator
-from .prior import LabeledPrior, StandardPrior
-from .proteins import ProteinModel
-from .sampling import MAX_RATE, draw_counts, sample_cells, sample_cells_with_gradient
-from .surgery import Categories, categories, extend, frozen_but_new
-
-__all__ = [
-    "ACTIVAModule",
-    "Categories",
-    "CellDistribution",
-    "CellModel",
-    "Classifier",
-    "ComponentsStart",
-    "Condition",
-    "Encoder",
-    "Generator",
-    "LabeledPrior",
-    "LibrarySize",
-    "MAX_RATE",
-    "OutlierNegativeBinomial",
-    "ProteinModel",
-    "StandardPrior",
-    "categories",
-    "draw_counts",
-    "extend",
-    "frozen_but_new",
-    "log_likelihood",
-    "sample_cells",
-    "sample_cells_with_gradient",
-]
+from activa.module.activa_module import ACTIVAModule as ACTIVAModule
+from activa.module.cell_model import CellModel as CellModel
+from activa.module.cell_model import ComponentsStart as ComponentsStart
+from activa.module.cell_model import Condition as Condition
+from activa.module.likelihood import OutlierNegativeBinomial as OutlierNegativeBinomial
+from activa.module.likelihood import log_likelihood as log_likelihood
+from activa.module.networks import Classifier as Classifier
+from activa.module.networks import Encoder as Encoder
+from activa.module.networks import Generator as Generator
+from activa.module.prior import LabeledPrior as LabeledPrior
+from activa.module.prior import LibrarySize as LibrarySize
+from activa.module.prior import StandardPrior as StandardPrior
+from activa.module.proteins import ProteinModel as ProteinModel
+from activa.module.sampling import MAX_RATE as MAX_RATE
+from activa.module.sampling import draw_counts as draw_counts
+from activa.module.sampling import sample_cells as sample_cells
+from activa.module.sampling import sample_cells_with_gradient as sample_cells_with_gradient
+from activa.module.surgery import Categories as Categories
+from activa.module.surgery import categories as categories
+from activa.module.surgery import extend as extend
+from activa.module.surgery import frozen_but_new as frozen_but_new

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,7 @@ from scvi.module.base import BaseMinifiedModeModuleClass, LossOutput, auto_move_
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from activa.module.cell_model import CellModel
-from activa.module.condition import Condition
+from activa.module.cell_model import CellModel, Condition
 from activa.module.likelihood import log_likelihood
 from activa.scvi_private import MODULE_KEYS
 
@@ -31,48 +31,29 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
             }
         return {
             MODULE_KEYS.X_KEY: tensors[REGISTRY_KEYS.X_KEY],
-            MODULE_KEYS.BATCH_INDEX_KEY: tensors[REGISTRY_KEYS.BATCH_KEY],
-            MODULE_KEYS.Y_KEY: tensors[REGISTRY_KEYS.LABELS_KEY],
-            MODULE_KEYS.CONT_COVS_KEY: tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
-            MODULE_KEYS.CAT_COVS_KEY: tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
+            "condition": self.condition(tensors),
             "proteins": tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY),
         }
 
     def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict) -> dict:
         z, library = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs[MODULE_KEYS.LIBRARY_KEY]
         if self.use_size_factor_key:
-            size_factor = tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY].log()
-            library = size_factor.expand(*z.shape[:-1], 1)
-        return {
-            MODULE_KEYS.Z_KEY: z,
-            MODULE_KEYS.LIBRARY_KEY: library,
-            MODULE_KEYS.BATCH_INDEX_KEY: tensors[REGISTRY_KEYS.BATCH_KEY],
-            MODULE_KEYS.Y_KEY: tensors[REGISTRY_KEYS.LABELS_KEY],
-            MODULE_KEYS.CONT_COVS_KEY: tensors.get(REGISTRY_KEYS.CONT_COVS_KEY),
-            MODULE_KEYS.CAT_COVS_KEY: tensors.get(REGISTRY_KEYS.CAT_COVS_KEY),
-        }
+            library = tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY].log().expand(*z.shape[:-1], 1)
+        return {MODULE_KEYS.Z_KEY: z, MODULE_KEYS.LIBRARY_KEY: library, "condition": self.condition(tensors)}
 
     @auto_move_data
     def _regular_inference(
-        self,
-        x: Tensor,
-        batch_index: Tensor,
-        y: Tensor,
-        cont_covs: Tensor | None = None,
-        cat_covs: Tensor | None = None,
-        n_samples: int = 1,
-        proteins: Tensor | None = None,
+        self, x: Tensor, condition: Condition, proteins: Tensor | None = None, n_samples: int = 1
     ) -> dict:
-        """q(z | x, b), a sample ``z`` of it, and the log library sizes."""
-        mu, log_var = self.encode(x, Condition(y, batch_index, cat_covs, cont_covs), proteins)
+        mu, log_var = self.encode(x, condition, proteins)
         return self._draw_latent(mu, (0.5 * log_var).exp(), x.sum(-1, keepdim=True), n_samples)
 
     @auto_move_data
     def _cached_inference(self, qzm: Tensor, qzv: Tensor, observed_lib_size: Tensor, n_samples: int = 1) -> dict:
-        """The same for minified cells, from the stored means and variances of their latents."""
         return self._draw_latent(qzm, qzv.sqrt(), observed_lib_size, n_samples)
 
     def _draw_latent(self, mu: Tensor, scale: Tensor, library: Tensor, n_samples: int) -> dict:
+        """q(z | x, b), a sample ``z`` of it, and the log library sizes."""
         qz = torch.distributions.Normal(mu, scale, validate_args=False)
         z = qz.rsample((n_samples,)) if n_samples > 1 else qz.rsample()
         return {
@@ -84,37 +65,22 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
         }
 
     @auto_move_data
-    def generative(
-        self,
-        z: Tensor,
-        library: Tensor,
-        batch_index: Tensor,
-        y: Tensor,
-        cont_covs: Tensor | None = None,
-        cat_covs: Tensor | None = None,
-        transform_batch: int | None = None,
-    ) -> dict:
+    def generative(self, z: Tensor, library: Tensor, condition: Condition, transform_batch: int | None = None) -> dict:
         """p(x | z, l, y, b) and the prior p(z | y)."""
         if transform_batch is not None:
-            batch_index = torch.full_like(batch_index, transform_batch)
+            condition = condition._replace(batch_index=torch.full_like(condition.batch_index, transform_batch))
         return {
-            MODULE_KEYS.PX_KEY: self.decode(z, library, Condition(y, batch_index, cat_covs, cont_covs)),
+            MODULE_KEYS.PX_KEY: self.decode(z, library, condition),
             MODULE_KEYS.PL_KEY: None,
-            MODULE_KEYS.PZ_KEY: self.prior.distribution(y.squeeze(-1).long()),
+            MODULE_KEYS.PZ_KEY: self.prior.distribution(condition.types),
         }
 
     def loss(
-        self,
-        tensors: dict[str, Tensor],
-        inference_outputs: dict,
-        generative_outputs: dict,
-        kl_weight: Tensor | float = 1.0,
+        self, tensors: dict[str, Tensor], inference_outputs: dict, generative_outputs: dict, kl_weight: Any = 1.0
     ) -> LossOutput:
-        """Negative ELBO plus the losses of the library-size model and the classifier, nats per cell.
+        """Negative ELBO, plus the logged ``library_nll``, ``classification_loss`` and ``weight_penalty``; nats per cell.
 
-        The two, and the penalty of a log-linear generator's weights, are logged as ``library_nll``,
-        ``classification_loss`` and ``weight_penalty``. The library-size model reads the latent as a constant, so it shares
-        no weight with the ELBO.
+        The library-size model reads the latent as a constant, so it shares no weight with the ELBO.
         """
         condition = self.condition(tensors)
         log_library = self._get_generative_input(tensors, inference_outputs)[MODULE_KEYS.LIBRARY_KEY]
@@ -173,23 +139,15 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
     @torch.inference_mode()
     def sample(self, tensors: dict[str, Tensor], n_samples: int = 1, generative_kwargs: dict | None = None) -> Tensor:
         """Posterior predictive samples on the CPU, ``(n_cells, n_genes)`` or ``(n_cells, n_genes, n_samples)``."""
-        _, generative_outputs = self.forward(
-            tensors,
-            inference_kwargs={"n_samples": n_samples},
-            generative_kwargs=generative_kwargs,
-            compute_loss=False,
-        )
-        samples = self.draw(generative_outputs[MODULE_KEYS.PX_KEY])
+        inference_kwargs = {"n_samples": n_samples}
+        _, generative = self.forward(tensors, None, None, inference_kwargs, generative_kwargs, compute_loss=False)
+        samples = self.draw(generative[MODULE_KEYS.PX_KEY])
         return (samples.permute(1, 2, 0) if n_samples > 1 else samples).cpu()
 
     @torch.inference_mode()
     @auto_move_data
     def marginal_ll(
-        self,
-        tensors: dict[str, Tensor],
-        n_mc_samples: int,
-        return_mean: bool = False,
-        n_mc_samples_per_pass: int = 1,
+        self, tensors: dict[str, Tensor], n_mc_samples: int, return_mean: bool = False, n_mc_samples_per_pass: int = 1
     ) -> Tensor | float:
         """Importance-sampled log p(x) under the prior of the cells' types, nats, ``(n_cells,)`` or its mean."""
         y = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(-1).long()

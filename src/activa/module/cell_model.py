@@ -4,21 +4,59 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from activa.module.condition import ComponentsStart, Condition
-from activa.module.library_size import LibrarySize
 from activa.module.likelihood import CellDistribution, CellLikelihood
 from activa.module.networks import Classifier, Encoder, Generator
-from activa.module.prior import N_COMPONENTS, LabeledPrior, StandardPrior
+from activa.module.prior import N_COMPONENTS, LabeledPrior, LibrarySize, StandardPrior
 from activa.module.proteins import ProteinDistribution, ProteinModel
 from activa.module.sampling import sample_cells, sample_cells_with_gradient
 from activa.settings import Settings
+
+
+class Condition(NamedTuple):
+    """Type, batch and covariates of cells: tensors with one row per cell."""
+
+    y: Tensor  # type codes, (n_cells, 1)
+    batch_index: Tensor  # batch codes, (n_cells, 1)
+    cat_covs: Tensor | None = None  # codes of the categorical covariates, (n_cells, n_covariates)
+    cont_covs: Tensor | None = None  # continuous covariates, (n_cells, n_covariates)
+
+    @property
+    def types(self) -> Tensor:
+        """Type codes as an index, int64 ``(n_cells,)``."""
+        return self.y.squeeze(-1).long()
+
+    @property
+    def batches(self) -> Tensor:
+        """Batch codes as an index, int64 ``(n_cells,)``."""
+        return self.batch_index.squeeze(-1).long()
+
+    def take(self, rows: Tensor | slice) -> Condition:
+        """The condition of the chosen cells; an index may repeat a cell."""
+        return Condition(*(None if part is None else part[rows] for part in self))
+
+
+class ComponentsStart(NamedTuple):
+    """Principal components and types of the training cells, from which training starts."""
+
+    center: Tensor  # mean log-normalized expression, (n_genes,)
+    projection: Tensor  # from centered log-normalized expression to latents of unit variance, (n_latent, n_genes)
+    loadings: Tensor  # from latents to log expression, (n_genes, n_latent)
+    offsets: Tensor | None  # log expression of types minus that of all cells, (n_labels, n_genes); None: types no input
+    batch_offsets: Tensor  # effects of batches on log expression, (n_batch, n_genes); zero for a single batch
+    label_means: Tensor  # latents of the types' mean cells, (n_labels, n_latent); zero if types are not an input
+    prior_loc: Tensor  # means of the prior's Gaussians, (n_labels, n_components, n_latent)
+    prior_scale: Tensor  # their standard deviations, (n_labels, n_components, n_latent)
+    prior_weight: Tensor  # their weights, (n_labels, n_components)
+    gate_weight: Tensor  # from latents to logits of the labels, (n_labels, n_latent)
+    gate_bias: Tensor  # logits of the labels at latent 0, (n_labels,)
+    n_cells: int  # training cells
 
 
 class CellModel(nn.Module):
@@ -30,20 +68,16 @@ class CellModel(nn.Module):
 
     Parameters
     ----------
-    n_input
-        Number of genes.
-    n_batch, n_labels
-        Number of batches and of labels. If there is an unlabeled category, it is the last label.
-    n_types
-        Number of labels that are types (without the unlabeled category).
+    n_input, n_proteins
+        Number of genes, and of surface proteins beside them.
+    n_batch, n_labels, n_types
+        Number of batches, of labels, and of labels that are types. An unlabeled category is the last label and no type.
     n_cats_per_cov, n_continuous_cov
         Number of categories of each categorical covariate, and number of continuous covariates.
     settings
         Sizes, likelihoods and architecture.
     use_size_factor_key
         Whether l is a registered size factor instead of the cell's total count.
-    n_proteins
-        Number of surface proteins beside the genes.
     """
 
     margin: Tensor
@@ -79,28 +113,19 @@ class CellModel(nn.Module):
         n_covariates = (n_batch if n_batch > 1 else 0) + sum(self.n_cats_per_cov) + n_continuous_cov
         infers_types = self.is_linear and n_labels > 1
         n_joined = n_covariates + (n_labels if infers_types else 0)
-        self.encoder = Encoder(
-            n_input + n_proteins,
-            n_covariates + self.is_linear,
-            n_latent,
-            settings.n_hidden,
-            settings.dropout_rate,
-            is_linear=self.is_linear,
-        )
+        hidden, n_read = (settings.n_hidden, settings.dropout_rate), n_covariates + self.is_linear
+        self.encoder = Encoder(n_input + n_proteins, n_read, n_latent, *hidden, is_linear=self.is_linear)
         activation: Literal["softmax", "softplus", "relu"] = "softplus" if use_size_factor_key else "softmax"
         if not self.is_count:
             activation = "relu"
-        self.generator = Generator(
-            n_latent, n_joined, n_input, activation, () if self.is_linear else settings.n_hidden[::-1]
-        )
+        widths = () if self.is_linear else settings.n_hidden[::-1]
+        self.generator = Generator(n_latent, n_joined, n_input, activation, widths)
         # logits of the types, inferred from the latent: a cell between types, or labeled wrongly, is generated as such
         self.gate = nn.Linear(n_latent, n_labels) if infers_types else None
         self.classifier = Classifier(n_input, n_types)
-        self.prior: LabeledPrior | StandardPrior
-        if self.is_linear:
-            self.prior = LabeledPrior(n_labels, n_latent, n_batch)
-        else:
-            self.prior = StandardPrior(n_latent)
+        self.prior: LabeledPrior | StandardPrior = (
+            LabeledPrior(n_labels, n_latent, n_batch) if self.is_linear else StandardPrior(n_latent)
+        )
         n_library_input = n_latent + n_covariates + n_labels
         self.library = LibrarySize(n_library_input)
         self.likelihood = CellLikelihood(n_input, self.gene_likelihood)
@@ -115,10 +140,9 @@ class CellModel(nn.Module):
             self.proteins = ProteinModel(n_proteins, n_latent, 1 + n_joined, 1 + n_library_input, likelihood)
 
     def initialize_from_moments(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
-        """Set the genes' means and dispersions, and the location and scale of library sizes.
+        """Start from the genes' shares and inverse dispersions ``(n_genes,)``, and log library sizes ``(n_cells,)``.
 
-        Share of all counts and inverse dispersion (mean and standard deviation, if values are not counts) are
-        ``(n_genes,)``, log library sizes ``(n_cells,)``.
+        If values are not counts, from their means and standard deviations.
         """
         self.generator.initialize_means(gene_share)
         self.likelihood.initialize_dispersion(inverse_dispersion)
@@ -188,16 +212,16 @@ class CellModel(nn.Module):
         Counts are conditioned on their totals too: those of ``proteins``, ``(n_cells, n_proteins)``, or drawn ones.
         """
         assert self.proteins is not None
-        depth = self.library.scaled(log_library)
         latent, *joined = self._generator_input(z, condition)
         log_total = None
-        if self.proteins.library is not None:
-            if proteins is None:
-                total_input = self._protein_total_input(z, log_library, condition)
-                log_total = self.proteins.library.sample(total_input, generator).unsqueeze(-1)
-            else:
-                log_total = self.proteins.log_total(proteins)
-        return self.proteins.distribution(torch.cat([latent, depth, *joined], dim=-1), log_total)
+        if self.proteins.library is not None and proteins is None:
+            total_input = self._protein_total_input(z, log_library, condition)
+            log_total = self.proteins.library.sample(total_input, generator).unsqueeze(-1)
+        elif self.proteins.library is not None:
+            log_total = self.proteins.log_total(proteins)
+        return self.proteins.distribution(
+            torch.cat([latent, self.library.scaled(log_library), *joined], dim=-1), log_total
+        )
 
     def sample_latent(self, condition: Condition, generator: torch.Generator | None = None) -> Tensor:
         """z ~ p(z | y, b), ``(n_cells, n_latent)``."""
@@ -215,8 +239,11 @@ class CellModel(nn.Module):
         return x if self.is_count else x.clamp(min=0.0)
 
     def draw_with_gradient(self, px: CellDistribution) -> Tensor:
-        """Sample cells for the critic, with a gradient to the means of their distribution."""
-        return px.mean if self.gene_likelihood == "mse" else sample_cells_with_gradient(px)
+        """Sample cells as :meth:`draw` does for the critic, with a gradient to their means."""
+        if self.gene_likelihood == "mse":
+            return px.mean
+        x = sample_cells_with_gradient(px)
+        return x if self.is_count else torch.relu(x)
 
     def draw_proteins(
         self,
@@ -227,13 +254,11 @@ class CellModel(nn.Module):
         with_gradient: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor | None:
-        """Sample proteins, ``(n_cells, n_proteins)``, optionally with a gradient for the critic; None without proteins."""
+        """Sample proteins, ``(n_cells, n_proteins)``; None without proteins."""
         if self.proteins is None:
             return None
         p_proteins = self.decode_proteins(z, log_library, condition, generator=generator)
-        return self.proteins.draw_with_gradient(p_proteins) if with_gradient else sample_cells(p_proteins, generator)
-
-    # inputs of the parts
+        return sample_cells_with_gradient(p_proteins) if with_gradient else sample_cells(p_proteins, generator)
 
     def _covariates(self, condition: Condition) -> Tensor:
         """Batch and covariates as columns, ``(n_cells, n_covariates)``."""

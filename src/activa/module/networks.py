@@ -47,12 +47,8 @@ class Encoder(nn.Module):
     ----------
     n_genes, n_covariates
         Number of genes, and of the inputs joined to them (one-hot batch, covariates, depth).
-    n_latent
-        Latent dimensions.
-    n_hidden
-        Width of each hidden layer.
-    dropout_rate
-        Dropout rate of the hidden layers.
+    n_latent, n_hidden, dropout_rate
+        As in :class:`~activa.settings.Settings`.
     is_linear
         Whether a linear map of log-normalized expression is added to the mean, which starts as a projection on principal
         components. Hidden layers then have layer instead of batch normalization, and each training step hides 35% of the
@@ -79,7 +75,7 @@ class Encoder(nn.Module):
         self.register_buffer("center", torch.zeros(n_genes if is_linear else 0))
 
     def initialize_projection(self, center: Tensor, projection: Tensor) -> None:
-        """Set the linear part to a projection ``(n_latent, n_genes)`` of log-normalized cells minus ``center``."""
+        """Set the linear part to a projection, ``(n_latent, n_genes)``, of cells minus ``center``."""
         assert self.linear is not None
         with torch.no_grad():
             self.center.copy_(center)
@@ -90,10 +86,7 @@ class Encoder(nn.Module):
             self.log_var.bias.fill_(-1.0)
 
     def forward(self, x: Tensor, covariates: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, each ``(n_cells, n_latent)``, for covariates ``(n_cells, n_covariates)``.
-
-        Cells ``x``, ``(n_cells, n_genes)``, are log-normalized for the linear part, else log1p of counts (or values).
-        """
+        """Mean and log-variance, each ``(n_cells, n_latent)``; ``x`` is log-normalized for the linear part, else log1p."""
         if self.linear is not None:
             x = x - self.center
             if self.training:
@@ -126,8 +119,7 @@ class Generator(nn.Module):
     n_hidden
         Widths of a deep generator's hidden layers, in the order of computation. Without any it is log-linear.
     loading_scale, offset_scale
-        Standard deviations of a log-linear generator's priors, in log expression: of the loadings around 0, and of the
-        offsets around their start.
+        Standard deviations, in log expression, of the priors of loadings around 0 and of offsets around their start.
     """
 
     prior_mean: Tensor
@@ -174,9 +166,8 @@ class Generator(nn.Module):
     ) -> None:
         """Set a log-linear generator's weights, and center the priors of its offsets there.
 
-        Loadings, ``(n_genes, n_latent)``, are the first inputs' weights; batch offsets, ``(n_batch, n_genes)``, the next
-        inputs'; type offsets, ``(n_labels, n_genes)``, the last inputs'. None means that they are not an input. The more
-        training cells there are, the less the priors weigh.
+        The first inputs' weights are loadings, ``(n_genes, n_latent)``, the next are batch offsets, ``(n_batch, n_genes)``,
+        and the last are type offsets, ``(n_labels, n_genes)``. The more cells, the less the priors weigh.
         """
         weight = torch.zeros_like(self.mean.weight)
         if batch_offsets is not None:
@@ -197,8 +188,7 @@ class Generator(nn.Module):
         loadings, offsets = squares[: self.n_latent].sum(), squares[self.n_latent :].sum()
         penalty = loadings / self.loading_scale**2 + offsets / self.offset_scale**2
         (added,) = self.curve[-1].parameters()
-        penalty = penalty + added.square().sum() / _CURVE_SCALE**2
-        return penalty / (2 * self.n_cells)
+        return (penalty + added.square().sum() / _CURVE_SCALE**2) / (2 * self.n_cells)
 
     def forward(self, z: Tensor) -> Tensor:
         """Mean expression, ``(..., n_genes)``, for inputs ``(..., n_latent + n_joined)``."""

@@ -1,4 +1,4 @@
-"""The prior of the latent: a mixture of Gaussians per type, or the standard normal."""
+"""What a generated cell starts from: the prior of the latent, and the model of the library size given the latent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch.nn.functional import embedding
 from activa.losses import regularization
 from activa.module.sampling import sample_mixture
 
+# maximum Gaussians per type
 N_COMPONENTS = 16
-"""Maximum Gaussians per type."""
+# pseudo-cells in the weights of a type's Gaussians in a batch
 _COMMON_CELLS = 10.0
 
 
@@ -43,10 +44,8 @@ class LabeledPrior(nn.Module):
 
     Parameters
     ----------
-    n_types
-        Number of types, plus one if some cells are unlabeled.
-    n_latent
-        Latent dimensions.
+    n_types, n_latent
+        Number of types, plus one if some cells are unlabeled, and of latent dimensions.
     n_batch
         Number of batches. The weights of a type's Gaussians differ between batches after :meth:`weigh_batches`.
     n_components
@@ -75,30 +74,24 @@ class LabeledPrior(nn.Module):
 
     @torch.no_grad()
     def weigh_batches(self, z: Tensor, y: Tensor, batch: Tensor, first: int = 0, *, draws: int = 1) -> None:
-        """Set the weights of each type's Gaussians in each batch, from ``first`` on.
+        """Set the weights of each type's Gaussians in each batch, from ``first`` on, by latents as in ``fit_prior``.
 
         A weight is the Gaussian's mean responsibility for the batch's cells of the type. Ten pseudo-cells with the type's
-        common weights are added, because few cells are little evidence. Latents are ``(n_cells * draws, n_latent)``, with
-        ``draws`` per cell; ``y`` and ``batch`` are the codes of their types and batches.
+        common weights are added, because few cells are little evidence.
         """
         n_types, n_components, n_batch = self.batch_logits.shape
         if n_batch == 1:
             return
         mixture = self.distribution(y)
         joint = mixture.mixture_distribution.logits + mixture.component_distribution.log_prob(z[:, None])
-        cells = z.new_zeros(n_types * n_batch, n_components).index_add(
-            0, y * n_batch + batch, joint.softmax(-1) / draws
-        )
-        cells = cells.view(n_types, n_batch, n_components)
+        cells = z.new_zeros(n_types * n_batch, n_components)
+        cells = cells.index_add(0, y * n_batch + batch, joint.softmax(-1) / draws).view(n_types, n_batch, n_components)
         common = self.logits.softmax(-1).clamp(min=1e-8)[:, None]
         weight = (cells + _COMMON_CELLS * common) / (cells.sum(-1, keepdim=True) + _COMMON_CELLS)
         self.batch_logits[..., first:] = (weight / common).log().transpose(1, 2)[..., first:]
 
     def distribution(self, y: Tensor, batch: Tensor | None = None, *, frozen: bool = False) -> MixtureSameFamily:
-        """p(z | y), or p(z | y, b) with batches, for types ``y`` and batches ``batch`` of shape ``(n_cells,)``.
-
-        With ``frozen``, no gradient reaches the prior.
-        """
+        """p(z | y), or p(z | y, b), for codes ``(n_cells,)``; with ``frozen``, no gradient reaches the prior."""
         parameters = (self.loc, self.log_scale, self.logits)
         loc, log_scale, logits = (_rows(p.detach() if frozen else p, y) for p in parameters)
         if batch is not None:
@@ -107,14 +100,11 @@ class LabeledPrior(nn.Module):
         return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
 
     def sample(self, y: Tensor, batch: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Draw latents, ``(n_cells, n_latent)``, of types ``y`` and batches ``batch``, ``(n_cells,)``."""
+        """Draw latents, ``(n_cells, n_latent)``."""
         return sample_mixture(self.distribution(y, batch), generator)
 
     def kl(self, mu: Tensor, log_var: Tensor, z: Tensor, y: Tensor, *, frozen: bool = False) -> Tensor:
-        """Estimate of the KL divergence of the encodings from the prior of their type, nats, ``(n_cells,)``.
-
-        One sample: log q(z | x) - log p(z | y) at the drawn ``z``. With ``frozen``, no gradient reaches the prior.
-        """
+        """One-sample KL divergence, log q(z | x) - log p(z | y) at the drawn ``z``, nats, ``(n_cells,)``."""
         log_q = -0.5 * ((z - mu).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
         return log_q - self.distribution(y, frozen=frozen).log_prob(z)
 
@@ -125,3 +115,49 @@ def _rows(table: Tensor, index: Tensor) -> Tensor:
     With several threads, plain indexing sums its gradient in varying order, and a seed would not reproduce the weights.
     """
     return embedding(index, table.flatten(1)).unflatten(1, table.shape[1:])
+
+
+class LibrarySize(nn.Module):
+    """p(log l | z, y, b): a mixture of Gaussians whose parameters a small network computes from latent, type and batch.
+
+    Depth depends on a cell's state too, and is as correlated with it in generated cells as in real ones.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, n_input: int, n_hidden: int = 64, n_components: int = 3):
+        super().__init__()
+        last = nn.Linear(n_hidden, 3 * n_components)
+        self.layers = nn.Sequential(nn.Linear(n_input, n_hidden), nn.Tanh(), last)
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            # components that start alike stay alike
+            last.bias[n_components : 2 * n_components] = torch.linspace(-1, 1, n_components)
+        # standardize log library sizes; buffers, so that they are saved with the weights
+        self.register_buffer("loc", torch.zeros(()))
+        self.register_buffer("scale", torch.ones(()))
+
+    def standardize(self, log_library: Tensor) -> None:
+        """Set location and scale from the training cells, ``(n_cells,)``."""
+        self.loc.copy_(log_library.mean())
+        self.scale.copy_(log_library.std().clamp(min=1e-3) if log_library.numel() > 1 else torch.ones(()))
+
+    def scaled(self, log_library: Tensor) -> Tensor:
+        """Log library sizes in standard deviations from their mean."""
+        return (log_library - self.loc) / self.scale
+
+    def distribution(self, h: Tensor) -> MixtureSameFamily:
+        """p((log l - loc) / scale | ...) for inputs ``(n_cells, n_input)``."""
+        logits, mean, log_scale = self.layers(h).float().chunk(3, dim=-1)
+        # the bounds keep a component from collapsing onto one cell
+        components = Normal(mean, log_scale.clamp(-3.0, 2.0).exp(), validate_args=False)
+        return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
+
+    def nll(self, h: Tensor, log_library: Tensor) -> Tensor:
+        """Negative log-likelihood, up to a constant, of log library sizes ``(n_cells,)``; nats, ``(n_cells,)``."""
+        return -self.distribution(h).log_prob(self.scaled(log_library))
+
+    def sample(self, h: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw log library sizes, ``(n_cells,)``."""
+        return sample_mixture(self.distribution(h), generator) * self.scale + self.loc

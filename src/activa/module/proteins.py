@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from scvi.distributions import NegativeBinomial, Normal
 from torch import Tensor, nn
 
-from activa.module.library_size import LibrarySize
 from activa.module.networks import Generator
-from activa.module.sampling import sample_cells
+from activa.module.prior import LibrarySize
 from activa.settings import ProteinLikelihood
 
 type ProteinDistribution = NegativeBinomial | Normal
@@ -17,17 +18,9 @@ type ProteinDistribution = NegativeBinomial | Normal
 class ProteinModel(nn.Module):
     """Input scaling and likelihood of surface proteins.
 
-    Parameters
-    ----------
-    n_proteins
-        Number of proteins.
-    n_latent, n_joined
-        Latent dimensions, and inputs joined to them (depth, covariates, types).
-    n_library_input
-        Inputs of the model of protein totals, which only ``"nb"`` has.
-    likelihood
-        ``"normal"`` for real values such as CLR-normalized ones; ``"nb"`` for counts. The totals of counts have a model
-        of their own, because staining affects all proteins of a cell.
+    Real values such as CLR-normalized ones are ``"normal"``; counts are ``"nb"``, and their totals have a model of their
+    own with ``n_library_input`` inputs, because staining affects all proteins of a cell. ``n_joined`` inputs (depth,
+    covariates, types) follow the latent in the generator's input.
     """
 
     loc: Tensor
@@ -40,14 +33,8 @@ class ProteinModel(nn.Module):
         self.n_proteins, self.likelihood = n_proteins, likelihood
         is_count = likelihood == "nb"
         # wide priors of the weights: proteins are few, each measured deeply
-        self.generator = Generator(
-            n_latent,
-            n_joined,
-            n_proteins,
-            "softmax" if is_count else "identity",
-            loading_scale=1.0,
-            offset_scale=1.0,
-        )
+        activation: Literal["softmax", "identity"] = "softmax" if is_count else "identity"
+        self.generator = Generator(n_latent, n_joined, n_proteins, activation, loading_scale=1.0, offset_scale=1.0)
         # log inverse dispersion; under "normal" the log standard deviation of standardized proteins
         self.px_r = nn.Parameter(torch.full((n_proteins,), 2.0 if is_count else -0.5))
         self.library = LibrarySize(n_library_input) if is_count else None
@@ -89,20 +76,10 @@ class ProteinModel(nn.Module):
         self.generator.initialize_weights(loadings, offsets, n_cells)
 
     def distribution(self, h: Tensor, log_total: Tensor | None) -> ProteinDistribution:
-        """p(proteins | ...) for inputs ``(..., n_cells, n_latent + n_joined)``.
-
-        ``log_total`` is the log of each cell's protein counts, ``(..., n_cells, 1)``; None under ``"normal"``.
-        """
+        """p(proteins | ...), given the log of each cell's protein counts, ``(..., n_cells, 1)``, unless ``"normal"``."""
         mean = self.generator(h)
         # the bounds keep lgamma, and the Gaussian's variance, in float32's range
         r = self.px_r.clamp(-6.0, 12.0).exp()
         if log_total is None:
             return Normal(self.loc + self.scale * mean, self.scale * r, validate_args=False)
         return NegativeBinomial(mu=mean * log_total.exp(), theta=r, scale=mean)
-
-    @staticmethod
-    def draw_with_gradient(proteins: ProteinDistribution) -> Tensor:
-        """Sample for the critic, with a gradient to the means (straight-through for counts)."""
-        if isinstance(proteins, Normal):
-            return proteins.rsample()
-        return proteins.mean + (sample_cells(proteins) - proteins.mean).detach()

@@ -24,10 +24,8 @@ class Categories(NamedTuple):
 class Column(NamedTuple):
     """A column of extended weights."""
 
-    sources: tuple[int, ...]
-    """Columns of the old weights whose mean it starts from; empty for zero."""
-    is_new: bool
-    """Whether it belongs to a new category."""
+    sources: tuple[int, ...]  # columns of the old weights whose mean it starts from; empty for zero
+    is_new: bool  # whether it belongs to a new category
 
 
 def categories(module: CellModel) -> Categories:
@@ -45,64 +43,42 @@ def _covariate_weights(module: CellModel) -> dict[str, int]:
     }
 
 
-def _columns(before: int, blocks: list[tuple[range, int, int]], n_old_columns: int) -> list[Column]:
-    """Columns of extended weights, of which ``before`` come before the categories'.
-
-    ``blocks`` holds, for each categorical input, its columns in the old weights, the old number of categories, and the
-    new number of columns.
-    """
-    columns = [Column((i,), False) for i in range(before)]
-    last = before
-    for old, n_old, n_new in blocks:
-        # a new category starts at the mean of the known ones
-        columns += [Column((old[i],) if i < len(old) else tuple(old), i >= n_old) for i in range(n_new)]
-        last = old.stop
-    return columns + [Column((i,), False) for i in range(last, n_old_columns)]
-
-
 def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Column]]:
     """For each extended weight or buffer, the origin of each column (last dimension) in the old weights.
 
-    One-hot batch and covariates stand in the middle of the networks' inputs, between latent (or genes) and types, so a
-    new category moves the columns that follow. New categories come after the old ones.
+    New categories come after the old ones, and move the columns of the inputs that follow.
     """
     state, now = module.state_dict(), categories(module)
-
-    def blocks(start: int) -> list[tuple[range, int, int]]:
-        found = []
-        pairs = zip((old.batches, *old.covariates), (now.batches, *now.covariates), strict=True)
-        for i, (n_old, n_new) in enumerate(pairs):
-            # a single batch has no column
-            n_old_columns, n_new_columns = (n if i > 0 or n > 1 else 0 for n in (n_old, n_new))
-            found.append((range(start, start + n_old_columns), n_old, n_new_columns))
-            start += n_old_columns
-        return found
-
+    numbers = list(zip((old.batches, *old.covariates), (now.batches, *now.covariates), strict=True))
     columns = {}
     for name, before in _covariate_weights(module).items():
-        parts = blocks(before)
-        n_added = sum(n_new - len(old_columns) for old_columns, _, n_new in parts)
-        columns[name] = _columns(before, parts, state[name].shape[-1] - n_added)
+        extended, last = [Column((i,), False) for i in range(before)], before
+        for i, (n_old, n_new) in enumerate(numbers):
+            # a single batch has no column
+            n_old_columns, n_new_columns = (n if i > 0 or n > 1 else 0 for n in (n_old, n_new))
+            known = range(last, last + n_old_columns)
+            # a new category starts at the mean of the known ones
+            starts = [(column,) for column in known] + [tuple(known)] * (n_new_columns - n_old_columns)
+            extended += [Column(start, j >= n_old) for j, start in enumerate(starts)]
+            last = known.stop
+        n_after = state[name].shape[-1] - len(extended)
+        columns[name] = extended + [Column((last + i,), False) for i in range(n_after)]
     if isinstance(module.prior, LabeledPrior):
-        known = [Column((i,), False) for i in range(old.batches)]
-        columns["prior.batch_logits"] = known + [Column((), True)] * (now.batches - old.batches)
+        known_batches = [Column((i,), False) for i in range(old.batches)]
+        columns["prior.batch_logits"] = known_batches + [Column((), True)] * (now.batches - old.batches)
     return columns
 
 
 def extend(module: CellModel, reference: CellModel) -> None:
-    """Copy the weights of a reference with fewer batches or covariate categories into a module.
-
-    For cells of the known categories the module then computes what the reference computes.
-    """
+    """Copy a reference's weights into a module with more categories; for known ones it computes what the reference does."""
     device = module.margin.device
     state = {name: tensor.to(device) for name, tensor in reference.state_dict().items()}
     n_cells = module.generator.n_cells.clone()
     for name, columns in _extended_columns(module, categories(reference)).items():
         old = state[name]
         zero = old.new_zeros(old.shape[:-1])
-        state[name] = torch.stack(
-            [old[..., list(column.sources)].mean(-1) if column.sources else zero for column in columns], dim=-1
-        )
+        means = [old[..., list(column.sources)].mean(-1) if column.sources else zero for column in columns]
+        state[name] = torch.stack(means, dim=-1)
         if name == "generator.prior_mean":
             # the prior holds a new category near its start, not near zero effect
             new = torch.tensor([column.is_new for column in columns], device=device)
@@ -114,11 +90,7 @@ def extend(module: CellModel, reference: CellModel) -> None:
 
 @contextmanager
 def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
-    """Context in which training changes only the weights of categories that are not among the old ones.
-
-    Gradients of all other weights are zero or not computed, and running statistics do not change. The optimizer must
-    not change a weight whose gradient is zero (no weight decay).
-    """
+    """Context in which only weights of new categories have gradients and running statistics stay (no weight decay)."""
     trainable = {name: p.requires_grad for name, p in module.named_parameters()}
     columns = _extended_columns(module, old)
     hooks = []

@@ -1,31 +1,18 @@
 """The training plan, its games between encoder and generator, and the runner."""
 
-from activa.train.game import Game, Hinge, Reading, Soft, SyntheticCells
-from activa.train.guard import ExplodedLossError, Guard, NonFiniteLossError
-from activa.train.plan import IntrospectivePlan
-from activa.train.realism import RealismCallback, RealismMetric
-from activa.train.recipe import PAPER_EPOCHS, PAPER_RECIPE, LRSchedule, Recipe
-from activa.train.runner import InterruptibleTrainRunner, KeepResumePoint
-from activa.train.softadapt import SoftAdapt, softadapt_weights
-
-__all__ = [
-    "PAPER_EPOCHS",
-    "PAPER_RECIPE",
-    "ExplodedLossError",
-    "Game",
-    "Guard",
-    "Hinge",
-    "InterruptibleTrainRunner",
-    "IntrospectivePlan",
-    "KeepResumePoint",
-    "LRSchedule",
-    "NonFiniteLossError",
-    "Reading",
-    "RealismCallback",
-    "RealismMetric",
-    "Recipe",
-    "Soft",
-    "SoftAdapt",
-    "SyntheticCells",
-    "softadapt_weights",
-]
+from activa.losses import softadapt_weights as softadapt_weights
+from activa.train.game import Game as Game
+from activa.train.game import Hinge as Hinge
+from activa.train.game import Soft as Soft
+from activa.train.game import SyntheticCells as SyntheticCells
+from activa.train.plan import IntrospectivePlan as IntrospectivePlan
+from activa.train.realism import RealismCallback as RealismCallback
+from activa.train.realism import RealismMetric as RealismMetric
+from activa.train.recipe import PAPER_EPOCHS as PAPER_EPOCHS
+from activa.train.recipe import PAPER_RECIPE as PAPER_RECIPE
+from activa.train.recipe import Recipe as Recipe
+from activa.train.runner import ExplodedLossError as ExplodedLossError
+from activa.train.runner import Guard as Guard
+from activa.train.runner import InterruptibleTrainRunner as InterruptibleTrainRunner
+from activa.train.runner import KeepResumePoint as KeepResumePoint
+from activa.train.runner import NonFiniteLossError as NonFiniteLossError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from activa import losses
 from activa.arguments import check_booleans, check_choices, check_integers, check_numbers
 from activa.module import ACTIVAModule, Condition, log_likelihood
-from activa.train.softadapt import SoftAdapt, softadapt_weights
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,7 @@ class SyntheticCells:
 
     module: ACTIVAModule
     n_reconstructed: int
-    x: Tensor
-    """Values of the genes, ``(n_cells, n_genes)``."""
+    x: Tensor  # (n_cells, n_genes)
     proteins: Tensor | None
     log_library: Tensor
     condition: Condition
@@ -32,17 +30,10 @@ class SyntheticCells:
     def make(
         cls, module: ACTIVAModule, batch: dict[str, Tensor], inference: dict, generative: dict, *, whole: bool
     ) -> Self:
-        """Draw synthetic cells with a gradient to the generator.
+        """Draw synthetic cells with a gradient to the generator, from a minibatch and the module's outputs for it.
 
-        Parameters
-        ----------
-        module
-            The module.
-        batch, inference, generative
-            A minibatch, and what the module's ``inference`` and ``generative`` gave for it.
-        whole
-            Whether to reconstruct every cell and generate one of its type, or to reconstruct the first half of the cells and
-            generate cells of the other half's types.
+        With ``whole``, every cell is reconstructed and one of its type generated; otherwise the first half of the cells is
+        reconstructed, and cells of the other half's types are generated.
         """
         condition = module.condition(batch)
         z, log_library = inference["z"], module._get_generative_input(batch, inference)["library"]
@@ -71,7 +62,7 @@ class SyntheticCells:
         """Encode the cells."""
         mu, log_var = self.module.encode(self.x, self.condition, self.proteins)
         z = mu + torch.randn_like(mu) * (0.5 * log_var).exp()
-        reg = self.module.prior.kl(mu, log_var, z, self.condition.y.squeeze(-1).long(), frozen=True)
+        reg = self.module.prior.kl(mu, log_var, z, self.condition.types, frozen=True)
         return Reading(self, z, reg.split(self.n_reconstructed))
 
 
@@ -80,10 +71,8 @@ class Reading:
     """What the encoder makes of synthetic cells."""
 
     cells: SyntheticCells
-    z: Tensor
-    """Latents drawn from the encodings, ``(n_cells, n_latent)``."""
-    reg: Sequence[Tensor]
-    """The critic's score ``L_REG`` of the reconstructions and of the generated cells, each ``(n_cells,)``."""
+    z: Tensor  # latents drawn from the encodings, (n_cells, n_latent)
+    reg: Sequence[Tensor]  # the critic's score L_REG of the reconstructions and of the generated cells, each (n_cells,)
 
     def reconstruction(self) -> Sequence[Tensor]:
         """``L_AE`` of the reconstructions and of the generated cells, each ``(n_cells,)``."""
@@ -105,24 +94,24 @@ class Game(ABC):
         L_E &= \alpha_1 \{ L_{REG} + l_E \} + \alpha_2 (L_{AE} + L_C) \\
         L_G &= \alpha_1 l_G + \alpha_2 (L_{AE} + L_C)
 
-    A game gives :math:`l_E`, :math:`l_G` and, if it has one, the consistency term :math:`L_C`.
+    A game gives :math:`l_E`, :math:`l_G` and, if it has one, the consistency term :math:`L_C`, all scalars. Attribute
+    ``n_epochs_warmup`` is the number of epochs as a plain VAE before the game (None: half of all epochs), and ``whole``
+    says whether whole minibatches are reconstructed and generated, or half of each.
     """
 
     n_epochs_warmup: int | None = None
-    """Epochs as a plain VAE before the game. None: half of all epochs."""
     whole = False
-    """Whether whole minibatches are reconstructed and generated, or half of each (see :meth:`SyntheticCells.make`)."""
 
     @abstractmethod
     def encoder_loss(self, reading: Reading) -> Tensor:
-        """:math:`l_E`, a scalar, of cells that are constants."""
+        """:math:`l_E` of cells that are constants."""
 
     @abstractmethod
     def generator_loss(self, reading: Reading) -> Tensor:
-        """:math:`l_G`, a scalar, of cells that carry a gradient to the generator."""
+        """:math:`l_G` of cells that carry a gradient to the generator."""
 
     def consistency(self, cells: SyntheticCells, x: Tensor) -> Tensor | None:
-        """:math:`L_C`, a scalar, of synthetic cells and the real cells ``x``, ``(n_cells, n_genes)``."""
+        """:math:`L_C` of synthetic cells and the real cells ``x``, ``(n_cells, n_genes)``."""
         return None
 
     def alphas_for(self, recent: list[list[float]]) -> tuple[float, float]:
@@ -137,6 +126,8 @@ class Game(ABC):
 @dataclass(frozen=True)
 class Hinge(Game):
     r"""The paper's game (Heydari et al. 2022, Eq. 4-5), with :math:`L_{CT}` and whole minibatches of synthetic cells.
+
+    A wrong value raises a TypeError or ValueError.
 
     .. math::
         l_E = \tfrac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+, \qquad
@@ -156,11 +147,6 @@ class Hinge(Game):
     n_epochs_warmup
         Epochs as a plain VAE before the game. None: half of all epochs.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is of the wrong type or out of range.
-
     Examples
     --------
     >>> Hinge(margin=110).margin
@@ -170,7 +156,7 @@ class Hinge(Game):
     margin: float | None = None
     alphas: tuple[float, float] = (1.0, 0.5)
     per_cell: bool = False
-    balance: SoftAdapt | None = None
+    balance: losses.SoftAdapt | None = None
     n_epochs_warmup: int | None = None
 
     whole = True
@@ -179,7 +165,8 @@ class Hinge(Game):
         check_numbers(margin=self.margin, optional=True)
         check_booleans(per_cell=self.per_cell)
         if self.balance is not None:
-            check_choices(balance=(self.balance, SoftAdapt))
+            check_choices(balance=(self.balance, losses.SoftAdapt))
+        check_integers(n_epochs_warmup=self.n_epochs_warmup, least=0, optional=True)
         alphas: Any = self.alphas
         if not isinstance(alphas, Sequence) or isinstance(alphas, str):
             raise TypeError(f"alphas must be two numbers, got {alphas!r}.")
@@ -187,11 +174,8 @@ class Hinge(Game):
             raise ValueError(f"alphas must be two numbers, got {alphas!r}.")
         for alpha in alphas:
             check_numbers(alphas=alpha, least=0)
-        # Python's own numbers, which every file format holds
-        object.__setattr__(self, "margin", None if self.margin is None else float(self.margin))
         object.__setattr__(self, "alphas", tuple(float(alpha) for alpha in alphas))
-        object.__setattr__(self, "per_cell", bool(self.per_cell))
-        object.__setattr__(self, "n_epochs_warmup", _whole_number(self.n_epochs_warmup))
+        use_own_numbers(self, margin=float, per_cell=bool, n_epochs_warmup=int)
 
     def encoder_loss(self, reading: Reading) -> Tensor:
         """The hinge, which encodes synthetic cells at least ``margin`` nats from the prior."""
@@ -216,7 +200,7 @@ class Hinge(Game):
         """The given alphas, multiplied by SoftAdapt's weights with ``balance``."""
         if self.balance is None or len(recent) < 2:
             return self.alphas
-        w_1, w_2 = softadapt_weights(torch.tensor(recent), variant=self.balance).tolist()
+        w_1, w_2 = losses.softadapt_weights(torch.tensor(recent), variant=self.balance).tolist()
         # equal weights leave the alphas as they were given
         return 2 * w_1 * self.alphas[0], 2 * w_2 * self.alphas[1]
 
@@ -235,19 +219,14 @@ class Soft(Game):
 
     :math:`l_E` is an exponential of the synthetic cells' ELBO (:func:`activa.losses.soft_encoder`), and :math:`l_G` is that
     of :class:`Hinge`, both multiplied by the weight. The published generator loss has another term, of weight 1e-8, which
-    is left out.
+    is left out. A wrong value raises a TypeError or ValueError.
 
     Parameters
     ----------
     weight
         Weight of the introspective terms.
     n_epochs_warmup
-        Epochs as a plain VAE before the game. None: half of all epochs.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is of the wrong type or out of range.
+        As in :class:`Hinge`.
 
     Examples
     --------
@@ -260,8 +239,8 @@ class Soft(Game):
 
     def __post_init__(self) -> None:
         check_numbers(weight=self.weight, least=0)
-        object.__setattr__(self, "weight", float(self.weight))
-        object.__setattr__(self, "n_epochs_warmup", _whole_number(self.n_epochs_warmup))
+        check_integers(n_epochs_warmup=self.n_epochs_warmup, least=0, optional=True)
+        use_own_numbers(self, weight=float, n_epochs_warmup=int)
 
     def encoder_loss(self, reading: Reading) -> Tensor:
         """The weighted exponential of the synthetic cells' ELBO."""
@@ -273,6 +252,8 @@ class Soft(Game):
         return self.weight * losses.hinge_generator(reading.reg)
 
 
-def _whole_number(n_epochs_warmup: Any) -> int | None:
-    check_integers(n_epochs_warmup=n_epochs_warmup, least=0, optional=True)
-    return None if n_epochs_warmup is None else int(n_epochs_warmup)
+def use_own_numbers(options: Any, **kinds: Callable[[Any], Any]) -> None:
+    """Convert a frozen dataclass's numbers, unless None, to Python's own, which every file format holds."""
+    for name, kind in kinds.items():
+        if (value := getattr(options, name)) is not None:
+            object.__setattr__(options, name, kind(value))

@@ -18,38 +18,19 @@ from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, StepLR
 from activa.module import ACTIVAModule
 from activa.seeds import set_torch_state, torch_state
 from activa.train.game import SyntheticCells
-from activa.train.guard import Guard
 from activa.train.recipe import Recipe
+from activa.train.runner import Guard
 
-# scvi-tools' is 0.01
-_EPS = 1e-8
-# Of the parameters that are not the networks': see Recipe.lr
-_FAST = 10.0
+_EPS = 1e-8  # scvi-tools' is 0.01
+_FAST = 10.0  # of the parameters that are not the networks': see Recipe.lr
 _RECENT_EPOCHS = 5
 
 
 class IntrospectivePlan(TrainingPlan):
     """Train :class:`~activa.module.ACTIVAModule` as a variational autoencoder, and by the recipe's game after its warm-up.
 
-    The prior learns from the ``L_REG`` of real cells only.
-
-    Parameters
-    ----------
-    module
-        The module.
-    max_epochs
-        Epochs of the run, which set the learning-rate schedule and the warm-ups.
-    recipe
-        Game, learning rates and clipping.
-
-    Raises
-    ------
-    TypeError
-        If ``recipe`` is not a :class:`Recipe`.
-    ValueError
-        In training, if the margin should be that of a warm-up that does not exist.
-    NonFiniteLossError, ExplodedLossError
-        In training (:class:`~activa.train.guard.Guard`). The last good weights are put back.
+    The prior learns from the ``L_REG`` of real cells only. ``max_epochs`` set the learning-rate schedule and the warm-ups.
+    Training raises a NonFiniteLossError or ExplodedLossError after putting back the last good weights.
     """
 
     module: ACTIVAModule
@@ -69,8 +50,6 @@ class IntrospectivePlan(TrainingPlan):
         self._recent: list[list[float]] = []  # mean L_REG and L_AE of the epochs before
         self._warmup: list[list[float]] | None = None  # the same when the game began
         self._random_state: list[Tensor] | None = None  # of the checkpoint to resume from
-
-    # Parameters and optimizers
 
     def _trainable(self) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
@@ -98,8 +77,7 @@ class IntrospectivePlan(TrainingPlan):
             [([p for p in generator if id(p) in slow], lr), ([p for p in generator if id(p) not in slow], lr * _FAST)],
             [(classifier, self.recipe.lr_classifier)],
         ]
-        optimizers: list[Any] = []
-        schedulers: list[Any] = []
+        optimizers, schedulers = [], []
         for part, groups in zip(("encoder", "generator", "classifier"), rates, strict=True):
             filled = [{"params": params, "lr": rate} for params, rate in groups if params]
             if filled:
@@ -115,8 +93,6 @@ class IntrospectivePlan(TrainingPlan):
         rates = [group["lr"] for group in optimizer.param_groups]
         n_steps = int(self.trainer.estimated_stepping_batches)
         return OneCycleLR(optimizer, rates, total_steps=n_steps + 1, cycle_momentum=False)
-
-    # Steps
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """One step: of the VAE and the classifier in the warm-up, of the game after it."""
@@ -193,10 +169,7 @@ class IntrospectivePlan(TrainingPlan):
             logged["classifier_consistency"] = consistency
         if (margin := getattr(game, "margin", None)) is not None:
             logged["margin"] = torch.tensor(margin, device=self.device)
-        self.log_dict(
-            {name: term.detach() for name, term in logged.items()},
-            on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
-        )  # fmt: skip
+        self._log_means(logged, output.n_obs_minibatch)
         return loss_e
 
     def _backward(self, loss: Tensor, part: list[Parameter], *, retain_graph: bool = False) -> None:
@@ -219,15 +192,15 @@ class IntrospectivePlan(TrainingPlan):
     def compute_and_log_metrics(self, loss_output: LossOutput, metrics: dict[str, Any], mode: str) -> None:
         """Log the ELBO, and its other terms outside of scvi-tools' inference mode, where gloo cannot average them."""
         super().compute_and_log_metrics(replace(loss_output, extra_metrics={}), metrics, mode)
-        terms = {f"{name}_{mode}": term.detach() for name, term in loss_output.extra_metrics.items()}
-        self.log_dict(
-            terms, on_step=self.on_step, on_epoch=self.on_epoch, sync_dist=self.use_sync_dist,
-            batch_size=loss_output.n_obs_minibatch,
-        )  # fmt: skip
+        terms = {f"{name}_{mode}": term for name, term in loss_output.extra_metrics.items()}
+        self._log_means(terms, loss_output.n_obs_minibatch)
 
-    # Sums over devices, which all devices must agree on
+    def _log_means(self, terms: dict[str, Tensor], n_cells: int) -> None:
+        constants = {name: term.detach() for name, term in terms.items()}
+        self.log_dict(constants, on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=n_cells)
 
     def _reduce(self, tensor: Tensor, op: str) -> Tensor:
+        """A sum or mean over devices, which all must agree on."""
         return self.trainer.strategy.reduce(tensor.detach().clone(), reduce_op=op)
 
     def _check_finite(self, loss: Tensor) -> None:
@@ -238,8 +211,6 @@ class IntrospectivePlan(TrainingPlan):
         """Mean L_REG and L_AE of the epoch's cells so far; empty before the first."""
         *sums, n_cells = self._reduce(self._sums.to(self.device), "sum").tolist()
         return [part / n_cells for part in sums] if n_cells else []
-
-    # Epoch hooks
 
     def on_train_start(self) -> None:
         """Give each device its own noise; all begin with one seed."""

@@ -30,7 +30,7 @@ class RealismCallback(Callback):
     ``model.train(realism=...)`` makes it. It measures the cells that a user would get if training ended now: a copy of the
     module, its prior fitted to training cells, draws them. The classifier's filter of a model whose latents do not know the
     type is left out, because a classifier that has learned little rejects all cells. The run ends in the same model, bit for
-    bit, as one without the callback.
+    bit, as one without the callback. With fewer than five labeled validation cells training raises a ValueError.
 
     Parameters
     ----------
@@ -38,21 +38,12 @@ class RealismCallback(Callback):
         The :class:`~activa.ACTIVA` that is trained, with its data.
     metric
         Key of :data:`activa.metrics.METRICS`. All are lower for better cells; ``"wasserstein"`` has no fixed floor.
-    n_draws
-        Sets of cells, each of the validation cells' types, that the figure is the mean of.
-    seed
-        Random seed of the cells, the same at each validation.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is wrong; in training, if there are fewer than five labeled validation cells.
+    n_draws, seed
+        Sets of cells, each of the validation cells' types, that the figure is the mean of, and their random seed.
 
     Examples
     --------
-    >>> model.train(  # doctest: +SKIP
-    ...     realism="mmd", early_stopping=True, early_stopping_monitor="realism_validation"
-    ... )
+    >>> model.train(realism="mmd", early_stopping=True, early_stopping_monitor="realism_validation")  # doctest: +SKIP
     >>> model.history["realism_validation"]  # doctest: +SKIP
     """
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from activa.arguments import check_choices, check_integers, check_numbers
-from activa.train.game import Game, Hinge, Soft
+from activa.train.game import Game, Hinge, Soft, use_own_numbers
 
 LRSchedule = Literal["one-cycle", "constant"]
 
@@ -16,7 +16,7 @@ _GAMES: dict[str, type[Game]] = {"hinge": Hinge, "soft": Soft}
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained.
+    """How a model is trained; a wrong value raises a TypeError or ValueError.
 
     :meth:`activa.ACTIVA.train` takes the game as ``game`` and the other fields as ``plan_kwargs``.
 
@@ -38,11 +38,6 @@ class Recipe:
     gradient_clip
         Largest norm of the gradient of each of encoder, generator and classifier. None: no clipping.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is of the wrong type or out of range.
-
     Examples
     --------
     >>> Recipe(lr=1e-3).lr
@@ -63,36 +58,13 @@ class Recipe:
         check_numbers(lr=self.lr, lr_classifier=self.lr_classifier, above=0)
         check_numbers(gradient_clip=self.gradient_clip, above=0, optional=True)
         check_integers(n_epochs_kl_warmup=self.n_epochs_kl_warmup, least=0, optional=True)
-        # Python's own numbers, which every file format holds
-        for name, number in (
-            ("lr", float),
-            ("lr_classifier", float),
-            ("gradient_clip", float),
-            ("n_epochs_kl_warmup", int),
-        ):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, number(value))
+        use_own_numbers(self, lr=float, lr_classifier=float, gradient_clip=float, n_epochs_kl_warmup=int)
 
     @classmethod
     def of(
         cls, plan_kwargs: Mapping[str, Any] | None = None, game: Game | None = None, *, defaults: Recipe | None = None
     ) -> Recipe:
-        """A recipe from the arguments of :meth:`activa.ACTIVA.train`.
-
-        Parameters
-        ----------
-        plan_kwargs
-            Fields other than ``game``.
-        game
-            The game. None: that of ``defaults``.
-        defaults
-            Recipe of the fields that are not given.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If ``plan_kwargs`` is not a mapping, names a field that does not exist, or a value is wrong.
-        """
+        """A recipe from the arguments of :meth:`activa.ACTIVA.train`; what is not given is that of ``defaults``."""
         given = {} if plan_kwargs is None else plan_kwargs
         if not isinstance(given, Mapping):
             raise TypeError(f"plan_kwargs must map fields of activa.train.Recipe to values, got {given!r}.")
@@ -105,13 +77,7 @@ class Recipe:
         return replace(defaults, game=defaults.game if game is None else game, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain values, for JSON; the game as ``{"hinge": {...}}``.
-
-        Raises
-        ------
-        TypeError
-            If the game is of another class than :class:`Hinge` and :class:`Soft`.
-        """
+        """The recipe as plain values, for JSON; the game, a :class:`Hinge` or :class:`Soft`, as ``{"hinge": {...}}``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.game is None:
             return values
@@ -124,13 +90,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe that :meth:`to_dict` wrote.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a name does not exist or a value is wrong.
-        """
+        """The recipe that :meth:`to_dict` wrote."""
         if not isinstance(values, Mapping):
             raise TypeError(f"A recipe must map its fields to values, got {values!r}.")
         game, rest = values.get("game"), {name: value for name, value in values.items() if name != "game"}
@@ -145,8 +105,8 @@ class Recipe:
         return cls.of(rest, _GAMES[name](**options))
 
 
+# the paper trains for 10 epochs of warm-up and 600 of the game (Heydari et al. 2022, supplement H)
 PAPER_EPOCHS = 610
-"""Epochs of the paper: 10 of warm-up and 600 of the game."""
 PAPER_RECIPE = Recipe(
     game=Hinge(margin=110.0, n_epochs_warmup=10),
     lr=2e-4,
@@ -155,4 +115,3 @@ PAPER_RECIPE = Recipe(
     n_epochs_kl_warmup=0,
     gradient_clip=None,
 )
-"""How the paper trains (Heydari et al. 2022, supplement H)."""
