@@ -1,7 +1,8 @@
-"""The genes, principal components and markers in which sets of cells are compared."""
+"""What metrics compute on: the genes, principal components and markers in which two sets of cells are compared."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from activa.data import Cells, subsample
-from activa.metrics.correlation import top_markers
+from activa.metrics.fidelity import top_markers
 
 N_GENES = 2000
 N_COMPONENTS = 50
@@ -80,3 +81,44 @@ class Space:
         """All sets in principal components fitted to the first two."""
         pca = self._fit(first, second)
         return tuple(self._transform(pca, cells) for cells in (first, second, *others))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two sets of cells, and what the metrics compute on, each computed when it is first needed."""
+
+    real: Cells
+    synthetic: Cells
+    space: Space
+    has_train: bool
+    """Whether the reference of the space is the training cells instead of the real cells."""
+    seed: int
+
+    @cached_property
+    def components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both sets in the principal components of the training cells, or without these in joint components.
+
+        Components fitted to only one of the two sets would spread it wider than the other.
+        """
+        if not self.has_train:
+            return self.joint_components
+        return self.space.project(self.real), self.space.project(self.synthetic)
+
+    @cached_property
+    def joint_components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both sets in principal components fitted to both."""
+        real, synthetic = self.space.project_together(self.real, self.synthetic)
+        return real, synthetic
+
+    @property
+    def labeled_reference(self) -> tuple[np.ndarray, np.ndarray]:
+        """Components and types of the training cells, or without these of the real cells."""
+        if self.has_train:
+            return self.space.reference_components, self.space.reference.types
+        return self.components[0], self.real.types
+
+    @cached_property
+    def markers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Log-normalized expression of the reference's markers in both sets."""
+        real, synthetic = (x.log_expression[:, self.space.markers].toarray() for x in (self.real, self.synthetic))
+        return real, synthetic

@@ -11,11 +11,21 @@ import pandas as pd
 from anndata import AnnData
 
 from activa.arguments import check_numbers
-from activa.data import Cells, check_sets, read_cells, strings, subsample
-from activa.metrics.copying import auc, close_share, copy_ratio, dcr_share, exact_copies, nearest, nndr
-from activa.metrics.privacy.attacks import chance_tpr, check_donors, donor_auc, split_held_out, tpr_at_fpr
+from activa.data import Cells, check_labels, check_sets, halves, read_cells, strings, subsample
+from activa.metrics.copying import (
+    auc,
+    chance_tpr,
+    close_share,
+    copy_ratio,
+    dcr_share,
+    donor_auc,
+    exact_copies,
+    nearest,
+    nndr,
+    tpr_at_fpr,
+)
+from activa.metrics.evaluation import Metric, Need, tabulate
 from activa.metrics.privacy.shadow_models import Generator, Shadows, left_out, pool_sets, read_published, train_shadows
-from activa.metrics.registry import Metric, Need, tabulate
 from activa.metrics.space import Space
 
 _MIN_CELLS = 20
@@ -289,3 +299,34 @@ def evaluate(
     metrics = _metrics(fpr, quantile, len(attacked.held_out))
     chosen = {name: metric for name, metric in metrics.items() if met.issuperset(metric.needs)}
     return tabulate(chosen, *attacks)
+
+
+def split_held_out(
+    held_out: AnnData, labels_key: str | None, donor_key: str | None, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of two halves of the held-out cells, split by donor or by type."""
+    donors = strings(held_out, donor_key)
+    if donors is None:
+        return halves(held_out.n_obs, rng, strings(held_out, labels_key))
+    names = np.unique(donors)
+    if len(names) < 4:
+        raise ValueError(
+            f"held_out has {len(names)} donors in {donor_key!r}; without floor at least four are needed, to split them "
+            "into halves. Hold out more donors, or leave donor_key out."
+        )
+    first, second = (np.flatnonzero(np.isin(donors, names[half])) for half in halves(len(names), rng))
+    return first, second
+
+
+def check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
+    """Raise the error that :func:`~activa.metrics.privacy.evaluate` documents for shared or too few donors."""
+    donors = {}
+    for name, adata in sets.items():
+        check_labels(name, adata, donor_key, "donor_key")
+        donors[name] = set(adata.obs[donor_key].astype(str))
+    for first, second in (("train", "held_out"), ("train", "floor"), ("held_out", "floor")):
+        if shared := sorted(donors[first] & donors.get(second, set())):
+            raise ValueError(f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor.")
+    for name in ("train", "held_out"):
+        if len(donors[name]) < 2:
+            raise ValueError(f"{name} has one donor in {donor_key!r}; give at least two, or leave donor_key out.")
