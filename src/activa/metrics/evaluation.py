@@ -14,7 +14,7 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
-from activa.data import Cells, check_sets, halves, read_cells
+from activa.data import Cells, check_sets, read_cells
 from activa.metrics.copying import copy_ratio, membership_auc
 from activa.metrics.distances import mixing, mmd, mmd_per_type, rf_auc, wasserstein
 from activa.metrics.fidelity import label_fidelity, marker_overlap, tstr_f1
@@ -24,11 +24,9 @@ from activa.metrics.properties import (
     genes_per_cell_distance,
     library_size_distance,
 )
-from activa.metrics.space import Comparison, Space
+from activa.metrics.space import Comparison, compare
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
-
-_MIN_CELLS = 5
 
 type Need = Literal["labels", "two types", "train", "counts", "donors", "shadows"]
 
@@ -222,11 +220,11 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
     if metrics is None:
         chosen = [name for name, metric in METRICS.items() if met.issuperset(metric.needs)]
     else:
-        if not isinstance(metrics, Iterable) or not (
-            chosen := [metrics] if isinstance(metrics, str) else list(metrics)
-        ):
-            error = ValueError if isinstance(metrics, Iterable) else TypeError
-            raise error(f"metrics must name at least one of {list(METRICS)}, got {metrics!r}.")
+        if not isinstance(metrics, Iterable):
+            raise TypeError(f"metrics must be names of {list(METRICS)}, got {metrics!r}.")
+        chosen = [metrics] if isinstance(metrics, str) else list(metrics)
+        if not chosen:
+            raise ValueError(f"metrics must name at least one of {list(METRICS)}.")
         if unknown := [name for name in chosen if name not in METRICS]:
             raise ValueError(f"unknown metrics {unknown}; choose from {list(METRICS)}.")
         for name in chosen:
@@ -241,29 +239,6 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
         message = f"metrics {absent} are left out: they need the eval extra, pip install 'activa-sc[eval]'"
         warnings.warn(message, UserWarning, stacklevel=4)
     return {name: METRICS[name] for name in chosen if name not in absent}
-
-
-def same_size(sets: Sequence[Cells], rng: np.random.Generator) -> list[Cells]:
-    """All sets subsampled to the size of the smallest."""
-    size = min(len(cells) for cells in sets)
-    if size < _MIN_CELLS:
-        raise ValueError(
-            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (or each half of it), "
-            "synthetic and floor."
-        )
-    return [cells.subsample(size, rng) for cells in sets]
-
-
-def compare(cells: Mapping[str, Cells], seed: int) -> tuple[Comparison, Comparison]:
-    """Synthetic cells, and other real cells in their place, each next to as many real cells."""
-    rng = np.random.default_rng(seed)
-    first, second = cells["real"], cells.get("floor")
-    if second is None:
-        first, second = (cells["real"].take(half) for half in halves(len(first), rng, first.labels))
-    space = Space(cells.get("train", first), seed)
-    first, synthetic, second = same_size([first, cells["synthetic"], second], rng)
-    has_train = "train" in cells
-    return Comparison(first, synthetic, space, has_train, seed), Comparison(first, second, space, has_train, seed)
 
 
 def evaluate_sets(

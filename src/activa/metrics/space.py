@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,10 +11,11 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from activa.data import Cells, subsample
+from activa.data import Cells, halves, subsample
 from activa.metrics.fidelity import top_markers
 
 N_GENES = 2000
+_MIN_CELLS = 5
 N_COMPONENTS = 50
 MAX_FITTED = 20_000
 """Maximum number of cells to which principal components are fitted."""
@@ -122,3 +124,26 @@ class Comparison:
         """Log-normalized expression of the reference's markers in both sets."""
         real, synthetic = (x.log_expression[:, self.space.markers].toarray() for x in (self.real, self.synthetic))
         return real, synthetic
+
+
+def same_size(sets: Sequence[Cells], rng: np.random.Generator) -> list[Cells]:
+    """All sets subsampled to the size of the smallest."""
+    size = min(len(cells) for cells in sets)
+    if size < _MIN_CELLS:
+        raise ValueError(
+            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (or each half of it), "
+            "synthetic and floor."
+        )
+    return [cells.subsample(size, rng) for cells in sets]
+
+
+def compare(cells: Mapping[str, Cells], seed: int) -> tuple[Comparison, Comparison]:
+    """Synthetic cells, and other real cells in their place, each next to as many real cells."""
+    rng = np.random.default_rng(seed)
+    first, second = cells["real"], cells.get("floor")
+    if second is None:
+        first, second = (cells["real"].take(half) for half in halves(len(first), rng, first.labels))
+    space = Space(cells.get("train", first), seed)
+    first, synthetic, second = same_size([first, cells["synthetic"], second], rng)
+    has_train = "train" in cells
+    return Comparison(first, synthetic, space, has_train, seed), Comparison(first, second, space, has_train, seed)

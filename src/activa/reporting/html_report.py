@@ -46,14 +46,10 @@ def report(
 
     Parameters
     ----------
-    real
-        Held-out real cells, which the generator has not seen: cells x genes of counts.
-    synthetic
-        Generated cells with the same genes, in any order.
+    real, synthetic, labels_key, layer, train, floor, normalized
+        As in :func:`activa.metrics.evaluate`.
     path
         HTML file to write, in one step.
-    labels_key, layer, train, floor, normalized
-        As for :func:`activa.metrics.evaluate`.
     name
         Name of the generator on the page. By default "ACTIVA" if ``synthetic.uns`` says so, else "synthetic cells".
     overwrite
@@ -69,11 +65,9 @@ def report(
     Raises
     ------
     KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; and if ``path`` is not an ``.html`` file.
-    FileExistsError
-        If ``path`` exists and ``overwrite`` is not set.
-    FileNotFoundError, NotADirectoryError, PermissionError
-        If the folder of ``path`` does not exist or is not writable.
+        As in :func:`activa.metrics.evaluate`; and if ``path`` is not an ``.html`` file.
+    FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError
+        If ``path`` exists and ``overwrite`` is not set, or if its folder does not exist or is not writable.
 
     Examples
     --------

@@ -240,20 +240,16 @@ def evaluate(
     donor_key
         Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors
         and splits the held-out cells by donor.
-    layer
-        Layer of the counts in every set; ``X`` by default.
     floor
         More held-out real cells to take the place of the synthetic ones; ``held_out`` is then not split.
     generator, n_shadows
-        As for :func:`shadow_attack`, which a generator adds, with its run time.
+        As in :func:`shadow_attack`, which a generator adds, with its run time.
     fpr
         Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``.
     quantile
         Quantile of the held-out cells' distances, for ``close_share``.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell.
-    seed
-        Random seed for the split, the components, the subsampling and the shadows. Global random state is not changed.
+    layer, normalized, seed
+        As in :func:`activa.metrics.evaluate`.
 
     Returns
     -------
@@ -263,11 +259,9 @@ def evaluate(
 
     Raises
     ------
-    KeyError, TypeError
-        If a key or the layer is not in one of the sets, or if a set is not an AnnData.
-    ValueError
-        If the sets differ in genes or hold wrong values, if a set has fewer than 20 cells, if a donor is in two sets,
-        or if there are too few donors or shadows.
+    KeyError, TypeError, ValueError
+        As in :func:`activa.metrics.evaluate`; if a set has fewer than 20 cells; if a donor is in two sets, or if there
+        are too few donors or shadows.
 
     Examples
     --------

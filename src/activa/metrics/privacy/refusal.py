@@ -47,11 +47,9 @@ class TooClose:
 
     Raises
     ------
-    KeyError, TypeError
-        If ``labels_key`` or ``layer`` is not in one of the sets, or if a set is not an AnnData.
-    ValueError
-        If the sets differ in genes or hold no counts, if there are fewer than 1 / ``quantile`` held-out cells, or if
-        too many of them are among the training cells.
+    KeyError, TypeError, ValueError
+        As in :func:`activa.metrics.evaluate`; if there are fewer than 1 / ``quantile`` held-out cells, or if too many of
+        them are among the training cells.
 
     Examples
     --------
@@ -99,17 +97,11 @@ class TooClose:
         return self._neighbors.kneighbors(self._space.project(cells))[0].ravel()
 
     def distances(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
-        """Distance of each cell (counts, genes in any order) to its nearest training cell, ``(n_cells,)``.
-
-        Raises a KeyError, TypeError or ValueError for cells that are not as those of :class:`TooClose`.
-        """
+        """Distance of each cell (counts, genes in any order) to its nearest training cell, ``(n_cells,)``."""
         return self._to_train(self._read(cells, layer))
 
     def refuses(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
-        """Which cells (with types in ``obs[labels_key]`` if that was given) are too close, boolean, ``(n_cells,)``.
-
-        Raises a KeyError, TypeError or ValueError for cells that are not as those of :class:`TooClose`.
-        """
+        """Which cells (with types in ``obs[labels_key]`` if that was given) are too close, boolean, ``(n_cells,)``."""
         return self._refuses(self._read(cells, layer))
 
     def refuses_counts(self, counts: csr_matrix, labels: np.ndarray) -> np.ndarray:
@@ -140,25 +132,16 @@ def refuse_close(
     layer: str | None = None,
     seed: int = 0,
 ) -> AnnData:
-    """Synthetic cells of any generator without those that are closer to a training cell than real held-out cells are.
+    """Copy of the synthetic cells of any generator without those that :class:`TooClose` refuses.
 
     The proportions of types may change. :class:`TooClose` says what this protects from, and what not.
 
     Parameters
     ----------
     synthetic
-        Generated cells with the genes of ``train``, in any order: counts.
+        Generated cells with the genes of ``train``, in any order: counts, and types in ``labels_key`` if it is given.
     train, held_out, quantile, labels_key, layer, seed
-        As for :class:`TooClose`; ``labels_key`` and ``layer`` are also those of ``synthetic``.
-
-    Returns
-    -------
-    A copy of ``synthetic`` with the cells that are kept.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As for :class:`TooClose`, or if no cell is kept.
+        As in :class:`TooClose`, which raises the same errors; and a ValueError if no cell is kept.
 
     Examples
     --------

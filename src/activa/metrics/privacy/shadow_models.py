@@ -170,7 +170,7 @@ def shadow_attack(
         ideally as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random
         state.
     train, held_out, synthetic, labels_key, donor_key, layer, normalized
-        As for :func:`~activa.metrics.privacy.evaluate`. Each shadow leaves out about as many candidates as ``held_out``
+        As in :func:`~activa.metrics.privacy.evaluate`. Each shadow leaves out about as many candidates as ``held_out``
         has, with the types in proportion, or whole donors.
     n_shadows
         Number of shadow generators; at least 4 if ``held_out`` has as many cells as ``train``, 8 if it has a third.
@@ -185,10 +185,8 @@ def shadow_attack(
 
     Raises
     ------
-    KeyError, TypeError
-        If a key or the layer is not in one of the sets; if a set, or what the generator returns, is not an AnnData.
-    ValueError
-        If the sets differ in genes, or if there are too few shadows.
+    KeyError, TypeError, ValueError
+        As in :func:`activa.metrics.evaluate`, also for what the generator returns; or if there are too few shadows.
 
     References
     ----------
