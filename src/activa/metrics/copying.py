@@ -49,7 +49,8 @@ def copy_ratio(
     """How close synthetic cells are to training cells, compared with held-out cells.
 
     The median distance of synthetic cells to their nearest training cell, divided by that of held-out cells. 1 is best;
-    0 means exact copies; above 1 cells are where no real cells are. After Meehan et al. 2020, arXiv:2004.05675.
+    0 means exact copies; above 1 cells are where no real cells are. After Meehan et al. 2020, arXiv:2004.05675. Raises
+    a ValueError if half of the held-out cells are among the training cells.
 
     Parameters
     ----------
@@ -61,11 +62,6 @@ def copy_ratio(
         The standard error is 1.8 s over the root of ``max_cells`` if the distances' standard deviation is s medians.
     seed
         Random seed for the subsampling.
-
-    Raises
-    ------
-    ValueError
-        If half of the held-out cells are among the training cells.
 
     Examples
     --------
@@ -118,15 +114,8 @@ def membership_auc(
 def membership_tpr(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, fpr: float = 0.01) -> float:
     """Share of training cells that closeness to synthetic cells reveals at a low rate of false accusations.
 
-    The attack of :func:`~activa.metrics.membership_auc`, measured by :func:`tpr_at_fpr`; about ``fpr`` if it learns
-    nothing.
-
-    Parameters
-    ----------
-    train, held_out, synthetic
-        Cells x features, in components that treat training and held-out cells alike.
-    fpr
-        Maximum share of held-out cells that is wrongly accused.
+    The attack of :func:`~activa.metrics.membership_auc`, with its sets, measured by :func:`tpr_at_fpr`: about ``fpr``,
+    the maximum share of held-out cells that is wrongly accused, if it learns nothing.
 
     Examples
     --------
@@ -175,23 +164,16 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     """How well scores of cells, averaged over each donor's cells, tell which donors were in the training set.
 
     The area under the ROC curve over donors: 0.5 is best. A single cell may reveal nothing while a thousand cells of
-    one donor reveal everything (Homer et al. 2008, doi:10.1371/journal.pgen.1000167). With m donors in and n out, the
-    standard error at 0.5 is about sqrt((m + n + 1) / (12 m n)), so that few donors tell little.
+    one donor reveal everything (Homer et al. 2008, doi:10.1371/journal.pgen.1000167). With m donors in and n out, at
+    least two each, the standard error at 0.5 is about sqrt((m + n + 1) / (12 m n)), so that few donors tell little.
 
     Parameters
     ----------
     scores
         Score of each cell; higher means "was in": negative distances to synthetic cells, or those of
         :func:`shadow_attack`.
-    donors
-        Donor of each cell.
-    members
-        Whether each cell was in the training set; equal for all cells of a donor.
-
-    Raises
-    ------
-    ValueError
-        If the arrays differ in length, if cells of one donor are on both sides, or if a side has fewer than two donors.
+    donors, members
+        Donor of each cell, and whether the cell was in the training set; equal for all cells of a donor.
 
     Examples
     --------
@@ -216,16 +198,10 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
 
 
 def close_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, quantile: float = 0.05) -> float:
-    """Share of synthetic cells closer to a training cell than all but the closest 5% of held-out cells.
+    """Share of synthetic cells closer to a training cell than all but the closest ``quantile`` of held-out cells.
 
-    Unlike the median in :func:`~activa.metrics.copy_ratio`, it shows a few copies among many new cells.
-
-    Parameters
-    ----------
-    train, held_out, synthetic
-        Cells x features, in components fitted to ``train``.
-    quantile
-        Share of held-out cells below the limit, as in :class:`~activa.metrics.privacy.TooClose`: the best value.
+    Unlike the median in :func:`~activa.metrics.copy_ratio`, which takes the same sets, it shows a few copies among many
+    new cells. ``quantile`` is the best value, and that of :class:`~activa.metrics.privacy.TooClose`.
 
     Examples
     --------
@@ -242,13 +218,9 @@ def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> fl
     """Share of synthetic cells that are nearer to a training cell than to any held-out cell, for sets of equal weight.
 
     0.5 is best; 1 means that the nearest real cell is always a training cell. A synthetic cell next to a held-out cell
-    counts as often as there are training cells per held-out cell. Ties count half for each set. After Platzer and
-    Reutterer 2021, doi:10.3389/fdata.2021.679939 (distance to the closest record, with a holdout).
-
-    Parameters
-    ----------
-    train, held_out, synthetic
-        Cells x features, in components that treat training and held-out cells alike.
+    counts as often as there are training cells per held-out cell. Ties count half for each set. The sets are cells x
+    features, in components that treat training and held-out cells alike. After Platzer and Reutterer 2021,
+    doi:10.3389/fdata.2021.679939 (distance to the closest record, with a holdout).
 
     Examples
     --------
@@ -267,13 +239,9 @@ def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
     """Median ratio of the distances of synthetic cells to their nearest and second nearest training cell.
 
     Near 0, cells point at one training cell; near 1, no training cell stands out. Compare with the floor. A cell that
-    coincides with two training cells counts as 0. The ratio is that of Lowe 2004,
-    doi:10.1023/B:VISI.0000029664.99615.94; Zhao et al. 2021, arXiv:2102.08369, use it for privacy.
-
-    Parameters
-    ----------
-    train, synthetic
-        Cells x features, in components fitted to ``train``, which must have at least two cells.
+    coincides with two training cells counts as 0. Both sets are cells x features, in components fitted to ``train``.
+    The ratio is that of Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94; Zhao et al. 2021, arXiv:2102.08369, use it
+    for privacy.
 
     Examples
     --------
@@ -287,14 +255,9 @@ def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
 
 
 def exact_copies(train: Any, synthetic: Any) -> float:
-    """Share of synthetic cells whose values in all genes are those of a training cell.
+    """Share of synthetic cells whose counts of all genes (cells x genes, dense or sparse) are those of a training cell.
 
     0 is best, but with few genes or few counts even new real cells coincide with old ones.
-
-    Parameters
-    ----------
-    train, synthetic
-        Cells x genes of counts, dense or sparse. A ValueError if ``synthetic`` is empty.
 
     Examples
     --------

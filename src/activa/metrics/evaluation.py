@@ -291,10 +291,9 @@ def evaluate(
         Held-out real cells, which the generator has not seen: cells x genes of counts.
     synthetic
         Generated cells with the same genes, in any order.
-    labels_key
-        Column of ``obs`` with the types, in every set. Without it, metrics that need types are left out.
-    layer
-        Layer of the counts in every set; ``X`` by default.
+    labels_key, layer
+        Column of ``obs`` with the types and layer of the counts, in every set. By default the counts are in ``X``, and
+        metrics that need types are left out.
     train
         The cells that the generator was trained on. Adds the copying metrics.
     floor
@@ -302,8 +301,7 @@ def evaluate(
     metrics
         Names of metrics (keys of :data:`activa.metrics.METRICS`); by default all that can be computed.
     normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell, for generators that do not generate counts.
-        Leaves out the metrics of counts.
+        Whether all sets hold log1p of counts scaled to 10,000 per cell. Leaves out the metrics of counts.
     seed
         Random seed for the split, the subsampling and the metrics. Global random state is not changed.
 
@@ -323,8 +321,6 @@ def evaluate(
 
     Examples
     --------
-    >>> adata = activa.datasets.pbmc68k_reduced()  # doctest: +SKIP
-    >>> held_out, train = adata[:300], adata[300:]  # doctest: +SKIP
     >>> evaluate(held_out, synthetic, labels_key="cell_type", train=train)  # doctest: +SKIP
     """
     sets = {"real": real, "synthetic": synthetic, "floor": floor, "train": train}

@@ -38,8 +38,7 @@ def correlation_discrepancy(real: ArrayLike, synthetic: ArrayLike, *, norm: Norm
     Parameters
     ----------
     real, synthetic
-        Cells x genes (for example :func:`top_markers`), log-normalized, finite, at least two cells each. A constant
-        gene has correlation 0 with all others.
+        Cells x genes, for example :func:`top_markers`: log-normalized and finite, at least two cells each.
     norm
         ``"frobenius"`` counts each pair once. ``"one"`` is the 1-norm of the ACTIVA preprint, read as the largest
         column sum of absolute values: its figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
@@ -85,12 +84,8 @@ def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_
 
     A dropout curve is the binomial regression of the share of zero counts of expressed genes on their log10 mean count
     (Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, figure S9). The distance is the mean absolute difference
-    of the curves over the range of real means (200 even steps); NaN if a set expresses fewer than two genes.
-
-    Parameters
-    ----------
-    real, synthetic
-        Counts, cells x genes, dense or CSR. A ValueError if the sets differ in genes.
+    of the curves over the range of real means (200 even steps); NaN if a set expresses fewer than two genes. Both sets
+    are counts of the same genes, cells x genes, dense or CSR.
 
     Examples
     --------
@@ -112,16 +107,11 @@ def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_
 
 
 def library_size_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_matrix) -> float:
-    """Distance between the distributions of log library size (total count per cell).
+    """Distance between the distributions of log library size (total count per cell) of two sets of counts, cells x genes.
 
     The 1-Wasserstein distance of log1p of the totals (natural log): 0.1 corresponds to 10% more counts in every cell.
     0 is best; two finite sets of real cells are slightly above it. Benchmarks of simulators compare it too (Crowell et
     al. 2023, doi:10.1186/s13059-023-02904-1).
-
-    Parameters
-    ----------
-    real, synthetic
-        Counts, cells x genes, dense or CSR, at least one cell each; the number of cells may differ.
 
     Examples
     --------

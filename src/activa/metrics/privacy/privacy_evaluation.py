@@ -34,94 +34,72 @@ _MAX_CELLS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class _Attacked:
-    """Training cells and held-out cells, which an attacker must tell apart."""
+class _Attack:
+    """Training and held-out cells, published cells by which to tell them apart, and what the metrics compute on."""
 
     train: Cells
     held_out: Cells
+    published: Cells
+    joint_space: Space
+    """Fitted to training and held-out cells, and therefore neutral about which were in the training set."""
+    train_space: Space
+    """Fitted to the training cells, for distances of other cells to these."""
     donors: np.ndarray | None
+    shadows: Shadows | None
     seed: int
 
     @cached_property
-    def both(self) -> Cells:
-        return self.train.concatenate(self.held_out)
-
-    @cached_property
-    def joint_space(self) -> Space:
-        """Fitted to both sets, and therefore neutral about which cells were in the training set."""
-        return Space(self.both, self.seed)
-
-    @cached_property
-    def joint_components(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.joint_space.project(self.train), self.joint_space.project(self.held_out)
-
-    @cached_property
-    def train_space(self) -> Space:
-        """Fitted to the training cells, for distances of other cells to these."""
-        return Space(self.train, self.seed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Attack:
-    """Published cells, and what the metrics compute on, each computed when it is first needed."""
-
-    attacked: _Attacked
-    published: Cells
-    shadows: Shadows | None
-
-    @cached_property
-    def components(self) -> np.ndarray:
-        return self.attacked.joint_space.project(self.published)
+    def joint_components(self) -> tuple[np.ndarray, ...]:
+        """Training, held-out and published cells in the joint space."""
+        return tuple(self.joint_space.project(cells) for cells in (self.train, self.held_out, self.published))
 
     @cached_property
     def _chosen(self) -> list[np.ndarray]:
         """Indices of the training, held-out and published cells that are used if there are too many."""
-        rng = np.random.default_rng(self.attacked.seed)
-        sets = (self.attacked.train, self.attacked.held_out, self.published)
+        rng = np.random.default_rng(self.seed)
+        sets = (self.train, self.held_out, self.published)
         return [subsample(len(cells), _MAX_CELLS, rng) for cells in sets]
 
     @cached_property
-    def distance_scores(self) -> tuple[np.ndarray, np.ndarray]:
+    def distance_scores(self) -> list[np.ndarray]:
         """Negative distances of training and of held-out cells to the nearest published cell."""
-        train, held_out = self.attacked.joint_components
-        return -nearest(train[self._chosen[0]], self.components), -nearest(held_out[self._chosen[1]], self.components)
+        *candidates, published = self.joint_components
+        return [-nearest(x[chosen], published) for x, chosen in zip(candidates, self._chosen, strict=False)]
 
     @cached_property
-    def shadow_scores(self) -> tuple[np.ndarray, np.ndarray]:
+    def shadow_scores(self) -> list[np.ndarray]:
         """Log odds of membership of training and of held-out cells."""
         assert self.shadows is not None
-        members, others = np.split(self.shadows.attack(self.components), [len(self.attacked.train)])
-        return members, others
+        return np.split(self.shadows.attack(self.joint_components[2]), [len(self.train)])
 
     @property
     def dcr_share(self) -> float:
-        return dcr_share(*self.attacked.joint_components, self.components[self._chosen[2]])
+        train, held_out, published = self.joint_components
+        return dcr_share(train, held_out, published[self._chosen[2]])
 
     @property
     def donor_auc(self) -> float:
-        in_both = np.concatenate([self._chosen[0], len(self.attacked.train) + self._chosen[1]])
-        return self._donor_auc(self.distance_scores, in_both)
+        cells = np.concatenate([self._chosen[0], len(self.train) + self._chosen[1]])
+        return self._donor_auc(self.distance_scores, cells)
 
     @property
     def shadow_donor_auc(self) -> float:
-        return self._donor_auc(self.shadow_scores, np.arange(len(self.attacked.both)))
+        return self._donor_auc(self.shadow_scores, np.arange(len(self.train) + len(self.held_out)))
 
-    def _donor_auc(self, scores: tuple[np.ndarray, np.ndarray], in_both: np.ndarray) -> float:
-        assert self.attacked.donors is not None
-        members = np.repeat([True, False], [len(x) for x in scores])
-        return donor_auc(np.concatenate(scores), self.attacked.donors[in_both], members)
+    def _donor_auc(self, scores: list[np.ndarray], cells: np.ndarray) -> float:
+        assert self.donors is not None
+        return donor_auc(np.concatenate(scores), self.donors[cells], np.repeat([True, False], [*map(len, scores)]))
 
     @cached_property
-    def near_train(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def near_train(self) -> tuple[np.ndarray, ...]:
         """Training, held-out and published cells in the components of the training cells."""
-        space, rng = self.attacked.train_space, np.random.default_rng(self.attacked.seed)
-        sets = (cells.subsample(_MAX_CELLS, rng) for cells in (self.attacked.held_out, self.published))
-        held_out, published = (space.project(cells) for cells in sets)
-        return space.reference_components, held_out, published
+        space, rng = self.train_space, np.random.default_rng(self.seed)
+        others = (space.project(cells.subsample(_MAX_CELLS, rng)) for cells in (self.held_out, self.published))
+        return space.reference_components, *others
 
     @property
     def exact_copies(self) -> float:
-        sets = (self.attacked.train, self.published)
+        sets = (self.train, self.published)
         return exact_copies(*(cells.log_expression if cells.counts is None else cells.counts for cells in sets))
 
 
@@ -195,7 +173,7 @@ def _check(
     check_sets(sets | {"synthetic": synthetic}, None, layer)
     check_sets(sets, labels_key, layer)
     if donor_key is not None:
-        check_donors(sets, donor_key)
+        _check_donors(sets, donor_key)
     for name, adata in (sets | {"synthetic": synthetic}).items():
         least = 2 * _MIN_CELLS if name == "held_out" and "floor" not in sets else _MIN_CELLS
         if adata.n_obs < least:
@@ -272,7 +250,7 @@ def evaluate(
     _check(sets, synthetic, labels_key, donor_key, layer)
     rng = np.random.default_rng(seed)
     if floor is None:
-        first, second = split_held_out(held_out, labels_key, donor_key, rng)
+        first, second = _split_held_out(held_out, labels_key, donor_key, rng)
         held_out, floor = held_out[first], held_out[second]
     met: set[Need] = set()
     donors = None
@@ -283,19 +261,23 @@ def evaluate(
         met.add("shadows")
         pool = pool_sets(train, held_out)
         out = left_out(train.n_obs, held_out.n_obs, n_shadows, rng, strings(pool, labels_key), donors)
-    sets = {"train": train, "held_out": held_out}
     form: dict[str, Any] = {"layer": layer, "normalized": normalized}
-    attacked = _Attacked(**read_cells(sets, labels_key=None, **form), donors=donors, seed=seed)
+    read = read_cells({"train": train, "held_out": held_out}, labels_key=None, **form)
+    both = read["train"].concatenate(read["held_out"])
+    joint_space, train_space = Space(both, seed), Space(read["train"], seed)
     shadows = None
     if generator is not None:
-        shadows = train_shadows(generator, pool, attacked.both, attacked.joint_space, out, seed=seed, **form)
-    attacks = (_Attack(attacked, read_published(cells, train, **form), shadows) for cells in (synthetic, floor))
-    metrics = _metrics(fpr, quantile, len(attacked.held_out))
+        shadows = train_shadows(generator, pool, both, joint_space, out, seed, form)
+    attacks = (
+        _Attack(*read.values(), read_published(cells, train, **form), joint_space, train_space, donors, shadows, seed)
+        for cells in (synthetic, floor)
+    )
+    metrics = _metrics(fpr, quantile, len(read["held_out"]))
     chosen = {name: metric for name, metric in metrics.items() if met.issuperset(metric.needs)}
     return tabulate(chosen, *attacks)
 
 
-def split_held_out(
+def _split_held_out(
     held_out: AnnData, labels_key: str | None, donor_key: str | None, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices of two halves of the held-out cells, split by donor or by type."""
@@ -312,8 +294,8 @@ def split_held_out(
     return first, second
 
 
-def check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
-    """Raise the error that :func:`~activa.metrics.privacy.evaluate` documents for shared or too few donors."""
+def _check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
+    """Raise the error that :func:`evaluate` documents for shared or too few donors."""
     donors = {}
     for name, adata in sets.items():
         check_labels(name, adata, donor_key, "donor_key")

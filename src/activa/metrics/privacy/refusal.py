@@ -31,25 +31,14 @@ class TooClose:
 
     Parameters
     ----------
-    train
-        All cells that the generator was trained on: cells x genes of counts.
-    held_out
-        Real cells of the same population that it has not seen; at least a few hundred.
+    train, held_out, layer, seed
+        As in :func:`activa.metrics.privacy.evaluate`, which raises the same errors; neither set may be log-normalized.
     quantile
-        Share of held-out cells that would be refused, and so about the share that a perfect generator loses.
+        Share of held-out cells that would be refused, and so about the share that a perfect generator loses. At least
+        1 / ``quantile`` held-out cells are needed, and fewer than this share may be among the training cells.
     labels_key
         Column of ``obs`` with the types, in both sets: types with at least 1 / ``quantile`` held-out cells get their
         own threshold. None for one threshold.
-    layer
-        Layer of the counts in both sets; ``X`` by default.
-    seed
-        Random seed for the principal components.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As in :func:`activa.metrics.evaluate`; if there are fewer than 1 / ``quantile`` held-out cells, or if too many of
-        them are among the training cells.
 
     Examples
     --------
