@@ -21,12 +21,9 @@ TARGET_SUM = 1e4
 class Cells:
     """One set of cells, as the metrics need it."""
 
-    log_expression: csr_matrix
-    """log1p of counts scaled to 10,000 per cell, cells x genes."""
-    counts: csr_matrix | None
-    """Counts, cells x genes. None if only log-normalized values are known."""
-    labels: np.ndarray | None
-    """Types as strings, one per cell. None without a labels_key."""
+    log_expression: csr_matrix  # log1p of counts scaled to 10,000 per cell, cells x genes
+    counts: csr_matrix | None  # cells x genes; None if only log-normalized values are known
+    labels: np.ndarray | None  # types as strings, one per cell; None without a labels_key
 
     @property
     def types(self) -> np.ndarray:
@@ -161,9 +158,8 @@ def read_cells(
 
     cells = {}
     for name, adata in sets.items():
-        ordered = values[name]
-        if not adata.var_names.equals(expected):
-            ordered = ordered[:, adata.var_names.get_indexer(expected)]
+        same_order = adata.var_names.equals(expected)
+        ordered = values[name] if same_order else values[name][:, adata.var_names.get_indexer(expected)]
         log_expression = ordered.astype(np.float32) if normalized else log_normalize(ordered)
         cells[name] = Cells(log_expression, None if normalized else ordered, strings(adata, labels_key))
     return cells

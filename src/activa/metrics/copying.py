@@ -131,15 +131,9 @@ def tpr_at_fpr(members: ArrayLike, others: ArrayLike, *, fpr: float = 0.01) -> f
     """Share of members that a score finds while at most a share ``fpr`` of the others is taken for members.
 
     Unlike the area under the ROC curve, it shows an attack that is sure of only a few cells (Carlini et al. 2022,
-    arXiv:2112.03570). Scores without information give (k + 1) / (n + 1), about ``fpr``, on average for n others of
-    which k may be accused.
-
-    Parameters
-    ----------
-    members, others
-        Finite scores of cells that were in the training set and of cells that were not; higher means "was in".
-    fpr
-        Maximum share of the others that is wrongly accused; none if there are fewer than 1 / ``fpr`` others.
+    arXiv:2112.03570). ``members`` and ``others`` are finite scores of cells that were in the training set and of cells
+    that were not; higher means "was in". Scores without information give (k + 1) / (n + 1), about ``fpr``, on average
+    for n others of which k may be accused; none may be if there are fewer than 1 / ``fpr``.
 
     Examples
     --------

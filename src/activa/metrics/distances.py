@@ -56,8 +56,7 @@ def rf_auc(
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> cells = rng.normal(size=(40, 5))
+    >>> cells = np.random.default_rng(0).normal(size=(40, 5))
     >>> rf_auc(cells, cells + 10, n_trees=20)
     1.0
     """
@@ -90,16 +89,14 @@ def mmd(
     """Squared maximum mean discrepancy, unbiased (Gretton et al. 2012, JMLR 13:723, equation 3).
 
     The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)). Equal
-    distributions give 0 up to chance, so that negative values occur.
-
-    Above ``max_cells`` per set, the mean over disjoint random blocks replaces the estimate from all pairs of cells
-    (Zaremba et al. 2013, arXiv:1307.1954). It is unbiased too, at linear cost; its standard error is larger by at most
-    the root of the number of blocks.
+    distributions give 0 up to chance, so that negative values occur. Above ``max_cells`` per set, the mean over
+    disjoint random blocks replaces the estimate from all pairs of cells (Zaremba et al. 2013, arXiv:1307.1954). It is
+    unbiased too, at linear cost; its standard error is larger by at most the root of the number of blocks.
 
     Parameters
     ----------
     real, synthetic
-        Cells x features, for example principal components.
+        Cells x features, for example principal components. A ValueError if most real cells are equal.
     bandwidths
         The multiples s of the median.
     max_cells
@@ -107,15 +104,9 @@ def mmd(
     seed
         Random seed for the blocks, and for the (at most 2,000) real cells over which the median is taken.
 
-    Raises
-    ------
-    ValueError
-        If most real cells are equal, which gives the kernel no width.
-
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> real, same, shifted = rng.normal(size=(3, 200, 5))
+    >>> real, same, shifted = np.random.default_rng(0).normal(size=(3, 200, 5))
     >>> mmd(real, same) < 0.01 < mmd(real, shifted + 1)
     True
     """
@@ -169,18 +160,10 @@ def mmd_per_type(
     max_cells: int = 5000,
     seed: int = 0,
 ) -> float:
-    """Mean over types of the squared maximum mean discrepancy within the type; NaN if no type has enough cells.
+    """Mean over types of :func:`mmd` within the type; NaN if no type has ``min_cells`` cells in each set.
 
-    Each type has its own median distance, so that differences between types do not hide differences within them.
-
-    Parameters
-    ----------
-    real, synthetic, bandwidths, max_cells, seed
-        As in :func:`mmd`, within each type.
-    real_labels, synthetic_labels
-        Types, one per cell.
-    min_cells
-        Minimum number of cells of a type in each set; types with fewer cells are left out.
+    Each type has its own median distance, so that differences between types do not hide differences within them. The
+    labels are the types, one per cell; types with fewer cells are left out.
 
     Examples
     --------
@@ -241,7 +224,7 @@ def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000,
 def mixing(
     real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90, max_cells: int = 5000, seed: int = 0
 ) -> float:
-    """How well real and synthetic cells mix: iLISI of scib-metrics, with the two sets as batches.
+    """How well real and synthetic cells mix: iLISI of scib-metrics (``eval`` extra), with the two sets as batches.
 
     The inverse Simpson index of the sets among a cell's neighbors (Korsunsky et al. 2019,
     doi:10.1038/s41592-019-0619-0), median over all cells, scaled from 0 (all neighbors are of the cell's own set) to 1
@@ -254,16 +237,9 @@ def mixing(
         Cells x features, at least five cells each. The index assumes equal numbers of cells.
     n_neighbors
         Number of neighbors of a cell, including itself (fewer for few cells). The perplexity is a third of it.
-    max_cells
-        Maximum number of cells per set over which the median is taken; their neighbors are searched among all cells.
-        The standard error of the median is 0.002 for an index that varies by 0.15 between cells.
-    seed
-        Random seed for the subsampling.
-
-    Raises
-    ------
-    ImportError
-        Without scib-metrics, which the ``eval`` extra installs.
+    max_cells, seed
+        Maximum number of cells per set over which the median is taken, and the seed of their subsampling; neighbors are
+        searched among all cells. The standard error is 0.002 for an index that varies by 0.15 between cells.
 
     Examples
     --------

@@ -15,15 +15,10 @@ from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
 from activa.data import Cells, check_sets, read_cells
+from activa.metrics import properties
 from activa.metrics.copying import copy_ratio, membership_auc
 from activa.metrics.distances import mixing, mmd, mmd_per_type, rf_auc, wasserstein
 from activa.metrics.fidelity import label_fidelity, marker_overlap, tstr_f1
-from activa.metrics.properties import (
-    correlation_discrepancy,
-    dropout_distance,
-    genes_per_cell_distance,
-    library_size_distance,
-)
 from activa.metrics.space import Comparison, compare
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
@@ -43,22 +38,14 @@ class Metric[C]:
     """One row of the tables of :func:`~activa.metrics.evaluate` and of the privacy metrics."""
 
     compute: Callable[[C], float]
-    description: str
-    """What the number is and which direction is better, in one line."""
-    best: float | None = None
-    """Value of a perfect generator; None for the floor, the value of a second set of real cells."""
-    needs: tuple[Need, ...] = ()
-    """What must be given to compute it."""
-    module: str | None = None
-    """Optional package that it imports."""
-    question: str = ""
-    """What it asks, for readers who do not know the metric."""
-    worst: float = math.inf
-    """Value of the worst possible cells."""
-    two_sided: bool = False
-    """Whether values on both sides of the floor are bad."""
-    squared: bool = False
-    """Whether it is the square of a distance."""
+    description: str  # what the number is and which direction is better, in one line
+    best: float | None = None  # value of a perfect generator; None for that of a second set of real cells
+    needs: tuple[Need, ...] = ()  # what must be given to compute it
+    module: str | None = None  # optional package that it imports
+    question: str = ""  # what it asks, for readers who do not know the metric
+    worst: float = math.inf  # value of the worst possible cells
+    two_sided: bool = False  # whether values on both sides of the floor are bad
+    squared: bool = False  # whether it is the square of a distance
 
 
 def tabulate[C](metrics: Mapping[str, Metric[C]], synthetic: C, floor: C) -> pd.DataFrame:
@@ -117,32 +104,32 @@ METRICS: dict[str, Metric[Comparison]] = {
         worst=0.0,
     ),
     "correlation_discrepancy": Metric(
-        lambda c: correlation_discrepancy(*c.markers),
+        lambda c: properties.correlation_discrepancy(*c.markers),
         "Frobenius norm of the difference of marker correlations, upper triangle; lower is better, to the floor.",
         needs=("two types",),
         question="Do marker genes go together as they do in real cells?",
     ),
     "correlation_discrepancy_1norm": Metric(
-        lambda c: correlation_discrepancy(*c.markers, norm="one"),
+        lambda c: properties.correlation_discrepancy(*c.markers, norm="one"),
         "The same difference in the 1-norm of the paper (largest column sum); lower is better, to the floor.",
         needs=("two types",),
         question="Does every marker gene go with the others as it does in real cells?",
     ),
     "dropout_distance": Metric(
-        lambda c: dropout_distance(c.real.counts, c.synthetic.counts),
+        lambda c: properties.dropout_distance(c.real.counts, c.synthetic.counts),
         "Mean distance between curves of dropout rate against mean count, 0 to 1; lower is better, to the floor.",
         needs=("counts",),
         question="Are as many counts zero as in real cells?",
         worst=1.0,
     ),
     "library_size_distance": Metric(
-        lambda c: library_size_distance(c.real.counts, c.synthetic.counts),
+        lambda c: properties.library_size_distance(c.real.counts, c.synthetic.counts),
         "Wasserstein-1 distance of log total counts per cell; lower is better, to the floor.",
         needs=("counts",),
         question="Do cells have as many counts as real ones?",
     ),
     "genes_per_cell_distance": Metric(
-        lambda c: genes_per_cell_distance(c.real.counts, c.synthetic.counts),
+        lambda c: properties.genes_per_cell_distance(c.real.counts, c.synthetic.counts),
         "Wasserstein-1 distance of log numbers of detected genes per cell; lower is better, to the floor.",
         needs=("counts",),
         question="Do cells have as many detected genes as real ones?",
@@ -194,12 +181,9 @@ class Evaluation(NamedTuple):
     """The table of metrics, and what it was computed from."""
 
     table: pd.DataFrame
-    cells: dict[str, Cells]
-    """All cells of each set."""
-    synthetic: Comparison
-    """Synthetic cells next to as many real cells."""
-    floor: Comparison
-    """Other real cells in place of the synthetic ones."""
+    cells: dict[str, Cells]  # all cells of each set
+    synthetic: Comparison  # synthetic cells next to as many real cells
+    floor: Comparison  # other real cells in place of the synthetic ones
 
 
 def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: bool) -> set[Need]:

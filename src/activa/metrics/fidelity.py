@@ -81,10 +81,9 @@ def tstr_f1(
 
     Parameters
     ----------
-    real, real_labels
-        Cells x features and their types to test on, which the generator has not seen.
-    synthetic, synthetic_labels
-        Cells x features and their types to train on.
+    real, real_labels, synthetic, synthetic_labels
+        Cells x features and their types: the synthetic ones to train on, and real ones, which the generator has not
+        seen, to test on.
     n_trees, seed
         Number of trees in the forest (Gini, ``sqrt(n_features)`` features per split), and its random seed.
     max_cells
@@ -112,14 +111,8 @@ def tstr_f1(
 def top_markers(log_expression: np.ndarray | csr_matrix, labels: ArrayLike, *, n_markers: int = 5) -> np.ndarray:
     """Sorted indices of marker genes: those with the largest t statistic of each type against all other cells.
 
-    Parameters
-    ----------
-    log_expression
-        Cells x genes, log-normalized.
-    labels
-        At least two types, one per cell. A type with a single cell has no markers.
-    n_markers
-        Number of markers per type.
+    ``log_expression`` is cells x genes, log-normalized; ``labels`` are at least two types, one per cell. A type with a
+    single cell has no markers.
 
     Examples
     --------
@@ -177,16 +170,10 @@ def marker_overlap(
 ) -> float:
     """Whether differential expression finds the same marker genes in synthetic cells as in real ones.
 
-    The share of markers that both sets have, mean over types; NaN if no type has enough cells or if a set has only one
-    type. The markers of a type are the genes with the highest score in a Wilcoxon rank-sum test of the type against all
-    other cells of the set. Compare with the floor.
-
-    Parameters
-    ----------
-    real, real_labels, synthetic, synthetic_labels
-        Cells x genes, log-normalized, dense or CSR, and their types.
-    n_markers, min_cells
-        Number of markers per type, and minimum number of cells of a type in each set; rarer types are left out.
+    The share of the ``n_markers`` markers per type that both sets (cells x genes, log-normalized, dense or CSR) have,
+    mean over types. Types with fewer than ``min_cells`` cells in a set are left out; NaN if none remains or if a set has
+    only one type. The markers of a type are the genes with the highest score in a Wilcoxon rank-sum test of the type
+    against all other cells of the set. Compare with the floor.
 
     Examples
     --------

@@ -17,10 +17,8 @@ from activa.metrics.fidelity import top_markers
 N_GENES = 2000
 _MIN_CELLS = 5
 N_COMPONENTS = 50
-MAX_FITTED = 20_000
-"""Maximum number of cells to which principal components are fitted."""
-DENSE_CELLS = 10_000
-"""Number of cells that are dense at a time."""
+MAX_FITTED = 20_000  # cells to which principal components are fitted
+DENSE_CELLS = 10_000  # cells that are dense at a time
 
 
 def variable_genes(log_expression: csr_matrix, n_genes: int = N_GENES) -> np.ndarray:
@@ -92,8 +90,7 @@ class Comparison:
     real: Cells
     synthetic: Cells
     space: Space
-    has_train: bool
-    """Whether the reference of the space is the training cells instead of the real cells."""
+    has_train: bool  # whether the reference of the space is the training cells instead of the real cells
     seed: int
 
     @cached_property

@@ -12,25 +12,13 @@ from anndata import AnnData
 
 from activa.arguments import check_numbers
 from activa.data import Cells, check_labels, check_sets, halves, read_cells, strings, subsample
-from activa.metrics.copying import (
-    auc,
-    chance_tpr,
-    close_share,
-    copy_ratio,
-    dcr_share,
-    donor_auc,
-    exact_copies,
-    nearest,
-    nndr,
-    tpr_at_fpr,
-)
-from activa.metrics.evaluation import Metric, Need, tabulate
+from activa.metrics import copying
+from activa.metrics.evaluation import Metric, tabulate
 from activa.metrics.privacy.shadow_models import Generator, Shadows, left_out, pool_sets, read_published, train_shadows
 from activa.metrics.space import Space
 
 _MIN_CELLS = 20
-_MAX_CELLS = 10_000
-"""Maximum number of cells of a set whose distances to all cells of another set are computed."""
+_MAX_CELLS = 10_000  # of a set whose distances to all cells of another set are computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +28,8 @@ class _Attack:
     train: Cells
     held_out: Cells
     published: Cells
-    joint_space: Space
-    """Fitted to training and held-out cells, and therefore neutral about which were in the training set."""
-    train_space: Space
-    """Fitted to the training cells, for distances of other cells to these."""
+    joint_space: Space  # fitted to training and held-out cells: neutral about which were in the training set
+    train_space: Space  # fitted to the training cells, for distances of other cells to these
     donors: np.ndarray | None
     shadows: Shadows | None
     seed: int
@@ -64,7 +50,7 @@ class _Attack:
     def distance_scores(self) -> list[np.ndarray]:
         """Negative distances of training and of held-out cells to the nearest published cell."""
         *candidates, published = self.joint_components
-        return [-nearest(x[chosen], published) for x, chosen in zip(candidates, self._chosen, strict=False)]
+        return [-copying.nearest(x[chosen], published) for x, chosen in zip(candidates, self._chosen, strict=False)]
 
     @cached_property
     def shadow_scores(self) -> list[np.ndarray]:
@@ -75,7 +61,7 @@ class _Attack:
     @property
     def dcr_share(self) -> float:
         train, held_out, published = self.joint_components
-        return dcr_share(train, held_out, published[self._chosen[2]])
+        return copying.dcr_share(train, held_out, published[self._chosen[2]])
 
     @property
     def donor_auc(self) -> float:
@@ -88,7 +74,9 @@ class _Attack:
 
     def _donor_auc(self, scores: list[np.ndarray], cells: np.ndarray) -> float:
         assert self.donors is not None
-        return donor_auc(np.concatenate(scores), self.donors[cells], np.repeat([True, False], [*map(len, scores)]))
+        return copying.donor_auc(
+            np.concatenate(scores), self.donors[cells], np.repeat([True, False], [*map(len, scores)])
+        )
 
     @cached_property
     def near_train(self) -> tuple[np.ndarray, ...]:
@@ -100,21 +88,21 @@ class _Attack:
     @property
     def exact_copies(self) -> float:
         sets = (self.train, self.published)
-        return exact_copies(*(cells.log_expression if cells.counts is None else cells.counts for cells in sets))
+        return copying.exact_copies(*(cells.log_expression if cells.counts is None else cells.counts for cells in sets))
 
 
 def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_Attack]]:
     """The metrics by name, in the order of the table."""
     return {
         "membership_auc": Metric(
-            lambda a: auc(*a.distance_scores),
+            lambda a: copying.auc(*a.distance_scores),
             "How well closeness to synthetic cells tells training from held-out cells (AUC): 0.5 is not at all.",
             best=0.5,
         ),
         "membership_tpr": Metric(
-            lambda a: tpr_at_fpr(*a.distance_scores, fpr=fpr),
+            lambda a: copying.tpr_at_fpr(*a.distance_scores, fpr=fpr),
             f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
-            best=chance_tpr(min(n_held_out, _MAX_CELLS), fpr),
+            best=copying.chance_tpr(min(n_held_out, _MAX_CELLS), fpr),
         ),
         "donor_auc": Metric(
             lambda a: a.donor_auc,
@@ -123,15 +111,15 @@ def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_
             needs=("donors",),
         ),
         "shadow_auc": Metric(
-            lambda a: auc(*a.shadow_scores),
+            lambda a: copying.auc(*a.shadow_scores),
             "How well an attack learnt on shadow generators tells training from held-out cells (AUC).",
             best=0.5,
             needs=("shadows",),
         ),
         "shadow_tpr": Metric(
-            lambda a: tpr_at_fpr(*a.shadow_scores, fpr=fpr),
+            lambda a: copying.tpr_at_fpr(*a.shadow_scores, fpr=fpr),
             f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
-            best=chance_tpr(n_held_out, fpr),
+            best=copying.chance_tpr(n_held_out, fpr),
             needs=("shadows",),
         ),
         "shadow_donor_auc": Metric(
@@ -146,17 +134,17 @@ def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_
             best=0.5,
         ),
         "copy_ratio": Metric(
-            lambda a: copy_ratio(*a.near_train),
+            lambda a: copying.copy_ratio(*a.near_train),
             "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying.",
             best=1.0,
         ),
         "close_share": Metric(
-            lambda a: close_share(*a.near_train, quantile=quantile),
+            lambda a: copying.close_share(*a.near_train, quantile=quantile),
             f"Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies.",
             best=quantile,
         ),
         "nndr": Metric(
-            lambda a: nndr(a.near_train[0], a.near_train[2]),
+            lambda a: copying.nndr(a.near_train[0], a.near_train[2]),
             "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
         ),
         "exact_copies": Metric(
@@ -166,18 +154,48 @@ def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_
     }
 
 
-def _check(
-    sets: dict[str, AnnData], synthetic: AnnData, labels_key: str | None, donor_key: str | None, layer: str | None
-) -> None:
+def _check(sets: dict[str, AnnData], labels_key: str | None, donor_key: str | None, layer: str | None) -> None:
     """Raise the error that :func:`evaluate` documents for sets that it cannot use."""
-    check_sets(sets | {"synthetic": synthetic}, None, layer)
-    check_sets(sets, labels_key, layer)
+    check_sets(sets, None, layer)
+    real = {name: adata for name, adata in sets.items() if name != "synthetic"}
+    check_sets(real, labels_key, layer)
     if donor_key is not None:
-        _check_donors(sets, donor_key)
-    for name, adata in (sets | {"synthetic": synthetic}).items():
+        _check_donors(real, donor_key)
+    for name, adata in sets.items():
         least = 2 * _MIN_CELLS if name == "held_out" and "floor" not in sets else _MIN_CELLS
         if adata.n_obs < least:
             raise ValueError(f"{name} has {adata.n_obs} cells; give at least {least}.")
+
+
+def _check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
+    """Raise the error that :func:`evaluate` documents for shared or too few donors."""
+    donors = {}
+    for name, adata in sets.items():
+        check_labels(name, adata, donor_key, "donor_key")
+        donors[name] = set(adata.obs[donor_key].astype(str))
+    for first, second in (("train", "held_out"), ("train", "floor"), ("held_out", "floor")):
+        if shared := sorted(donors[first] & donors.get(second, set())):
+            raise ValueError(f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor.")
+    for name in ("train", "held_out"):
+        if len(donors[name]) < 2:
+            raise ValueError(f"{name} has one donor in {donor_key!r}; give at least two, or leave donor_key out.")
+
+
+def _split_held_out(
+    held_out: AnnData, labels_key: str | None, donor_key: str | None, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of two halves of the held-out cells, split by donor or by type."""
+    donors = strings(held_out, donor_key)
+    if donors is None:
+        return halves(held_out.n_obs, rng, strings(held_out, labels_key))
+    names = np.unique(donors)
+    if len(names) < 4:
+        raise ValueError(
+            f"held_out has {len(names)} donors in {donor_key!r}; without floor at least four are needed, to split them "
+            "into halves. Hold out more donors, or leave donor_key out."
+        )
+    first, second = (np.flatnonzero(np.isin(donors, names[half])) for half in halves(len(names), rng))
+    return first, second
 
 
 def evaluate(
@@ -247,18 +265,15 @@ def evaluate(
     """
     check_numbers(above=0, below=1, fpr=fpr, quantile=quantile)
     sets = {"train": train, "held_out": held_out} | ({} if floor is None else {"floor": floor})
-    _check(sets, synthetic, labels_key, donor_key, layer)
+    _check(sets | {"synthetic": synthetic}, labels_key, donor_key, layer)
     rng = np.random.default_rng(seed)
     if floor is None:
         first, second = _split_held_out(held_out, labels_key, donor_key, rng)
         held_out, floor = held_out[first], held_out[second]
-    met: set[Need] = set()
     donors = None
     if donor_key is not None:
-        met.add("donors")
         donors = np.concatenate([np.asarray(adata.obs[donor_key], dtype=str) for adata in (train, held_out)])
     if generator is not None:
-        met.add("shadows")
         pool = pool_sets(train, held_out)
         out = left_out(train.n_obs, held_out.n_obs, n_shadows, rng, strings(pool, labels_key), donors)
     form: dict[str, Any] = {"layer": layer, "normalized": normalized}
@@ -272,37 +287,7 @@ def evaluate(
         _Attack(*read.values(), read_published(cells, train, **form), joint_space, train_space, donors, shadows, seed)
         for cells in (synthetic, floor)
     )
+    given = {"donors": donors, "shadows": shadows}
     metrics = _metrics(fpr, quantile, len(read["held_out"]))
-    chosen = {name: metric for name, metric in metrics.items() if met.issuperset(metric.needs)}
+    chosen = {name: x for name, x in metrics.items() if all(given[need] is not None for need in x.needs)}
     return tabulate(chosen, *attacks)
-
-
-def _split_held_out(
-    held_out: AnnData, labels_key: str | None, donor_key: str | None, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of two halves of the held-out cells, split by donor or by type."""
-    donors = strings(held_out, donor_key)
-    if donors is None:
-        return halves(held_out.n_obs, rng, strings(held_out, labels_key))
-    names = np.unique(donors)
-    if len(names) < 4:
-        raise ValueError(
-            f"held_out has {len(names)} donors in {donor_key!r}; without floor at least four are needed, to split them "
-            "into halves. Hold out more donors, or leave donor_key out."
-        )
-    first, second = (np.flatnonzero(np.isin(donors, names[half])) for half in halves(len(names), rng))
-    return first, second
-
-
-def _check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
-    """Raise the error that :func:`evaluate` documents for shared or too few donors."""
-    donors = {}
-    for name, adata in sets.items():
-        check_labels(name, adata, donor_key, "donor_key")
-        donors[name] = set(adata.obs[donor_key].astype(str))
-    for first, second in (("train", "held_out"), ("train", "floor"), ("held_out", "floor")):
-        if shared := sorted(donors[first] & donors.get(second, set())):
-            raise ValueError(f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor.")
-    for name in ("train", "held_out"):
-        if len(donors[name]) < 2:
-            raise ValueError(f"{name} has one donor in {donor_key!r}; give at least two, or leave donor_key out.")
