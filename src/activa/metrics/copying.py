@@ -49,19 +49,17 @@ def copy_ratio(
     """How close synthetic cells are to training cells, compared with held-out cells.
 
     The median distance of synthetic cells to their nearest training cell, divided by that of held-out cells. 1 is best;
-    0 means exact copies; above 1 cells are where no real cells are. After Meehan et al. 2020, arXiv:2004.05675. Raises
-    a ValueError if half of the held-out cells are among the training cells.
+    0 means exact copies; above 1 cells are where no real cells are. After Meehan et al. 2020, arXiv:2004.05675.
 
     Parameters
     ----------
     train, held_out, synthetic
-        Cells x features that the generator was trained on, real cells that it has not seen, and cells that it
-        generated, in components fitted to ``train``.
-    max_cells
-        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells.
-        The standard error is 1.8 s over the root of ``max_cells`` if the distances' standard deviation is s medians.
-    seed
-        Random seed for the subsampling.
+        Cells x features that the generator was trained on, real cells that it has not seen (a ValueError if half of
+        them are among the training cells), and generated cells, in components fitted to ``train``.
+    max_cells, seed
+        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells,
+        and the seed of their subsampling. The standard error is 1.8 s over the root of ``max_cells`` if the distances'
+        standard deviation is s medians.
 
     Examples
     --------
@@ -88,16 +86,10 @@ def membership_auc(
 
     The area under the ROC curve of "was in the training set" for the score of Chen et al. 2020,
     doi:10.1145/3372297.3417238: the negative distance to the nearest synthetic cell. 0.5 is best; at 1 the synthetic
-    cells reveal all training cells.
-
-    Parameters
-    ----------
-    train, held_out, synthetic, seed
-        As in :func:`copy_ratio`, but in components fitted to equally many training and held-out cells. Components
-        fitted only to the training cells spread these wider, which moves the figure far from 0.5 for any generator.
-    max_cells
-        Maximum number of training and of held-out cells that are scored, each with the nearest of all synthetic cells.
-        The standard error is at most 0.41 over the root of ``max_cells``, 0.004.
+    cells reveal all training cells. The arguments are those of :func:`copy_ratio`, but in components fitted to equally
+    many training and held-out cells: components fitted only to the training cells spread these wider, which moves the
+    figure far from 0.5. At most ``max_cells`` training and held-out cells are scored; the standard error is at most
+    0.41 over its root, 0.004.
 
     Examples
     --------
@@ -161,13 +153,8 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     one donor reveal everything (Homer et al. 2008, doi:10.1371/journal.pgen.1000167). With m donors in and n out, at
     least two each, the standard error at 0.5 is about sqrt((m + n + 1) / (12 m n)), so that few donors tell little.
 
-    Parameters
-    ----------
-    scores
-        Score of each cell; higher means "was in": negative distances to synthetic cells, or those of
-        :func:`shadow_attack`.
-    donors, members
-        Donor of each cell, and whether the cell was in the training set; equal for all cells of a donor.
+    Each cell has a score (higher means "was in": a negative distance to synthetic cells, or the score of
+    :func:`shadow_attack`), a donor, and whether it was in the training set, equal for all cells of a donor.
 
     Examples
     --------

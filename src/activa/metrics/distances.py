@@ -27,13 +27,7 @@ _MAX_BLOCKS = 10
 
 
 def rf_auc(
-    real: ArrayLike,
-    synthetic: ArrayLike,
-    *,
-    n_trees: int = 500,
-    n_folds: int = 5,
-    max_cells: int = 2500,
-    seed: int = 0,
+    real: ArrayLike, synthetic: ArrayLike, *, n_trees: int = 500, n_folds: int = 5, max_cells: int = 2500, seed: int = 0
 ) -> float:
     """How well a random forest tells synthetic cells from real cells.
 
@@ -45,14 +39,12 @@ def rf_auc(
     ----------
     real, synthetic
         Cells x features, for example principal components. The larger set is subsampled to the size of the smaller.
-    n_trees, n_folds
-        Number of trees in the forest, and of folds; there are at most as many folds as cells per set.
+    n_trees, n_folds, seed
+        Number of trees in the forest, and of folds (at most the cells per set), and the random seed for all that varies.
     max_cells
         Maximum number of cells per set in the cross-validation, at least ``n_folds``. For larger sets, forests are
         trained on as many random cells and tested on at most four times as many others. From 10,000 cells per set on,
         the standard error is at most 0.005.
-    seed
-        Random seed for folds, forest and subsampling.
 
     Examples
     --------
@@ -90,17 +82,16 @@ def mmd(
 
     The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)). Equal
     distributions give 0 up to chance, so that negative values occur. Above ``max_cells`` per set, the mean over
-    disjoint random blocks replaces the estimate from all pairs of cells (Zaremba et al. 2013, arXiv:1307.1954). It is
-    unbiased too, at linear cost; its standard error is larger by at most the root of the number of blocks.
+    disjoint random blocks of this size replaces the estimate from all pairs of cells (Zaremba et al. 2013,
+    arXiv:1307.1954). It is unbiased too, at linear cost; its standard error is larger by at most the root of the number
+    of blocks.
 
     Parameters
     ----------
     real, synthetic
         Cells x features, for example principal components. A ValueError if most real cells are equal.
-    bandwidths
-        The multiples s of the median.
-    max_cells
-        Maximum number of cells per set in a block.
+    bandwidths, max_cells
+        The multiples s of the median, and the maximum number of cells per set in a block.
     seed
         Random seed for the blocks, and for the (at most 2,000) real cells over which the median is taken.
 

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from activa.metrics.space import Comparison, compare
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
-type Need = Literal["labels", "two types", "train", "counts", "donors", "shadows"]
+type Need = Literal["labels", "two types", "train", "counts"]
 
 _NEEDS: dict[Need, str] = {
     "labels": "labels_key",
@@ -34,10 +34,10 @@ _NEEDS: dict[Need, str] = {
 
 
 @dataclass(frozen=True)
-class Metric[C]:
-    """One row of the tables of :func:`~activa.metrics.evaluate` and of the privacy metrics."""
+class Metric:
+    """One row of the table of :func:`~activa.metrics.evaluate`."""
 
-    compute: Callable[[C], float]
+    compute: Callable[[Comparison], float]
     description: str  # what the number is and which direction is better, in one line
     best: float | None = None  # value of a perfect generator; None for that of a second set of real cells
     needs: tuple[Need, ...] = ()  # what must be given to compute it
@@ -48,13 +48,8 @@ class Metric[C]:
     squared: bool = False  # whether it is the square of a distance
 
 
-def tabulate[C](metrics: Mapping[str, Metric[C]], synthetic: C, floor: C) -> pd.DataFrame:
-    """The table of metrics: ``value`` of synthetic cells, ``floor`` of real cells, ``best`` and ``description``."""
-    rows = {}
-    for name, metric in tqdm(metrics.items(), desc="metrics", leave=False):
-        value, at_floor = metric.compute(synthetic), metric.compute(floor)
-        best = at_floor if metric.best is None else metric.best
-        rows[name] = value, at_floor, best, metric.description
+def to_table(rows: Mapping[str, tuple[float, float, float, str]]) -> pd.DataFrame:
+    """The table of metrics by name, from their ``value``, ``floor``, ``best`` and ``description``."""
     columns = ["value", "floor", "best", "description"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
 
@@ -65,7 +60,7 @@ def _membership_auc(c: Comparison) -> float:
     return membership_auc(*c.space.project_together(members, c.real, c.synthetic), seed=c.seed)
 
 
-METRICS: dict[str, Metric[Comparison]] = {
+METRICS: dict[str, Metric] = {
     "rf_auc": Metric(
         lambda c: rf_auc(*c.joint_components, seed=c.seed),
         "How well a random forest tells synthetic from real cells (AUC): 0.5 is chance, 1 is always; lower is better.",
@@ -177,15 +172,6 @@ METRICS: dict[str, Metric[Comparison]] = {
 """Metrics by name, in the order of the table."""
 
 
-class Evaluation(NamedTuple):
-    """The table of metrics, and what it was computed from."""
-
-    table: pd.DataFrame
-    cells: dict[str, Cells]  # all cells of each set
-    synthetic: Comparison  # synthetic cells next to as many real cells
-    floor: Comparison  # other real cells in place of the synthetic ones
-
-
 def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: bool) -> set[Need]:
     """Which needs of metrics these sets meet."""
     met: set[Need] = set() if normalized else {"counts"}
@@ -199,7 +185,7 @@ def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: 
     return met
 
 
-def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, Metric[Comparison]]:
+def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, Metric]:
     """The metrics to compute: all that can be, or those asked for, or an error if one of these cannot be computed."""
     if metrics is None:
         chosen = [name for name, metric in METRICS.items() if met.issuperset(metric.needs)]
@@ -227,23 +213,29 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
 
 def evaluate_sets(
     given: Mapping[str, AnnData | None],
-    *,
-    labels_key: str | None,
-    layer: str | None,
     metrics: Sequence[str] | None = None,
+    *,
     normalized: bool,
     seed: int,
-) -> Evaluation:
-    """Check, read and compare the sets ``real``, ``synthetic``, ``floor`` and ``train``; the last two may be None."""
+    **form: Any,
+) -> tuple[pd.DataFrame, dict[str, Cells], Comparison, Comparison]:
+    """The table of metrics, all cells of each set, and the two comparisons of :func:`compare`.
+
+    The sets ``real``, ``synthetic``, ``floor`` and ``train`` are checked and read; the last two may be None. ``form`` is
+    the ``labels_key`` and the ``layer``.
+    """
     check_booleans(normalized=normalized)
     check_integers(seed=seed, least=0, most=MAX_SEED)
-    optional = ("floor", "train")
-    sets: dict = {name: adata for name, adata in given.items() if adata is not None or name not in optional}
-    check_sets(sets, labels_key, layer)
-    chosen = _choose_metrics(metrics, _met_needs(sets, labels_key, normalized))
-    cells = read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
+    sets: dict = {name: adata for name, adata in given.items() if adata is not None or name in ("real", "synthetic")}
+    check_sets(sets, **form)
+    chosen = _choose_metrics(metrics, _met_needs(sets, form["labels_key"], normalized))
+    cells = read_cells(sets, normalized=normalized, **form)
     comparisons = compare(cells, seed)
-    return Evaluation(tabulate(chosen, *comparisons), cells, *comparisons)
+    rows = {}
+    for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
+        value, at_floor = (metric.compute(comparison) for comparison in comparisons)
+        rows[name] = (value, at_floor, at_floor if metric.best is None else metric.best, metric.description)
+    return to_table(rows), cells, *comparisons
 
 
 def evaluate(
@@ -271,19 +263,18 @@ def evaluate(
 
     Parameters
     ----------
-    real
-        Held-out real cells, which the generator has not seen: cells x genes of counts.
-    synthetic
-        Generated cells with the same genes, in any order.
+    real, synthetic
+        Held-out real cells, which the generator has not seen (cells x genes of counts), and generated cells with the
+        same genes, in any order.
     labels_key, layer
         Column of ``obs`` with the types and layer of the counts, in every set. By default the counts are in ``X``, and
         metrics that need types are left out.
-    train
-        The cells that the generator was trained on. Adds the copying metrics.
-    floor
-        A second set of held-out real cells; ``real`` is then not split.
+    train, floor
+        The cells that the generator was trained on, which add the copying metrics; and a second set of held-out real
+        cells, so that ``real`` is not split.
     metrics
-        Names of metrics (keys of :data:`activa.metrics.METRICS`); by default all that can be computed.
+        Names of metrics (keys of :data:`activa.metrics.METRICS`); by default all that can be computed. Without the
+        ``eval`` extra, its metrics are left out with a warning; an ImportError if they are named.
     normalized
         Whether all sets hold log1p of counts scaled to 10,000 per cell. Leaves out the metrics of counts.
     seed
@@ -300,14 +291,11 @@ def evaluate(
         If a set lacks ``labels_key``, ``layer``, cells, types or genes of ``real``; holds values that are negative, not
         finite or (without ``normalized=True``) not whole; if fewer than five cells are left to compare; or if a metric
         is unknown or lacks what it needs.
-    ImportError
-        If a metric of the ``eval`` extra, not installed, is asked for by name. By default a warning leaves it out.
 
     Examples
     --------
     >>> evaluate(held_out, synthetic, labels_key="cell_type", train=train)  # doctest: +SKIP
     """
     sets = {"real": real, "synthetic": synthetic, "floor": floor, "train": train}
-    return evaluate_sets(
-        sets, labels_key=labels_key, layer=layer, metrics=metrics, normalized=normalized, seed=seed
-    ).table
+    form = {"labels_key": labels_key, "layer": layer}
+    return evaluate_sets(sets, metrics, normalized=normalized, seed=seed, **form)[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,145 +11,75 @@ from anndata import AnnData
 from activa.arguments import check_numbers
 from activa.data import Cells, check_labels, check_sets, halves, read_cells, strings, subsample
 from activa.metrics import copying
-from activa.metrics.evaluation import Metric, tabulate
+from activa.metrics.evaluation import to_table
 from activa.metrics.privacy.shadow_models import Generator, Shadows, left_out, pool_sets, read_published, train_shadows
 from activa.metrics.space import Space
 
 _MIN_CELLS = 20
 _MAX_CELLS = 10_000  # of a set whose distances to all cells of another set are computed
 
-
-@dataclass(frozen=True, eq=False)
-class _Attack:
-    """Training and held-out cells, published cells by which to tell them apart, and what the metrics compute on."""
-
-    train: Cells
-    held_out: Cells
-    published: Cells
-    joint_space: Space  # fitted to training and held-out cells: neutral about which were in the training set
-    train_space: Space  # fitted to the training cells, for distances of other cells to these
-    donors: np.ndarray | None
-    shadows: Shadows | None
-    seed: int
-
-    @cached_property
-    def joint_components(self) -> tuple[np.ndarray, ...]:
-        """Training, held-out and published cells in the joint space."""
-        return tuple(self.joint_space.project(cells) for cells in (self.train, self.held_out, self.published))
-
-    @cached_property
-    def _chosen(self) -> list[np.ndarray]:
-        """Indices of the training, held-out and published cells that are used if there are too many."""
-        rng = np.random.default_rng(self.seed)
-        sets = (self.train, self.held_out, self.published)
-        return [subsample(len(cells), _MAX_CELLS, rng) for cells in sets]
-
-    @cached_property
-    def distance_scores(self) -> list[np.ndarray]:
-        """Negative distances of training and of held-out cells to the nearest published cell."""
-        *candidates, published = self.joint_components
-        return [-copying.nearest(x[chosen], published) for x, chosen in zip(candidates, self._chosen, strict=False)]
-
-    @cached_property
-    def shadow_scores(self) -> list[np.ndarray]:
-        """Log odds of membership of training and of held-out cells."""
-        assert self.shadows is not None
-        return np.split(self.shadows.attack(self.joint_components[2]), [len(self.train)])
-
-    @property
-    def dcr_share(self) -> float:
-        train, held_out, published = self.joint_components
-        return copying.dcr_share(train, held_out, published[self._chosen[2]])
-
-    @property
-    def donor_auc(self) -> float:
-        cells = np.concatenate([self._chosen[0], len(self.train) + self._chosen[1]])
-        return self._donor_auc(self.distance_scores, cells)
-
-    @property
-    def shadow_donor_auc(self) -> float:
-        return self._donor_auc(self.shadow_scores, np.arange(len(self.train) + len(self.held_out)))
-
-    def _donor_auc(self, scores: list[np.ndarray], cells: np.ndarray) -> float:
-        assert self.donors is not None
-        return copying.donor_auc(
-            np.concatenate(scores), self.donors[cells], np.repeat([True, False], [*map(len, scores)])
-        )
-
-    @cached_property
-    def near_train(self) -> tuple[np.ndarray, ...]:
-        """Training, held-out and published cells in the components of the training cells."""
-        space, rng = self.train_space, np.random.default_rng(self.seed)
-        others = (space.project(cells.subsample(_MAX_CELLS, rng)) for cells in (self.held_out, self.published))
-        return space.reference_components, *others
-
-    @property
-    def exact_copies(self) -> float:
-        sets = (self.train, self.published)
-        return copying.exact_copies(*(cells.log_expression if cells.counts is None else cells.counts for cells in sets))
+_TPR = "Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance."
+_DESCRIPTIONS = {
+    "membership_auc": "How well closeness to synthetic cells tells training from held-out cells (AUC): 0.5 is not at all.",
+    "membership_tpr": _TPR,
+    "donor_auc": "The same attack on whole donors, by the mean over their cells (AUC over donors): 0.5 is not at all.",
+    "shadow_auc": "How well an attack learnt on shadow generators tells training from held-out cells (AUC).",
+    "shadow_tpr": _TPR,
+    "shadow_donor_auc": "That attack on whole donors (AUC over donors).",
+    "dcr_share": "Share of synthetic cells nearer to a training than to any held-out cell, at equal weight: 0.5 is best.",
+    "copy_ratio": (
+        "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying."
+    ),
+    "close_share": (
+        "Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies."
+    ),
+    "nndr": "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
+    "exact_copies": "Share of synthetic cells with the values of a training cell in all genes: best is 0 or the floor.",
+}
 
 
-def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_Attack]]:
-    """The metrics by name, in the order of the table."""
-    return {
-        "membership_auc": Metric(
-            lambda a: copying.auc(*a.distance_scores),
-            "How well closeness to synthetic cells tells training from held-out cells (AUC): 0.5 is not at all.",
-            best=0.5,
-        ),
-        "membership_tpr": Metric(
-            lambda a: copying.tpr_at_fpr(*a.distance_scores, fpr=fpr),
-            f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
-            best=copying.chance_tpr(min(n_held_out, _MAX_CELLS), fpr),
-        ),
-        "donor_auc": Metric(
-            lambda a: a.donor_auc,
-            "The same attack on whole donors, by the mean over their cells (AUC over donors): 0.5 is not at all.",
-            best=0.5,
-            needs=("donors",),
-        ),
-        "shadow_auc": Metric(
-            lambda a: copying.auc(*a.shadow_scores),
-            "How well an attack learnt on shadow generators tells training from held-out cells (AUC).",
-            best=0.5,
-            needs=("shadows",),
-        ),
-        "shadow_tpr": Metric(
-            lambda a: copying.tpr_at_fpr(*a.shadow_scores, fpr=fpr),
-            f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
-            best=copying.chance_tpr(n_held_out, fpr),
-            needs=("shadows",),
-        ),
-        "shadow_donor_auc": Metric(
-            lambda a: a.shadow_donor_auc,
-            "That attack on whole donors (AUC over donors).",
-            best=0.5,
-            needs=("shadows", "donors"),
-        ),
-        "dcr_share": Metric(
-            lambda a: a.dcr_share,
-            "Share of synthetic cells nearer to a training than to any held-out cell, at equal weight: 0.5 is best.",
-            best=0.5,
-        ),
-        "copy_ratio": Metric(
-            lambda a: copying.copy_ratio(*a.near_train),
-            "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying.",
-            best=1.0,
-        ),
-        "close_share": Metric(
-            lambda a: copying.close_share(*a.near_train, quantile=quantile),
-            f"Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies.",
-            best=quantile,
-        ),
-        "nndr": Metric(
-            lambda a: copying.nndr(a.near_train[0], a.near_train[2]),
-            "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
-        ),
-        "exact_copies": Metric(
-            lambda a: a.exact_copies,
-            "Share of synthetic cells with the values of a training cell in all genes: best is 0 or the floor.",
-        ),
-    }
+def _figures(
+    read: dict[str, Cells],
+    published: Cells,
+    spaces: tuple[Space, Space],
+    donors: np.ndarray | None,
+    shadows: Shadows | None,
+    fpr: float,
+    quantile: float,
+    seed: int,
+) -> dict[str, float]:
+    """The figures of all attacks on published cells by name, in the order of the table.
+
+    The first of the spaces is fitted to training and held-out cells and therefore neutral about which were in the
+    training set; the second, fitted to the training cells, is for distances of other cells to these.
+    """
+    sets = (read["train"], read["held_out"], published)
+    rng = np.random.default_rng(seed)
+    chosen = [subsample(len(cells), _MAX_CELLS, rng) for cells in sets]
+    train, held_out, synthetic = (spaces[0].project(cells) for cells in sets)
+    scores = [-copying.nearest(train[chosen[0]], synthetic), -copying.nearest(held_out[chosen[1]], synthetic)]
+    figures = {"membership_auc": copying.auc(*scores), "membership_tpr": copying.tpr_at_fpr(*scores, fpr=fpr)}
+    if donors is not None:
+        of_scored = donors[np.concatenate([chosen[0], len(train) + chosen[1]])]
+        figures["donor_auc"] = _donor_auc(scores, of_scored)
+    if shadows is not None:
+        scores = np.split(shadows.attack(synthetic), [len(train)])
+        figures |= {"shadow_auc": copying.auc(*scores), "shadow_tpr": copying.tpr_at_fpr(*scores, fpr=fpr)}
+        if donors is not None:
+            figures["shadow_donor_auc"] = _donor_auc(scores, donors)
+    figures["dcr_share"] = copying.dcr_share(train, held_out, synthetic[chosen[2]])
+    rng = np.random.default_rng(seed)
+    held_out, synthetic = (spaces[1].project(cells.subsample(_MAX_CELLS, rng)) for cells in sets[1:])
+    near_train = spaces[1].reference_components, held_out, synthetic
+    figures["copy_ratio"] = copying.copy_ratio(*near_train)
+    figures["close_share"] = copying.close_share(*near_train, quantile=quantile)
+    figures["nndr"] = copying.nndr(near_train[0], synthetic)
+    values = (x.log_expression if x.counts is None else x.counts for x in (read["train"], published))
+    return figures | {"exact_copies": copying.exact_copies(*values)}
+
+
+def _donor_auc(scores: list[np.ndarray], donors: np.ndarray) -> float:
+    return copying.donor_auc(np.concatenate(scores), donors, np.repeat([True, False], [*map(len, scores)]))
 
 
 def _check(sets: dict[str, AnnData], labels_key: str | None, donor_key: str | None, layer: str | None) -> None:
@@ -225,12 +153,11 @@ def evaluate(
 
     Parameters
     ----------
-    train
-        All cells that the generator was trained on: cells x genes of counts.
-    held_out
-        Real cells of the same population that it has not seen, with the same genes in any order; at least hundreds.
-    synthetic
-        Its cells, as published.
+    train, held_out
+        All cells that the generator was trained on (cells x genes of counts), and real cells of the same population
+        that it has not seen, with the same genes in any order; at least hundreds.
+    synthetic, layer, normalized, seed
+        As in :func:`activa.metrics.evaluate`, which raises the same errors.
     labels_key
         Column of ``obs`` with the types, in the real sets: the held-out cells are then split type by type.
     donor_key
@@ -240,24 +167,15 @@ def evaluate(
         More held-out real cells to take the place of the synthetic ones; ``held_out`` is then not split.
     generator, n_shadows
         As in :func:`shadow_attack`, which a generator adds, with its run time.
-    fpr
-        Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``.
-    quantile
-        Quantile of the held-out cells' distances, for ``close_share``.
-    layer, normalized, seed
-        As in :func:`activa.metrics.evaluate`.
+    fpr, quantile
+        Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``, and quantile of the
+        held-out cells' distances for ``close_share``.
 
     Returns
     -------
     A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
     ``best`` value of a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed
     for a subsample. For n attacked cells on each side, the standard error of an AUC is 0.41 over the root of n.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As in :func:`activa.metrics.evaluate`; if a set has fewer than 20 cells; if a donor is in two sets, or if there
-        are too few donors or shadows.
 
     Examples
     --------
@@ -283,11 +201,17 @@ def evaluate(
     shadows = None
     if generator is not None:
         shadows = train_shadows(generator, pool, both, joint_space, out, seed, form)
-    attacks = (
-        _Attack(*read.values(), read_published(cells, train, **form), joint_space, train_space, donors, shadows, seed)
-        for cells in (synthetic, floor)
-    )
-    given = {"donors": donors, "shadows": shadows}
-    metrics = _metrics(fpr, quantile, len(read["held_out"]))
-    chosen = {name: x for name, x in metrics.items() if all(given[need] is not None for need in x.needs)}
-    return tabulate(chosen, *attacks)
+    arguments = donors, shadows, fpr, quantile, seed
+    attacked = (read_published(cells, train, **form) for cells in (synthetic, floor))
+    value, at_floor = (_figures(read, cells, (joint_space, train_space), *arguments) for cells in attacked)
+    n_held_out = len(read["held_out"])
+    best = dict.fromkeys(value, 0.5) | {"copy_ratio": 1.0, "close_share": quantile}
+    best |= {name: at_floor[name] for name in ("nndr", "exact_copies")}
+    best["membership_tpr"] = copying.chance_tpr(min(n_held_out, _MAX_CELLS), fpr)
+    best["shadow_tpr"] = copying.chance_tpr(n_held_out, fpr)
+    rows = {
+        name: (value[name], at_floor[name], best[name], text.format(fpr=fpr, quantile=quantile))
+        for name, text in _DESCRIPTIONS.items()
+        if name in value
+    }
+    return to_table(rows)

@@ -119,13 +119,7 @@ class Shadows:
 
 
 def train_shadows(
-    generator: Generator,
-    adata: AnnData,
-    pool: Cells,
-    space: Space,
-    out: np.ndarray,
-    seed: int,
-    form: dict[str, Any],
+    generator: Generator, adata: AnnData, pool: Cells, space: Space, out: np.ndarray, seed: int, form: dict[str, Any]
 ) -> Shadows:
     """Train a generator without each of the parts, and the attack on what these generators return.
 
