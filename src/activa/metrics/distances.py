@@ -181,14 +181,9 @@ def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000,
     2.3). Two sets of real cells are not at 0: in 50 dimensions even the nearest cell is far. Compare only with the
     floor; a value below it is bad too, as cells vary too little.
 
-    Parameters
-    ----------
-    real, synthetic, seed
-        As in :func:`rf_auc`.
-    max_cells
-        Maximum number of cells per set in one transport problem. Larger sets are subsampled; those at least twice as
-        large give the mean squared distance over disjoint random blocks (at most ten; Fatras et al. 2021,
-        arXiv:2101.01792). The distance falls with the number of cells: compare only values for equal numbers.
+    Sets are subsampled to the smaller one and to ``max_cells``; those at least twice as large give the mean squared
+    distance over disjoint random blocks (at most ten; Fatras et al. 2021, arXiv:2101.01792). The distance falls with the
+    number of cells: compare only values for equal numbers.
 
     Examples
     --------
@@ -217,20 +212,12 @@ def mixing(
 ) -> float:
     """How well real and synthetic cells mix: iLISI of scib-metrics (``eval`` extra), with the two sets as batches.
 
-    The inverse Simpson index of the sets among a cell's neighbors (Korsunsky et al. 2019,
-    doi:10.1038/s41592-019-0619-0), median over all cells, scaled from 0 (all neighbors are of the cell's own set) to 1
-    (both sets are equally frequent around it; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8). Even the floor is
+    The inverse Simpson index of the sets among a cell's ``n_neighbors`` neighbors, itself included (Korsunsky et al.
+    2019, doi:10.1038/s41592-019-0619-0; the perplexity is a third of it), scaled from 0 (all neighbors are of the cell's
+    own set) to 1 (both sets are equally frequent around it; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8). The
+    median is over at most ``max_cells`` cells per set, whose neighbors are searched among all; its standard error is
+    0.002 for an index that varies by 0.15 between cells. Give equal numbers of cells, at least five. Even the floor is
     below 1.
-
-    Parameters
-    ----------
-    real, synthetic
-        Cells x features, at least five cells each. The index assumes equal numbers of cells.
-    n_neighbors
-        Number of neighbors of a cell, including itself (fewer for few cells). The perplexity is a third of it.
-    max_cells, seed
-        Maximum number of cells per set over which the median is taken, and the seed of their subsampling; neighbors are
-        searched among all cells. The standard error is 0.002 for an index that varies by 0.15 between cells.
 
     Examples
     --------

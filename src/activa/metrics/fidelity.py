@@ -37,17 +37,9 @@ def label_fidelity(
     """Share of synthetic cells whose type an independent classifier recognizes; NaN if ``real_labels`` hold one type.
 
     The classifier is a logistic regression (C = 10, features divided by the largest standard deviation among them)
-    trained on real cells. The floor is best: above it types are too pure, below it cells are not of the types asked
-    for. This is the filter of the ACTIVA paper, with a classifier that generation does not use.
-
-    Parameters
-    ----------
-    real, real_labels
-        Cells x features and their types, on which the classifier is trained.
-    synthetic, synthetic_labels
-        Cells x features to recognize, and the types asked for. Types that ``real`` lacks count as not recognized.
-    seed
-        Random seed for the classifier.
+    trained on real cells x features and their types. Types that ``real`` lacks count as not recognized. The floor is
+    best: above it types are too pure, below it cells are not of the types asked for. This is the filter of the ACTIVA
+    paper, with a classifier that generation does not use.
 
     Examples
     --------
@@ -75,19 +67,10 @@ def tstr_f1(
 ) -> float:
     """Train on synthetic cells, test on real cells: macro F1 of a random forest, between 0 and 1.
 
-    The mean F1 over the types of ``real``; a type that is never predicted counts as 0. Low if types are missing, mixed
-    up or lack variety. The floor is the same forest trained on as many real cells. After Esteban et al. 2017,
-    arXiv:1706.02633.
-
-    Parameters
-    ----------
-    real, real_labels, synthetic, synthetic_labels
-        Cells x features and their types: the synthetic ones to train on, and real ones, which the generator has not
-        seen, to test on.
-    n_trees, seed
-        Number of trees in the forest (Gini, ``sqrt(n_features)`` features per split), and its random seed.
-    max_cells
-        Maximum number of cells per tree. Each tree samples its own, so that the forest still sees rare types.
+    The mean F1 over the types of ``real``, cells x features that the generator has not seen; a type that is never
+    predicted counts as 0. Low if types are missing, mixed up or lack variety. The floor is the same forest trained on
+    as many real cells. After Esteban et al. 2017, arXiv:1706.02633. The forest has ``n_trees`` Gini trees with
+    ``sqrt(n_features)`` features per split; each samples its own ``max_cells``, so that the forest still sees rare types.
 
     Examples
     --------

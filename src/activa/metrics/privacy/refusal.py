@@ -100,8 +100,9 @@ class TooClose:
     def _read(self, cells: AnnData, layer: str | None) -> Cells:
         check_sets({"cells": cells}, self.labels_key, layer)
         check_genes("cells", cells.var_names, "train", self.genes)
-        sets = {"cells": cells[:, self.genes]}
-        return read_cells(sets, labels_key=self.labels_key, layer=layer, normalized=False)["cells"]
+        return read_cells({"cells": cells[:, self.genes]}, labels_key=self.labels_key, layer=layer, normalized=False)[
+            "cells"
+        ]
 
     def _refuses(self, cells: Cells) -> np.ndarray:
         limits = np.full(len(cells), self.threshold)
@@ -123,14 +124,9 @@ def refuse_close(
 ) -> AnnData:
     """Copy of the synthetic cells of any generator without those that :class:`TooClose` refuses.
 
-    The proportions of types may change. :class:`TooClose` says what this protects from, and what not.
-
-    Parameters
-    ----------
-    synthetic
-        Generated cells with the genes of ``train``, in any order: counts, and types in ``labels_key`` if it is given.
-    train, held_out, quantile, labels_key, layer, seed
-        As in :class:`TooClose`, which raises the same errors; and a ValueError if no cell is kept.
+    The cells are counts of the genes of ``train``, in any order, with types in ``labels_key`` if it is given. Their
+    proportions of types may change. The other arguments and the errors are those of :class:`TooClose`, which says what
+    this protects from, and what not; and a ValueError if no cell is kept.
 
     Examples
     --------

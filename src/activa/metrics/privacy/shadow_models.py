@@ -121,10 +121,7 @@ class Shadows:
 def train_shadows(
     generator: Generator, adata: AnnData, pool: Cells, space: Space, out: np.ndarray, seed: int, form: dict[str, Any]
 ) -> Shadows:
-    """Train a generator without each of the parts, and the attack on what these generators return.
-
-    ``form`` holds the arguments ``layer`` and ``normalized`` of :func:`read_cells`.
-    """
+    """Train a generator without each of the parts, and an attack on their cells (``form``: layer and normalized)."""
     components = []
     for shadow, absent in enumerate(tqdm(out, desc="shadow generators", unit="shadow", leave=False)):
         with seeded(seed, shadow):
@@ -162,21 +159,18 @@ def shadow_attack(
 
     Parameters
     ----------
-    generator
+    generator, n_shadows
         ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells,
-        ideally as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random
-        state.
+        ideally as many as the target. It is called ``n_shadows`` times, with different seeds and a seeded global random
+        state: at least 4 if ``held_out`` has as many cells as ``train``, 8 if it has a third.
     train, held_out, synthetic, labels_key, donor_key, layer, normalized, seed
         As in :func:`~activa.metrics.privacy.evaluate`, which raises the same errors. Each shadow leaves out about as
         many candidates as ``held_out`` has, with the types in proportion, or whole donors.
-    n_shadows
-        Number of shadow generators; at least 4 if ``held_out`` has as many cells as ``train``, 8 if it has a third.
 
     Returns
     -------
     One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name),
-    ``member`` (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
-    :func:`sklearn.metrics.roc_auc_score`.
+    ``member`` (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr` or :func:`donor_auc`.
 
     Examples
     --------
@@ -186,7 +180,6 @@ def shadow_attack(
     ...     model.train(seed=seed)
     ...     return model.generate(train.n_obs, seed=seed)
     >>> scores = shadow_attack(generator, train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
-    >>> roc_auc_score(scores["member"], scores["score"])  # doctest: +SKIP
     """
     sets = {"train": train, "held_out": held_out}
     check_sets(sets, labels_key, layer)
