@@ -31,17 +31,11 @@ def pearson(x: np.ndarray) -> np.ndarray:
 def correlation_discrepancy(real: ArrayLike, synthetic: ArrayLike, *, norm: Norm = "frobenius") -> float:
     """How far the gene-gene correlations of synthetic cells are from those of real cells.
 
-    A norm of the difference of the two Pearson matrices; NaN with fewer than two genes. Compare with the floor: two
-    sets of real cells differ too. After Marouf et al. 2020, doi:10.1038/s41467-019-14018-z, and Heydari et al. 2022,
-    doi:10.1093/bioinformatics/btac095.
-
-    Parameters
-    ----------
-    real, synthetic
-        Cells x genes, for example :func:`top_markers`: log-normalized and finite, at least two cells each.
-    norm
-        ``"frobenius"`` counts each pair once. ``"one"`` is the 1-norm of the ACTIVA preprint, read as the largest
-        column sum of absolute values: its figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
+    A norm of the difference of the two Pearson matrices of log-normalized cells x genes (for example
+    :func:`top_markers`); NaN with fewer than two genes. Compare with the floor: two sets of real cells differ too.
+    ``norm="frobenius"`` counts each pair once (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z). ``"one"`` is the
+    1-norm of the ACTIVA preprint (Heydari et al. 2022, doi:10.1093/bioinformatics/btac095), read as the largest column
+    sum of absolute values: its figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
 
     Examples
     --------

@@ -60,8 +60,7 @@ def _figures(
     scores = [-copying.nearest(train[chosen[0]], synthetic), -copying.nearest(held_out[chosen[1]], synthetic)]
     figures = {"membership_auc": copying.auc(*scores), "membership_tpr": copying.tpr_at_fpr(*scores, fpr=fpr)}
     if donors is not None:
-        of_scored = donors[np.concatenate([chosen[0], len(train) + chosen[1]])]
-        figures["donor_auc"] = _donor_auc(scores, of_scored)
+        figures["donor_auc"] = _donor_auc(scores, donors[np.concatenate([chosen[0], len(train) + chosen[1]])])
     if shadows is not None:
         scores = np.split(shadows.attack(synthetic), [len(train)])
         figures |= {"shadow_auc": copying.auc(*scores), "shadow_tpr": copying.tpr_at_fpr(*scores, fpr=fpr)}
@@ -118,10 +117,7 @@ def _split_held_out(
         return halves(held_out.n_obs, rng, strings(held_out, labels_key))
     names = np.unique(donors)
     if len(names) < 4:
-        raise ValueError(
-            f"held_out has {len(names)} donors in {donor_key!r}; without floor at least four are needed, to split them "
-            "into halves. Hold out more donors, or leave donor_key out."
-        )
+        raise ValueError(f"held_out has {len(names)} donors in {donor_key!r}; without floor at least four are needed.")
     first, second = (np.flatnonzero(np.isin(donors, names[half])) for half in halves(len(names), rng))
     return first, second
 
