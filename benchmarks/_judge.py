@@ -12,8 +12,7 @@ from scipy.sparse import csr_matrix
 
 from activa.data import Cells, log_normalize, read_cells
 from activa.metrics import METRICS, Comparison, label_fidelity
-from activa.metrics.evaluation import same_size
-from activa.metrics.space import Space
+from activa.metrics.space import Space, same_size
 
 RARE_RECALL = "rare_recall"
 NAMES = [*METRICS, RARE_RECALL]

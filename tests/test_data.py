@@ -1,8 +1,13 @@
+import functools
+import warnings
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from activa import data
 from activa.data import halves, log_normalize, subsample
+from activa.metrics import copy_ratio, correlation_discrepancy, membership_auc, mixing, mmd, rf_auc, wasserstein
 
 LABELS = np.repeat(["a", "b", "c", "d"], [50, 25, 8, 1])
 
@@ -50,3 +55,44 @@ def test_log_normalize_is_log1p_of_cp10k():
     expected = np.log1p(np.array([[2500, 7500, 0], [0, 0, 0], [5000, 0, 5000]]))
     np.testing.assert_allclose(log_normalize(counts).toarray(), expected, rtol=1e-6)
     assert counts.sum() == 14
+
+
+PAIRS = [correlation_discrepancy, mixing, mmd, functools.partial(rf_auc, n_trees=10), wasserstein]
+GOOD = np.random.default_rng(0).normal(size=(10, 3))
+
+
+@pytest.mark.parametrize("metric", PAIRS)
+@pytest.mark.parametrize(
+    ("synthetic", "message"),
+    [
+        (GOOD[:, 0], "synthetic must be a matrix"),
+        (GOOD[:1], r"synthetic has 1 cell\(s\)"),
+        (GOOD[:, :2], "real has 3 features and synthetic 2"),
+        (np.where(GOOD > 1, np.nan, GOOD), "synthetic has values that are not finite"),
+    ],
+)
+def test_bad_arrays_are_refused(metric, synthetic, message):
+    with pytest.raises(ValueError, match=message):
+        metric(GOOD, synthetic)
+
+
+@pytest.mark.parametrize("metric", [*PAIRS, lambda x, y: copy_ratio(x, y, y), lambda x, y: membership_auc(x, y, y)])
+def test_arrays_and_global_random_state_stay_as_they_were(metric):
+    x, y = GOOD.copy(), GOOD + 1
+    x.flags.writeable = y.flags.writeable = False
+    np.random.seed(7)
+    metric(x, y)
+    after = np.random.random()
+    np.random.seed(7)
+    assert np.random.random() == after
+    assert np.array_equal(x, GOOD)
+
+
+def test_log_normalize_warns_of_no_empty_cell_and_enters_no_filter_without_one(monkeypatch):
+    counts = csr_matrix(np.array([[1, 3, 0], [0, 0, 0]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        log_normalize(counts)
+    # catch_warnings is not thread-safe: drawing threads must not enter it.
+    monkeypatch.setattr(data, "warnings", None)
+    log_normalize(counts[:1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix, vstack
 
 TARGET_SUM = 1e4
@@ -19,12 +21,9 @@ TARGET_SUM = 1e4
 class Cells:
     """One set of cells, as the metrics need it."""
 
-    log_expression: csr_matrix
-    """log1p of counts scaled to 10,000 per cell, cells x genes."""
-    counts: csr_matrix | None
-    """Counts, cells x genes. None if only log-normalized values are known."""
-    labels: np.ndarray | None
-    """Types as strings, one per cell. None without a labels_key."""
+    log_expression: csr_matrix  # log1p of counts scaled to 10,000 per cell, cells x genes
+    counts: csr_matrix | None  # cells x genes; None if only log-normalized values are known
+    labels: np.ndarray | None  # types as strings, one per cell; None without a labels_key
 
     @property
     def types(self) -> np.ndarray:
@@ -62,8 +61,9 @@ class Cells:
 def log_normalize(counts: csr_matrix) -> csr_matrix:
     """Copy of the counts as log1p of counts scaled to 10,000 per cell; an empty cell stays empty."""
     adata = AnnData(counts.astype(np.float32))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Some cells have zero counts", category=UserWarning)
+    # catch_warnings is not thread-safe, and cells are drawn in threads: enter it only if scanpy would warn.
+    empty = bool((adata.X.sum(axis=1) == 0).any())
+    with warnings.catch_warnings(action="ignore", category=UserWarning) if empty else nullcontext():
         sc.pp.normalize_total(adata, target_sum=TARGET_SUM)
     sc.pp.log1p(adata)
     return csr_matrix(adata.X)
@@ -158,9 +158,8 @@ def read_cells(
 
     cells = {}
     for name, adata in sets.items():
-        ordered = values[name]
-        if not adata.var_names.equals(expected):
-            ordered = ordered[:, adata.var_names.get_indexer(expected)]
+        same_order = adata.var_names.equals(expected)
+        ordered = values[name] if same_order else values[name][:, adata.var_names.get_indexer(expected)]
         log_expression = ordered.astype(np.float32) if normalized else log_normalize(ordered)
         cells[name] = Cells(log_expression, None if normalized else ordered, strings(adata, labels_key))
     return cells
@@ -191,3 +190,37 @@ def halves(n_cells: int, rng: np.random.Generator, labels: np.ndarray | None = N
     """Sorted indices of two halves of the cells, each type split evenly (to within one cell)."""
     first, second = folds(n_cells, 2, rng, labels)
     return first, second
+
+
+def as_pair(
+    first: ArrayLike, second: ArrayLike, min_cells: int = 2, names: tuple[str, str] = ("real", "synthetic")
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both sets as finite float64 matrices with the same columns and enough cells, or a ValueError."""
+    sets = [np.asarray(cells, dtype=np.float64) for cells in (first, second)]
+    for name, cells in zip(names, sets, strict=True):
+        if cells.ndim != 2:
+            raise ValueError(f"{name} must be a matrix of cells x features, got {cells.ndim} dimension(s).")
+        if len(cells) < min_cells:
+            raise ValueError(f"{name} has {len(cells)} cell(s); give at least {min_cells}.")
+        if not np.isfinite(cells).all():
+            raise ValueError(f"{name} has values that are not finite; remove or replace them.")
+    check_columns(*sets, names=names)
+    return sets[0], sets[1]
+
+
+def check_columns(
+    first: Any, second: Any, kind: str = "features", names: tuple[str, str] = ("real", "synthetic")
+) -> None:
+    """Raise a ValueError unless both matrices have the same number of columns."""
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"{names[0]} has {first.shape[1]} {kind} and {names[1]} {second.shape[1]}; give the same {kind}."
+        )
+
+
+def as_labels(name: str, labels: ArrayLike, n_cells: int) -> np.ndarray:
+    """The labels as an array with one label per cell, or a ValueError."""
+    labels = np.asarray(labels)
+    if labels.shape != (n_cells,):
+        raise ValueError(f"{name} must hold one label per cell ({n_cells}), got shape {labels.shape}.")
+    return labels

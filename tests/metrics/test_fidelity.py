@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from scipy.stats import norm, ranksums
+from scipy.stats import norm, ranksums, ttest_ind
 
 from activa.data import log_normalize
-from activa.metrics import label_fidelity, marker_overlap, tstr_f1
+from activa.metrics import label_fidelity, marker_overlap, top_markers, tstr_f1
 
 TYPES = np.repeat(["a", "b", "c"], 50)
 APART = np.eye(3).repeat(50, axis=0) * 12
@@ -134,3 +134,26 @@ def test_marker_overlap_needs_the_same_genes_and_one_label_per_cell(pair):
         marker_overlap(expression, labels, csr_matrix(other[:, 1:]), other_labels)
     with pytest.raises(ValueError, match="synthetic_labels must hold one label per cell"):
         marker_overlap(expression, labels, other, labels)
+
+
+def test_markers_have_the_largest_welch_t(cells):
+    expression = cells[0].copy()
+    labels = np.repeat(["a", "b", "c"], 50)
+    expression[:, 7] = 1
+    expected = set()
+    for label in "abc":
+        inside = labels == label
+        t = ttest_ind(expression[inside, :7], expression[~inside, :7], equal_var=False).statistic
+        expected |= set(np.argsort(-t)[:2])
+    assert top_markers(expression, labels, n_markers=2).tolist() == sorted(expected)
+    assert top_markers(csr_matrix(expression), labels, n_markers=2).tolist() == sorted(expected)
+
+
+def test_markers_skip_a_type_with_one_cell(cells):
+    labels = np.repeat(["a", "b", "c"], [100, 49, 1])
+    assert len(top_markers(cells[0], labels, n_markers=1)) <= 2
+
+
+def test_markers_need_two_types(cells):
+    with pytest.raises(ValueError, match="labels name 1 type"):
+        top_markers(cells[0], ["a"] * 150)

@@ -5,7 +5,7 @@ from tests_helpers import make_counts
 
 from activa.data import Cells, read_cells
 from activa.metrics import mmd
-from activa.metrics.evaluation import compare
+from activa.metrics.space import compare
 from activa.reporting.judgment import judge, judge_types
 
 

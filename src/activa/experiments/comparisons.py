@@ -15,8 +15,8 @@ from sklearn.model_selection import StratifiedKFold
 
 from activa.data import Cells, check_sets, read_cells
 from activa.metrics import correlation_discrepancy as discrepancy
-from activa.metrics.correlation import markers_of_types, pearson
-from activa.metrics.count_properties import fit_dropout, gene_summary
+from activa.metrics.fidelity import markers_of_types
+from activa.metrics.properties import fit_dropout, gene_summary, pearson
 from activa.metrics.space import Space
 from activa.pl.embeddings import umap_coordinates
 

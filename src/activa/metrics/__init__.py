@@ -2,12 +2,16 @@
 
 from activa.metrics import privacy
 from activa.metrics.copying import copy_ratio, membership_auc
-from activa.metrics.correlation import correlation_discrepancy, top_markers
-from activa.metrics.count_properties import dropout_distance, genes_per_cell_distance, library_size_distance
 from activa.metrics.distances import mixing, mmd, mmd_per_type, rf_auc, wasserstein
-from activa.metrics.evaluation import evaluate
-from activa.metrics.fidelity import label_fidelity, marker_overlap, tstr_f1
-from activa.metrics.registry import METRICS, Comparison, Metric
+from activa.metrics.evaluation import METRICS, Metric, evaluate
+from activa.metrics.fidelity import label_fidelity, marker_overlap, top_markers, tstr_f1
+from activa.metrics.properties import (
+    correlation_discrepancy,
+    dropout_distance,
+    genes_per_cell_distance,
+    library_size_distance,
+)
+from activa.metrics.space import Comparison
 
 __all__ = [
     "METRICS",

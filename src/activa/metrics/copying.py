@@ -1,4 +1,8 @@
-"""Whether synthetic cells are too close to training cells: distances to nearest cells, and exact copies."""
+"""Whether synthetic cells reveal training cells: copies, distances to nearest cells, and membership of cells and donors.
+
+The sets are cells x features. All functions raise a ValueError if sets differ in features or hold non-finite values, or
+if a share is not between 0 and 1.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,15 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from activa.arguments import check_integers, check_numbers
-from activa.data import subsample
-from activa.metrics.arrays import as_attacked, as_pair, check_columns
+from activa.data import as_labels, as_pair, check_columns, subsample
+
+
+def as_attacked(
+    train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, held-out and synthetic cells as finite float64 matrices with the same columns, or a ValueError."""
+    train, held_out = as_pair(train, held_out, 1, ("train", "held_out"))
+    return train, held_out, as_pair(train, synthetic, 1, ("train", "synthetic"))[1]
 
 
 def nearest(cells: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -26,38 +37,29 @@ def is_copied(distance: float, train: np.ndarray) -> bool:
     return distance <= 1e-5 * np.sqrt(train.var(axis=0).sum())
 
 
+def auc(members: np.ndarray, others: np.ndarray) -> float:
+    """Area under the ROC curve of scores of members against scores of others."""
+    is_member = np.repeat([True, False], [len(members), len(others)])
+    return float(roc_auc_score(is_member, np.concatenate([members, others])))
+
+
 def copy_ratio(
     train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 10_000, seed: int = 0
 ) -> float:
     """How close synthetic cells are to training cells, compared with held-out cells.
 
     The median distance of synthetic cells to their nearest training cell, divided by that of held-out cells. 1 is best;
-    below 1 the generator copies; above 1 its cells are where no real cells are.
+    0 means exact copies; above 1 cells are where no real cells are. After Meehan et al. 2020, arXiv:2004.05675.
 
     Parameters
     ----------
     train, held_out, synthetic
-        Cells x features that the generator was trained on, real cells that it has not seen, and cells that it
-        generated, in components fitted to ``train``.
-    max_cells
-        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells.
-        The standard error is 1.8 s over the root of ``max_cells`` if the distances' standard deviation is s medians.
-    seed
-        Random seed for the subsampling.
-
-    Returns
-    -------
-    The ratio, 0 for exact copies.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features or are not finite, if half of the held-out cells are among the training cells, or
-        if ``max_cells`` is below 2.
-
-    References
-    ----------
-    After the nearest-neighbor tests of Meehan et al. 2020, arXiv:2004.05675 (data copying).
+        Cells x features that the generator was trained on, real cells that it has not seen (a ValueError if half of
+        them are among the training cells), and generated cells, in components fitted to ``train``.
+    max_cells, seed
+        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells,
+        and the seed of their subsampling. The standard error is 1.8 s over the root of ``max_cells`` if the distances'
+        standard deviation is s medians.
 
     Examples
     --------
@@ -80,34 +82,14 @@ def copy_ratio(
 def membership_auc(
     train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 10_000, seed: int = 0
 ) -> float:
-    """How well closeness to synthetic cells tells training cells from held-out cells.
+    """How well closeness to synthetic cells tells training cells from held-out cells, between 0 and 1.
 
-    Each real cell is scored by the negative distance to its nearest synthetic cell; the figure is the area under the
-    ROC curve of "was in the training set". 0.5 is best; 1 means that the synthetic cells reveal all training cells.
-
-    Parameters
-    ----------
-    train, held_out, synthetic
-        As for :func:`copy_ratio`, but in components fitted to equally many training and held-out cells. Components
-        fitted only to the training cells spread these wider, which moves the figure far from 0.5 for any generator.
-    max_cells
-        Maximum number of training and of held-out cells that are scored, each with the nearest of all synthetic cells.
-        The standard error is at most 0.41 over the root of ``max_cells``, 0.004.
-    seed
-        Random seed for the subsampling.
-
-    Returns
-    -------
-    The area under the curve, between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features or hold non-finite values, or if ``max_cells`` is below 2.
-
-    References
-    ----------
-    Chen et al. 2020, doi:10.1145/3372297.3417238 (GAN-Leaks), the full black-box attack.
+    The area under the ROC curve of "was in the training set" for the score of Chen et al. 2020,
+    doi:10.1145/3372297.3417238: the negative distance to the nearest synthetic cell. 0.5 is best; at 1 the synthetic
+    cells reveal all training cells. The arguments are those of :func:`copy_ratio`, but in components fitted to equally
+    many training and held-out cells: components fitted only to the training cells spread these wider, which moves the
+    figure far from 0.5. At most ``max_cells`` training and held-out cells are scored; the standard error is at most
+    0.41 over its root, 0.004.
 
     Examples
     --------
@@ -121,32 +103,86 @@ def membership_auc(
     return auc(*(-nearest(x[subsample(len(x), max_cells, rng)], synthetic) for x in (train, held_out)))
 
 
-def auc(members: np.ndarray, others: np.ndarray) -> float:
-    """Area under the ROC curve of scores of members against scores of others."""
-    is_member = np.repeat([True, False], [len(members), len(others)])
-    return float(roc_auc_score(is_member, np.concatenate([members, others])))
+def membership_tpr(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, fpr: float = 0.01) -> float:
+    """Share of training cells that closeness to synthetic cells reveals at a low rate of false accusations.
+
+    The attack of :func:`~activa.metrics.membership_auc`, with its sets, measured by :func:`tpr_at_fpr`: about ``fpr``,
+    the maximum share of held-out cells that is wrongly accused, if it learns nothing.
+
+    Examples
+    --------
+    >>> train, held_out = np.random.default_rng(0).normal(size=(2, 300, 4))
+    >>> membership_tpr(train, held_out, train)
+    1.0
+    """
+    train, held_out, synthetic = as_attacked(train, held_out, synthetic)
+    return tpr_at_fpr(-nearest(train, synthetic), -nearest(held_out, synthetic), fpr=fpr)
+
+
+def tpr_at_fpr(members: ArrayLike, others: ArrayLike, *, fpr: float = 0.01) -> float:
+    """Share of members that a score finds while at most a share ``fpr`` of the others is taken for members.
+
+    Unlike the area under the ROC curve, it shows an attack that is sure of only a few cells (Carlini et al. 2022,
+    arXiv:2112.03570). ``members`` and ``others`` are finite scores of cells that were in the training set and of cells
+    that were not; higher means "was in". Scores without information give (k + 1) / (n + 1), about ``fpr``, on average
+    for n others of which k may be accused; none may be if there are fewer than 1 / ``fpr``.
+
+    Examples
+    --------
+    >>> tpr_at_fpr([5, 4, 1, 0], [3, 2])
+    0.5
+    """
+    check_numbers(above=0, below=1, fpr=fpr)
+    members, others = np.asarray(members, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    for name, scores in (("members", members), ("others", others)):
+        if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
+            raise ValueError(f"{name} must be finite scores, one per cell, got shape {scores.shape}.")
+    threshold = np.sort(others)[::-1][int(fpr * len(others))]
+    return float((members > threshold).mean())
+
+
+def chance_tpr(n_others: int, fpr: float) -> float:
+    """Mean of :func:`tpr_at_fpr` for scores without information."""
+    return (int(fpr * n_others) + 1) / (n_others + 1)
+
+
+def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float:
+    """How well scores of cells, averaged over each donor's cells, tell which donors were in the training set.
+
+    The area under the ROC curve over donors: 0.5 is best. A single cell may reveal nothing while a thousand cells of
+    one donor reveal everything (Homer et al. 2008, doi:10.1371/journal.pgen.1000167). With m donors in and n out, at
+    least two each, the standard error at 0.5 is about sqrt((m + n + 1) / (12 m n)), so that few donors tell little.
+
+    Each cell has a score (higher means "was in": a negative distance to synthetic cells, or the score of
+    :func:`shadow_attack`), a donor, and whether it was in the training set, equal for all cells of a donor.
+
+    Examples
+    --------
+    >>> donor_auc([3, 2, 1, 0], ["a", "b", "c", "d"], [True, True, False, False])
+    1.0
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    donors = as_labels("donors", donors, len(scores))
+    members = as_labels("members", members, len(scores)).astype(bool)
+    names, donor = np.unique(donors, return_inverse=True)
+    n_cells = np.bincount(donor)
+    share_in = np.bincount(donor, weights=members) / n_cells
+    if split := [str(name) for name in names[(share_in > 0) & (share_in < 1)]]:
+        raise ValueError(f"donors {split[:5]} have cells both in the training set and out of it: split cells by donor.")
+    is_member = share_in == 1
+    if min(is_member.sum(), (~is_member).sum()) < 2:
+        raise ValueError(
+            f"there are {is_member.sum()} donors in the training set and {(~is_member).sum()} out of it; give two."
+        )
+    means = np.bincount(donor, weights=scores) / n_cells
+    return auc(means[is_member], means[~is_member])
 
 
 def close_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, quantile: float = 0.05) -> float:
-    """Share of synthetic cells closer to a training cell than all but the closest 5% of held-out cells.
+    """Share of synthetic cells closer to a training cell than all but the closest ``quantile`` of held-out cells.
 
-    Unlike the median in :func:`~activa.metrics.copy_ratio`, it shows a few copies among many new cells.
-
-    Parameters
-    ----------
-    train, held_out, synthetic
-        Cells x features, in components fitted to ``train``.
-    quantile
-        Share of held-out cells below the limit, which :class:`~activa.metrics.privacy.TooClose` uses too.
-
-    Returns
-    -------
-    The share; ``quantile`` is best, above it some cells are copies.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features or hold non-finite values, or if ``quantile`` is not between 0 and 1.
+    Unlike the median in :func:`~activa.metrics.copy_ratio`, which takes the same sets, it shows a few copies among many
+    new cells. ``quantile`` is the best value, and that of :class:`~activa.metrics.privacy.TooClose`.
 
     Examples
     --------
@@ -163,25 +199,9 @@ def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> fl
     """Share of synthetic cells that are nearer to a training cell than to any held-out cell, for sets of equal weight.
 
     0.5 is best; 1 means that the nearest real cell is always a training cell. A synthetic cell next to a held-out cell
-    counts as often as there are training cells per held-out cell. Ties count half for each set.
-
-    Parameters
-    ----------
-    train, held_out, synthetic
-        Cells x features, in components that treat training and held-out cells alike.
-
-    Returns
-    -------
-    The share, between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features or hold non-finite values.
-
-    References
-    ----------
-    After Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939 (distance to the closest record, with a holdout).
+    counts as often as there are training cells per held-out cell. Ties count half for each set. The sets are cells x
+    features, in components that treat training and held-out cells alike. After Platzer and Reutterer 2021,
+    doi:10.3389/fdata.2021.679939 (distance to the closest record, with a holdout).
 
     Examples
     --------
@@ -199,25 +219,10 @@ def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> fl
 def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
     """Median ratio of the distances of synthetic cells to their nearest and second nearest training cell.
 
-    Near 0, cells point at one training cell; near 1, no training cell stands out. Compare with the floor.
-
-    Parameters
-    ----------
-    train, synthetic
-        Cells x features, in components fitted to ``train``.
-
-    Returns
-    -------
-    The median over synthetic cells, between 0 and 1; a cell that coincides with two training cells counts as 0.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features or hold non-finite values, or if there are fewer than two training cells.
-
-    References
-    ----------
-    Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94 (the ratio); Zhao et al. 2021, arXiv:2102.08369 (for privacy).
+    Near 0, cells point at one training cell; near 1, no training cell stands out. Compare with the floor. A cell that
+    coincides with two training cells counts as 0. Both sets are cells x features, in components fitted to ``train``.
+    The ratio is that of Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94; Zhao et al. 2021, arXiv:2102.08369, use it
+    for privacy.
 
     Examples
     --------
@@ -231,21 +236,9 @@ def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
 
 
 def exact_copies(train: Any, synthetic: Any) -> float:
-    """Share of synthetic cells whose values in all genes are those of a training cell.
+    """Share of synthetic cells whose counts of all genes (cells x genes, dense or sparse) are those of a training cell.
 
-    Parameters
-    ----------
-    train, synthetic
-        Cells x genes of counts, dense or sparse.
-
-    Returns
-    -------
-    The share. 0 is best, but with few genes or few counts even new real cells coincide with old ones.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in the number of genes, or if there are no synthetic cells.
+    0 is best, but with few genes or few counts even new real cells coincide with old ones.
 
     Examples
     --------

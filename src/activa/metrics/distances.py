@@ -1,4 +1,7 @@
-"""How far two sets of cells are from each other: random forest, MMD, Wasserstein distance, mixing."""
+"""How far two sets of cells are from each other: random forest, MMD, Wasserstein distance, mixing.
+
+All functions raise a ValueError if the sets differ in features, hold non-finite values or have fewer than two cells.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,7 @@ from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cro
 from sklearn.neighbors import NearestNeighbors
 
 from activa.arguments import check_integers
-from activa.data import subsample
-from activa.metrics.arrays import as_labels, as_pair
+from activa.data import as_labels, as_pair, subsample
 from activa.optional import import_optional
 
 _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -25,49 +27,28 @@ _MAX_BLOCKS = 10
 
 
 def rf_auc(
-    real: ArrayLike,
-    synthetic: ArrayLike,
-    *,
-    n_trees: int = 500,
-    n_folds: int = 5,
-    max_cells: int = 2500,
-    seed: int = 0,
+    real: ArrayLike, synthetic: ArrayLike, *, n_trees: int = 500, n_folds: int = 5, max_cells: int = 2500, seed: int = 0
 ) -> float:
     """How well a random forest tells synthetic cells from real cells.
 
     The area under the ROC curve of Gini trees with ``sqrt(n_features)`` features per split, mean over the folds of a
-    stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized.
+    stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized. The protocol is that of
+    scGAN (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z), which the ACTIVA paper follows.
 
     Parameters
     ----------
     real, synthetic
         Cells x features, for example principal components. The larger set is subsampled to the size of the smaller.
-    n_trees, n_folds
-        Number of trees in the forest, and of folds; there are at most as many folds as cells per set.
+    n_trees, n_folds, seed
+        Number of trees in the forest, and of folds (at most the cells per set), and the random seed for all that varies.
     max_cells
-        Maximum number of cells per set in the cross-validation. For larger sets, forests are trained on as many random
-        cells and tested on at most four times as many others, since forests trained on more cells would tell the sets
-        apart better. From 10,000 cells per set on, the standard error is at most 0.005.
-    seed
-        Random seed for folds, forest and subsampling.
-
-    Returns
-    -------
-    The mean area under the curve, between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features, are not finite or have fewer than two cells, or if ``max_cells < n_folds``.
-
-    References
-    ----------
-    Marouf et al. 2020, doi:10.1038/s41467-019-14018-z (scGAN), whose protocol the ACTIVA paper follows.
+        Maximum number of cells per set in the cross-validation, at least ``n_folds``. For larger sets, forests are
+        trained on as many random cells and tested on at most four times as many others. From 10,000 cells per set on,
+        the standard error is at most 0.005.
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> cells = rng.normal(size=(40, 5))
+    >>> cells = np.random.default_rng(0).normal(size=(40, 5))
     >>> rf_auc(cells, cells + 10, n_trees=20)
     1.0
     """
@@ -97,43 +78,26 @@ def mmd(
     max_cells: int = 5000,
     seed: int = 0,
 ) -> float:
-    """Squared maximum mean discrepancy, unbiased.
+    """Squared maximum mean discrepancy, unbiased (Gretton et al. 2012, JMLR 13:723, equation 3).
 
     The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)). Equal
-    distributions give 0 up to chance, so that negative values occur.
-
-    Above ``max_cells`` per set, the estimate from all pairs of cells is replaced by the mean over disjoint random
-    blocks, which is unbiased too, at linear cost. Its standard error is larger by at most the root of their number.
+    distributions give 0 up to chance, so that negative values occur. Above ``max_cells`` per set, the mean over
+    disjoint random blocks of this size replaces the estimate from all pairs of cells (Zaremba et al. 2013,
+    arXiv:1307.1954). It is unbiased too, at linear cost; its standard error is larger by at most the root of the number
+    of blocks.
 
     Parameters
     ----------
     real, synthetic
-        Cells x features, for example principal components.
-    bandwidths
-        The multiples s of the median.
-    max_cells
-        Maximum number of cells per set in a block.
+        Cells x features, for example principal components. A ValueError if most real cells are equal.
+    bandwidths, max_cells
+        The multiples s of the median, and the maximum number of cells per set in a block.
     seed
         Random seed for the blocks, and for the (at most 2,000) real cells over which the median is taken.
 
-    Returns
-    -------
-    The estimate of MMD^2.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features, are not finite or have fewer than two cells; if most real cells are equal, which
-        gives the kernel no width; or if ``max_cells`` is below 2.
-
-    References
-    ----------
-    Gretton et al. 2012, JMLR 13:723, equation 3; Zaremba et al. 2013, arXiv:1307.1954 (B-tests), for the blocks.
-
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> real, same, shifted = rng.normal(size=(3, 200, 5))
+    >>> real, same, shifted = np.random.default_rng(0).normal(size=(3, 200, 5))
     >>> mmd(real, same) < 0.01 < mmd(real, shifted + 1)
     True
     """
@@ -187,27 +151,10 @@ def mmd_per_type(
     max_cells: int = 5000,
     seed: int = 0,
 ) -> float:
-    """Mean over types of the squared maximum mean discrepancy within the type.
+    """Mean over types of :func:`mmd` within the type; NaN if no type has ``min_cells`` cells in each set.
 
-    Each type has its own median distance, so that differences between types do not hide differences within them.
-
-    Parameters
-    ----------
-    real, synthetic, bandwidths, max_cells, seed
-        As for :func:`mmd`, within each type.
-    real_labels, synthetic_labels
-        Types, one per cell.
-    min_cells
-        Minimum number of cells of a type in each set; types with fewer cells are left out.
-
-    Returns
-    -------
-    The mean of MMD^2 with equal weight for each type; NaN if no type has enough cells.
-
-    Raises
-    ------
-    ValueError
-        As for :func:`mmd`, or if there is not one label per cell.
+    Each type has its own median distance, so that differences between types do not hide differences within them. The
+    labels are the types, one per cell; types with fewer cells are left out.
 
     Examples
     --------
@@ -228,34 +175,15 @@ def mmd_per_type(
 
 
 def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000, seed: int = 0) -> float:
-    """Wasserstein-2 distance: the square root of the optimal transport cost of squared distances.
+    """Wasserstein-2 distance, in the units of the features: the root of the optimal transport cost of squared distances.
 
-    The transport is exact (SciPy's assignment problem). Two sets of real cells are not at 0: in 50 dimensions even the
-    nearest cell is far. Compare only with the floor; a value below it is bad too, as cells vary too little.
+    The transport is exact (SciPy's assignment problem; Peyré and Cuturi 2019, Computational Optimal Transport, equation
+    2.3). Two sets of real cells are not at 0: in 50 dimensions even the nearest cell is far. Compare only with the
+    floor; a value below it is bad too, as cells vary too little.
 
-    Parameters
-    ----------
-    real, synthetic
-        Cells x features, for example principal components. The larger set is subsampled to the size of the smaller.
-    max_cells
-        Maximum number of cells per set in one transport problem. Larger sets are subsampled; those at least twice as
-        large give the mean squared distance over disjoint random blocks (at most ten). The distance falls with the
-        number of cells, so only values for equal numbers are comparable.
-    seed
-        Random seed for subsampling and blocks.
-
-    Returns
-    -------
-    The distance, in the units of the features.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features, are not finite or have fewer than two cells, or if ``max_cells`` is below 2.
-
-    References
-    ----------
-    Peyré and Cuturi 2019, Computational Optimal Transport, equation 2.3; Fatras et al. 2021, arXiv:2101.01792.
+    Sets are subsampled to the smaller one and to ``max_cells``; those at least twice as large give the mean squared
+    distance over disjoint random blocks (at most ten; Fatras et al. 2021, arXiv:2101.01792). The distance falls with the
+    number of cells: compare only values for equal numbers.
 
     Examples
     --------
@@ -282,37 +210,14 @@ def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000,
 def mixing(
     real: ArrayLike, synthetic: ArrayLike, *, n_neighbors: int = 90, max_cells: int = 5000, seed: int = 0
 ) -> float:
-    """How well real and synthetic cells mix: iLISI of scib-metrics, with the two sets as batches.
+    """How well real and synthetic cells mix: iLISI of scib-metrics (``eval`` extra), with the two sets as batches.
 
-    The inverse Simpson index of the sets among a cell's neighbors, median over all cells, scaled from 0 (all neighbors
-    are of the cell's own set) to 1 (both sets are equally frequent around it). Even the floor is below 1.
-
-    Parameters
-    ----------
-    real, synthetic
-        Cells x features, for example principal components. The index assumes equal numbers of cells.
-    n_neighbors
-        Number of neighbors of a cell, including itself (fewer for few cells). The perplexity is a third of it.
-    max_cells
-        Maximum number of cells per set over which the median is taken; their neighbors are searched among all cells.
-        The standard error of the median is 0.002 for an index that varies by 0.15 between cells.
-    seed
-        Random seed for the subsampling.
-
-    Returns
-    -------
-    The scaled index.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features, hold non-finite values or have fewer than five cells.
-    ImportError
-        Without scib-metrics, which the ``eval`` extra installs.
-
-    References
-    ----------
-    Korsunsky et al. 2019, doi:10.1038/s41592-019-0619-0; scaled as Luecken et al. 2022, doi:10.1038/s41592-021-01336-8.
+    The inverse Simpson index of the sets among a cell's ``n_neighbors`` neighbors, itself included (Korsunsky et al.
+    2019, doi:10.1038/s41592-019-0619-0; the perplexity is a third of it), scaled from 0 (all neighbors are of the cell's
+    own set) to 1 (both sets are equally frequent around it; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8). The
+    median is over at most ``max_cells`` cells per set, whose neighbors are searched among all; its standard error is
+    0.002 for an index that varies by 0.15 between cells. Give equal numbers of cells, at least five. Even the floor is
+    below 1.
 
     Examples
     --------

@@ -1,23 +1,29 @@
-"""The comparison of synthetic with real cells, next to a second set of real cells."""
+"""The metrics by name, and the comparison of synthetic with real cells next to a second set of real cells."""
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
-from activa.data import Cells, check_sets, halves, read_cells
-from activa.metrics.registry import METRICS, Comparison, Metric, Need, tabulate
-from activa.metrics.space import Space
+from activa.data import Cells, check_sets, read_cells
+from activa.metrics import properties
+from activa.metrics.copying import copy_ratio, membership_auc
+from activa.metrics.distances import mixing, mmd, mmd_per_type, rf_auc, wasserstein
+from activa.metrics.fidelity import label_fidelity, marker_overlap, tstr_f1
+from activa.metrics.space import Comparison, compare
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
-_MIN_CELLS = 5
+type Need = Literal["labels", "two types", "train", "counts"]
 
 _NEEDS: dict[Need, str] = {
     "labels": "labels_key",
@@ -27,25 +33,150 @@ _NEEDS: dict[Need, str] = {
 }
 
 
-class Evaluation(NamedTuple):
-    """The table of metrics, and what it was computed from."""
+@dataclass(frozen=True)
+class Metric:
+    """One row of the table of :func:`~activa.metrics.evaluate`."""
 
-    table: pd.DataFrame
-    cells: dict[str, Cells]
-    """All cells of each set."""
-    synthetic: Comparison
-    """Synthetic cells next to as many real cells."""
-    floor: Comparison
-    """Other real cells in place of the synthetic ones."""
+    compute: Callable[[Comparison], float]
+    description: str  # what the number is and which direction is better, in one line
+    best: float | None = None  # value of a perfect generator; None for that of a second set of real cells
+    needs: tuple[Need, ...] = ()  # what must be given to compute it
+    module: str | None = None  # optional package that it imports
+    question: str = ""  # what it asks, for readers who do not know the metric
+    worst: float = math.inf  # value of the worst possible cells
+    two_sided: bool = False  # whether values on both sides of the floor are bad
+    squared: bool = False  # whether it is the square of a distance
+
+
+def to_table(rows: Mapping[str, tuple[float, float, float, str]]) -> pd.DataFrame:
+    """The table of metrics by name, from their ``value``, ``floor``, ``best`` and ``description``."""
+    columns = ["value", "floor", "best", "description"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
+
+
+def _membership_auc(c: Comparison) -> float:
+    # Components favor the cells to which they are fitted: fit them to equally many training and held-out cells.
+    members = c.space.reference.subsample(len(c.real), np.random.default_rng(c.seed))
+    return membership_auc(*c.space.project_together(members, c.real, c.synthetic), seed=c.seed)
+
+
+METRICS: dict[str, Metric] = {
+    "rf_auc": Metric(
+        lambda c: rf_auc(*c.joint_components, seed=c.seed),
+        "How well a random forest tells synthetic from real cells (AUC): 0.5 is chance, 1 is always; lower is better.",
+        best=0.5,
+        question="Can a random forest tell these cells from real ones?",
+        worst=1.0,
+    ),
+    "mmd": Metric(
+        lambda c: mmd(*c.components, seed=c.seed),
+        "Squared maximum mean discrepancy, unbiased: 0 for equal distributions; lower is better.",
+        best=0.0,
+        question="Do the cells lie where real cells lie?",
+        worst=2.0,
+        squared=True,
+    ),
+    "mmd_per_type": Metric(
+        lambda c: mmd_per_type(*c.components, c.real.types, c.synthetic.types, seed=c.seed),
+        "Squared maximum mean discrepancy within types, mean over those with 10 cells in each set; lower is better.",
+        best=0.0,
+        needs=("labels",),
+        question="Do the cells of each type lie where real cells of the type lie?",
+        worst=2.0,
+        squared=True,
+    ),
+    "wasserstein": Metric(
+        lambda c: wasserstein(*c.components, seed=c.seed),
+        "Wasserstein-2 distance: best at the floor; above it cells are far from real ones, below they vary too little.",
+        question="How far would the cells have to move to become real ones?",
+        two_sided=True,
+    ),
+    "mixing": Metric(
+        lambda c: mixing(*c.components, seed=c.seed),
+        "iLISI, how evenly synthetic and real cells are each other's neighbors, 0 to 1; higher is better.",
+        module="scib_metrics",
+        question="Are real and synthetic cells each other's neighbors?",
+        worst=0.0,
+    ),
+    "correlation_discrepancy": Metric(
+        lambda c: properties.correlation_discrepancy(*c.markers),
+        "Frobenius norm of the difference of marker correlations, upper triangle; lower is better, to the floor.",
+        needs=("two types",),
+        question="Do marker genes go together as they do in real cells?",
+    ),
+    "correlation_discrepancy_1norm": Metric(
+        lambda c: properties.correlation_discrepancy(*c.markers, norm="one"),
+        "The same difference in the 1-norm of the paper (largest column sum); lower is better, to the floor.",
+        needs=("two types",),
+        question="Does every marker gene go with the others as it does in real cells?",
+    ),
+    "dropout_distance": Metric(
+        lambda c: properties.dropout_distance(c.real.counts, c.synthetic.counts),
+        "Mean distance between curves of dropout rate against mean count, 0 to 1; lower is better, to the floor.",
+        needs=("counts",),
+        question="Are as many counts zero as in real cells?",
+        worst=1.0,
+    ),
+    "library_size_distance": Metric(
+        lambda c: properties.library_size_distance(c.real.counts, c.synthetic.counts),
+        "Wasserstein-1 distance of log total counts per cell; lower is better, to the floor.",
+        needs=("counts",),
+        question="Do cells have as many counts as real ones?",
+    ),
+    "genes_per_cell_distance": Metric(
+        lambda c: properties.genes_per_cell_distance(c.real.counts, c.synthetic.counts),
+        "Wasserstein-1 distance of log numbers of detected genes per cell; lower is better, to the floor.",
+        needs=("counts",),
+        question="Do cells have as many detected genes as real ones?",
+    ),
+    "label_fidelity": Metric(
+        lambda c: label_fidelity(*c.labeled_reference, c.components[1], c.synthetic.types, seed=c.seed),
+        "Accuracy of an independent classifier on synthetic types: best at the floor; above it types are too pure.",
+        needs=("two types",),
+        question="Are the cells of the types that they are labeled as?",
+        worst=0.0,
+        two_sided=True,
+    ),
+    "tstr_f1": Metric(
+        lambda c: tstr_f1(c.components[0], c.real.types, c.components[1], c.synthetic.types, seed=c.seed),
+        "Macro F1 on real cells of a forest trained on synthetic ones; higher is better, up to about the floor.",
+        needs=("two types",),
+        question="Does a classifier trained on these cells recognize real ones?",
+        worst=0.0,
+    ),
+    "marker_overlap": Metric(
+        lambda c: marker_overlap(c.real.log_expression, c.real.types, c.synthetic.log_expression, c.synthetic.types),
+        "Share of the top 20 markers of a type that are the same, mean over types; higher is better, up to the floor.",
+        needs=("two types",),
+        question="Would you find the same marker genes?",
+        worst=0.0,
+    ),
+    "copy_ratio": Metric(
+        lambda c: copy_ratio(c.space.reference_components, *c.components, seed=c.seed),
+        "Distance to the nearest training cell divided by that of held-out cells: 1 is best, below 1 is copying.",
+        best=1.0,
+        needs=("train",),
+        question="Are cells copies of training cells?",
+        worst=0.0,
+        two_sided=True,
+    ),
+    "membership_auc": Metric(
+        _membership_auc,
+        "How well closeness to synthetic cells reveals training cells (AUC): 0.5 is not at all; lower is better.",
+        best=0.5,
+        needs=("train",),
+        question="Do the cells reveal who was in the training set?",
+        worst=1.0,
+    ),
+}
+"""Metrics by name, in the order of the table."""
 
 
 def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: bool) -> set[Need]:
     """Which needs of metrics these sets meet."""
-    met: set[Need] = set()
+    met: set[Need] = set() if normalized else {"counts"}
     if "train" in sets:
         met.add("train")
-    if not normalized:
-        met.add("counts")
     if labels_key is not None:
         met.add("labels")
         # With two cells of a type, each half of the real cells has one.
@@ -54,16 +185,16 @@ def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: 
     return met
 
 
-def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, Metric[Comparison]]:
+def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, Metric]:
     """The metrics to compute: all that can be, or those asked for, or an error if one of these cannot be computed."""
     if metrics is None:
         chosen = [name for name, metric in METRICS.items() if met.issuperset(metric.needs)]
     else:
         if not isinstance(metrics, Iterable):
-            raise TypeError(f"metrics must name at least one of {list(METRICS)}, got {metrics!r}.")
+            raise TypeError(f"metrics must be names of {list(METRICS)}, got {metrics!r}.")
         chosen = [metrics] if isinstance(metrics, str) else list(metrics)
         if not chosen:
-            raise ValueError(f"metrics must name at least one of {list(METRICS)}, got {metrics!r}.")
+            raise ValueError(f"metrics must name at least one of {list(METRICS)}.")
         if unknown := [name for name in chosen if name not in METRICS]:
             raise ValueError(f"unknown metrics {unknown}; choose from {list(METRICS)}.")
         for name in chosen:
@@ -73,55 +204,38 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
                 )
     absent = [name for name in chosen if (module := METRICS[name].module) and not is_installed(module)]
     if absent and metrics is not None:
-        raise ImportError(f"metrics {absent} need the eval extra: pip install 'activa-sc[eval]'")
+        raise ImportError(f"metrics {absent} need the eval extra: pip install 'activa-sc[eval]'.")
     if absent:
         message = f"metrics {absent} are left out: they need the eval extra, pip install 'activa-sc[eval]'"
         warnings.warn(message, UserWarning, stacklevel=4)
     return {name: METRICS[name] for name in chosen if name not in absent}
 
 
-def same_size(sets: Sequence[Cells], rng: np.random.Generator) -> list[Cells]:
-    """All sets subsampled to the size of the smallest."""
-    size = min(len(cells) for cells in sets)
-    if size < _MIN_CELLS:
-        raise ValueError(
-            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (or each half of it), "
-            "synthetic and floor."
-        )
-    return [cells.subsample(size, rng) for cells in sets]
-
-
-def compare(cells: Mapping[str, Cells], seed: int) -> tuple[Comparison, Comparison]:
-    """Synthetic cells, and other real cells in their place, each next to as many real cells."""
-    rng = np.random.default_rng(seed)
-    first, second = cells["real"], cells.get("floor")
-    if second is None:
-        first, second = (cells["real"].take(half) for half in halves(len(first), rng, first.labels))
-    space = Space(cells.get("train", first), seed)
-    first, synthetic, second = same_size([first, cells["synthetic"], second], rng)
-    has_train = "train" in cells
-    return Comparison(first, synthetic, space, has_train, seed), Comparison(first, second, space, has_train, seed)
-
-
 def evaluate_sets(
     given: Mapping[str, AnnData | None],
-    *,
-    labels_key: str | None,
-    layer: str | None,
     metrics: Sequence[str] | None = None,
+    *,
     normalized: bool,
     seed: int,
-) -> Evaluation:
-    """Check, read and compare the sets ``real``, ``synthetic``, ``floor`` and ``train``; the last two may be None."""
+    **form: Any,
+) -> tuple[pd.DataFrame, dict[str, Cells], Comparison, Comparison]:
+    """The table of metrics, all cells of each set, and the two comparisons of :func:`compare`.
+
+    The sets ``real``, ``synthetic``, ``floor`` and ``train`` are checked and read; the last two may be None. ``form`` is
+    the ``labels_key`` and the ``layer``.
+    """
     check_booleans(normalized=normalized)
     check_integers(seed=seed, least=0, most=MAX_SEED)
-    optional = ("floor", "train")
-    sets: dict = {name: adata for name, adata in given.items() if adata is not None or name not in optional}
-    check_sets(sets, labels_key, layer)
-    chosen = _choose_metrics(metrics, _met_needs(sets, labels_key, normalized))
-    cells = read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
+    sets: dict = {name: adata for name, adata in given.items() if adata is not None or name in ("real", "synthetic")}
+    check_sets(sets, **form)
+    chosen = _choose_metrics(metrics, _met_needs(sets, form["labels_key"], normalized))
+    cells = read_cells(sets, normalized=normalized, **form)
     comparisons = compare(cells, seed)
-    return Evaluation(tabulate(chosen, *comparisons), cells, *comparisons)
+    rows = {}
+    for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
+        value, at_floor = (metric.compute(comparison) for comparison in comparisons)
+        rows[name] = (value, at_floor, at_floor if metric.best is None else metric.best, metric.description)
+    return to_table(rows), cells, *comparisons
 
 
 def evaluate(
@@ -149,23 +263,20 @@ def evaluate(
 
     Parameters
     ----------
-    real
-        Held-out real cells, which the generator has not seen: cells x genes of counts.
-    synthetic
-        Generated cells with the same genes, in any order.
-    labels_key
-        Column of ``obs`` with the types, in every set. Without it, metrics that need types are left out.
-    layer
-        Layer of the counts in every set; ``X`` by default.
-    train
-        The cells that the generator was trained on. Adds the copying metrics.
-    floor
-        A second set of held-out real cells; ``real`` is then not split.
+    real, synthetic
+        Held-out real cells, which the generator has not seen (cells x genes of counts), and generated cells with the
+        same genes, in any order.
+    labels_key, layer
+        Column of ``obs`` with the types and layer of the counts, in every set. By default the counts are in ``X``, and
+        metrics that need types are left out.
+    train, floor
+        The cells that the generator was trained on, which add the copying metrics; and a second set of held-out real
+        cells, so that ``real`` is not split.
     metrics
-        Names of metrics (keys of :data:`activa.metrics.METRICS`); by default all that can be computed.
+        Names of metrics (keys of :data:`activa.metrics.METRICS`); by default all that can be computed. Without the
+        ``eval`` extra, its metrics are left out with a warning; an ImportError if they are named.
     normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell, for generators that do not generate counts.
-        Leaves out the metrics of counts.
+        Whether all sets hold log1p of counts scaled to 10,000 per cell. Leaves out the metrics of counts.
     seed
         Random seed for the split, the subsampling and the metrics. Global random state is not changed.
 
@@ -176,24 +287,15 @@ def evaluate(
 
     Raises
     ------
-    KeyError
-        If ``labels_key`` or ``layer`` is not in one of the sets.
-    TypeError
-        If a set is not an AnnData of numbers, or if another argument has the wrong type.
-    ValueError
-        If a set is empty, lacks genes of ``real`` or types, or holds values that are negative, not finite or (without
-        ``normalized=True``) not whole; if fewer than five cells are left to compare; if a metric is unknown or lacks
-        what it needs.
-    ImportError
-        If a metric of the ``eval`` extra, not installed, is asked for by name. By default a warning leaves it out.
+    KeyError, TypeError, ValueError
+        If a set lacks ``labels_key``, ``layer``, cells, types or genes of ``real``; holds values that are negative, not
+        finite or (without ``normalized=True``) not whole; if fewer than five cells are left to compare; or if a metric
+        is unknown or lacks what it needs.
 
     Examples
     --------
-    >>> adata = activa.datasets.pbmc68k_reduced()  # doctest: +SKIP
-    >>> held_out, train = adata[:300], adata[300:]  # doctest: +SKIP
     >>> evaluate(held_out, synthetic, labels_key="cell_type", train=train)  # doctest: +SKIP
     """
     sets = {"real": real, "synthetic": synthetic, "floor": floor, "train": train}
-    return evaluate_sets(
-        sets, labels_key=labels_key, layer=layer, metrics=metrics, normalized=normalized, seed=seed
-    ).table
+    form = {"labels_key": labels_key, "layer": layer}
+    return evaluate_sets(sets, metrics, normalized=normalized, seed=seed, **form)[0]

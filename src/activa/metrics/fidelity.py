@@ -1,8 +1,18 @@
-"""Whether synthetic cells are of the types that they are labeled as, and teach the same about them."""
+"""Whether synthetic cells are of the types that they are labeled as: classifiers and marker genes.
+
+All functions raise a ValueError if the sets differ in columns or if there is not one label per cell.
+"""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 from sklearn.ensemble import RandomForestClassifier
@@ -10,8 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from activa.arguments import check_integers
-from activa.metrics.arrays import as_labels, as_pair, check_columns
-from activa.metrics.correlation import rank_genes
+from activa.data import as_labels, as_pair, check_columns
 
 
 def recognize(real: np.ndarray, real_labels: np.ndarray, cells: np.ndarray, seed: int) -> np.ndarray:
@@ -25,33 +34,12 @@ def recognize(real: np.ndarray, real_labels: np.ndarray, cells: np.ndarray, seed
 def label_fidelity(
     real: ArrayLike, real_labels: ArrayLike, synthetic: ArrayLike, synthetic_labels: ArrayLike, *, seed: int = 0
 ) -> float:
-    """Share of synthetic cells whose type an independent classifier recognizes.
+    """Share of synthetic cells whose type an independent classifier recognizes; NaN if ``real_labels`` hold one type.
 
     The classifier is a logistic regression (C = 10, features divided by the largest standard deviation among them)
-    trained on real cells. The floor is best: above it types are too pure, below it cells are not of the types asked
-    for.
-
-    Parameters
-    ----------
-    real, real_labels
-        Cells x features and their types, on which the classifier is trained.
-    synthetic, synthetic_labels
-        Cells x features to recognize, and the types asked for. Types that ``real`` lacks count as not recognized.
-    seed
-        Random seed for the classifier.
-
-    Returns
-    -------
-    The accuracy, between 0 and 1; NaN if ``real_labels`` hold only one type.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features or hold non-finite values, or if there is not one label per cell.
-
-    References
-    ----------
-    The filter of the ACTIVA paper, with a classifier that generation does not use.
+    trained on real cells x features and their types. Types that ``real`` lacks count as not recognized. The floor is
+    best: above it types are too pure, below it cells are not of the types asked for. This is the filter of the ACTIVA
+    paper, with a classifier that generation does not use.
 
     Examples
     --------
@@ -77,33 +65,12 @@ def tstr_f1(
     max_cells: int = 10_000,
     seed: int = 0,
 ) -> float:
-    """Train on synthetic cells, test on real cells: macro F1 of a random forest.
+    """Train on synthetic cells, test on real cells: macro F1 of a random forest, between 0 and 1.
 
-    Low if types are missing, mixed up or lack variety. The floor is the same forest trained on as many real cells.
-
-    Parameters
-    ----------
-    real, real_labels
-        Cells x features and their types to test on, which the generator has not seen.
-    synthetic, synthetic_labels
-        Cells x features and their types to train on.
-    n_trees, seed
-        Number of trees in the forest (Gini, ``sqrt(n_features)`` features per split), and its random seed.
-    max_cells
-        Maximum number of cells per tree. Each tree samples its own, so that the forest still sees rare types.
-
-    Returns
-    -------
-    The mean F1 over the types of ``real``, between 0 and 1; a type that is never predicted counts as 0.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in features or are not finite, without one label per cell, or if ``max_cells`` is below 2.
-
-    References
-    ----------
-    Esteban et al. 2017, arXiv:1706.02633 (train on synthetic, test on real).
+    The mean F1 over the types of ``real``, cells x features that the generator has not seen; a type that is never
+    predicted counts as 0. Low if types are missing, mixed up or lack variety. The floor is the same forest trained on
+    as many real cells. After Esteban et al. 2017, arXiv:1706.02633. The forest has ``n_trees`` Gini trees with
+    ``sqrt(n_features)`` features per split; each samples its own ``max_cells``, so that the forest still sees rare types.
 
     Examples
     --------
@@ -124,6 +91,57 @@ def tstr_f1(
     return float(f1_score(real_labels, predicted, labels=types, average="macro", zero_division=0))
 
 
+def top_markers(log_expression: np.ndarray | csr_matrix, labels: ArrayLike, *, n_markers: int = 5) -> np.ndarray:
+    """Sorted indices of marker genes: those with the largest t statistic of each type against all other cells.
+
+    ``log_expression`` is cells x genes, log-normalized; ``labels`` are at least two types, one per cell. A type with a
+    single cell has no markers.
+
+    Examples
+    --------
+    >>> expression = np.random.default_rng(0).random((40, 6))
+    >>> expression[:20, 2] += 3
+    >>> expression[20:, 4] += 3
+    >>> top_markers(expression, np.repeat(["B", "T"], 20), n_markers=1).tolist()
+    [2, 4]
+    """
+    markers = markers_of_types(log_expression, labels, n_markers)
+    return np.unique([gene for genes in markers.values() for gene in genes]).astype(int)
+
+
+def markers_of_types(
+    log_expression: np.ndarray | csr_matrix, labels: ArrayLike, n_markers: int
+) -> dict[str, list[int]]:
+    """The markers of :func:`top_markers`, best first, for each type with at least two cells."""
+    labels = as_labels("labels", labels, log_expression.shape[0]).astype(str)
+    types, n_cells = np.unique(labels, return_counts=True)
+    if len(types) < 2:
+        raise ValueError(f"labels name {len(types)} type(s); give at least two, which markers can tell apart.")
+    return rank_genes(log_expression, labels, types[n_cells >= 2].tolist(), "t-test", n_markers)
+
+
+def rank_genes(
+    log_expression: np.ndarray | csr_matrix,
+    labels: np.ndarray,
+    types: Sequence[str],
+    method: Literal["t-test", "wilcoxon"],
+    n_genes: int,
+) -> dict[str, list[int]]:
+    """Indices of the genes with the highest score of each type against all other cells, best first."""
+    if not types:
+        return {}
+    obs = pd.DataFrame({"type": pd.Categorical(labels)}, index=np.arange(len(labels)).astype(str))
+    adata = AnnData(log_expression, obs=obs)
+    with warnings.catch_warnings():
+        # Genes without variance divide by zero in the t statistic; scanpy gives them the score 0.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        # scanpy's table of results is fragmented with more than about 25 types.
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        sc.tl.rank_genes_groups(adata, "type", groups=types, method=method, n_genes=n_genes, use_raw=False)
+    names = adata.uns["rank_genes_groups"]["names"]
+    return {label: [int(gene) for gene in names[label]] for label in types}
+
+
 def marker_overlap(
     real: np.ndarray | csr_matrix,
     real_labels: ArrayLike,
@@ -135,24 +153,10 @@ def marker_overlap(
 ) -> float:
     """Whether differential expression finds the same marker genes in synthetic cells as in real ones.
 
-    The share of markers that both sets have, mean over types. The markers of a type are the genes with the highest
-    score in a Wilcoxon rank-sum test of the type against all other cells of the set. Compare with the floor.
-
-    Parameters
-    ----------
-    real, real_labels, synthetic, synthetic_labels
-        Cells x genes, log-normalized, dense or CSR, and their types.
-    n_markers, min_cells
-        Number of markers per type, and minimum number of cells of a type in each set; rarer types are left out.
-
-    Returns
-    -------
-    The mean share, between 0 and 1; NaN if no type has enough cells or if a set has only one type.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in genes, or if there is not one label per cell.
+    The share of the ``n_markers`` markers per type that both sets (cells x genes, log-normalized, dense or CSR) have,
+    mean over types. Types with fewer than ``min_cells`` cells in a set are left out; NaN if none remains or if a set has
+    only one type. The markers of a type are the genes with the highest score in a Wilcoxon rank-sum test of the type
+    against all other cells of the set. Compare with the floor.
 
     Examples
     --------

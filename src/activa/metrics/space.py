@@ -1,7 +1,9 @@
-"""The genes, principal components and markers in which sets of cells are compared."""
+"""What metrics compute on: the genes, principal components and markers in which two sets of cells are compared."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -9,15 +11,14 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from activa.data import Cells, subsample
-from activa.metrics.correlation import top_markers
+from activa.data import Cells, halves, subsample
+from activa.metrics.fidelity import top_markers
 
 N_GENES = 2000
+_MIN_CELLS = 5
 N_COMPONENTS = 50
-MAX_FITTED = 20_000
-"""Maximum number of cells to which principal components are fitted."""
-DENSE_CELLS = 10_000
-"""Number of cells that are dense at a time."""
+MAX_FITTED = 20_000  # cells to which principal components are fitted
+DENSE_CELLS = 10_000  # cells that are dense at a time
 
 
 def variable_genes(log_expression: csr_matrix, n_genes: int = N_GENES) -> np.ndarray:
@@ -80,3 +81,66 @@ class Space:
         """All sets in principal components fitted to the first two."""
         pca = self._fit(first, second)
         return tuple(self._transform(pca, cells) for cells in (first, second, *others))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two sets of cells, and what the metrics compute on, each computed when it is first needed."""
+
+    real: Cells
+    synthetic: Cells
+    space: Space
+    has_train: bool  # whether the reference of the space is the training cells instead of the real cells
+    seed: int
+
+    @cached_property
+    def components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both sets in the principal components of the training cells, or without these in joint components.
+
+        Components fitted to only one of the two sets would spread it wider than the other.
+        """
+        if not self.has_train:
+            return self.joint_components
+        return self.space.project(self.real), self.space.project(self.synthetic)
+
+    @cached_property
+    def joint_components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both sets in principal components fitted to both."""
+        real, synthetic = self.space.project_together(self.real, self.synthetic)
+        return real, synthetic
+
+    @property
+    def labeled_reference(self) -> tuple[np.ndarray, np.ndarray]:
+        """Components and types of the training cells, or without these of the real cells."""
+        if self.has_train:
+            return self.space.reference_components, self.space.reference.types
+        return self.components[0], self.real.types
+
+    @cached_property
+    def markers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Log-normalized expression of the reference's markers in both sets."""
+        real, synthetic = (x.log_expression[:, self.space.markers].toarray() for x in (self.real, self.synthetic))
+        return real, synthetic
+
+
+def same_size(sets: Sequence[Cells], rng: np.random.Generator) -> list[Cells]:
+    """All sets subsampled to the size of the smallest."""
+    size = min(len(cells) for cells in sets)
+    if size < _MIN_CELLS:
+        raise ValueError(
+            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (or each half of it), "
+            "synthetic and floor."
+        )
+    return [cells.subsample(size, rng) for cells in sets]
+
+
+def compare(cells: Mapping[str, Cells], seed: int) -> tuple[Comparison, Comparison]:
+    """Synthetic cells, and other real cells in their place, each next to as many real cells."""
+    rng = np.random.default_rng(seed)
+    first, second = cells["real"], cells.get("floor")
+    if second is None:
+        first, second = (cells["real"].take(half) for half in halves(len(first), rng, first.labels))
+    space = Space(cells.get("train", first), seed)
+    first, synthetic, second = same_size([first, cells["synthetic"], second], rng)
+    has_train = "train" in cells
+    return Comparison(first, synthetic, space, has_train, seed), Comparison(first, second, space, has_train, seed)

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from activa.data import Cells
-from activa.metrics.count_properties import gene_summary
+from activa.metrics.properties import gene_summary
 from activa.pl import parts
 from activa.pl.output import Output, Panel, Panels, Save, documented
 

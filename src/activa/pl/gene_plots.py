@@ -16,7 +16,8 @@ from scipy.spatial.distance import squareform
 from activa.arguments import check_integers
 from activa.data import Cells
 from activa.metrics import correlation_discrepancy as discrepancy
-from activa.metrics.correlation import markers_of_types, pearson
+from activa.metrics.fidelity import markers_of_types
+from activa.metrics.properties import pearson
 from activa.metrics.space import variable_genes
 from activa.pl import parts
 from activa.pl.output import Output, Panels, Save, documented

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,19 +18,14 @@ type Grade = Literal["as real", "close", "different", "far", "unknown"]
 
 # Maximum difference between the AUC and its floor for each grade. The forest's own noise is about 0.02.
 _GRADES: tuple[tuple[float, Grade, str], ...] = (
-    (
-        0.03,
-        "as real",
-        "A random forest hardly tells these cells from real ones better than it tells two sets of real cells apart.",
-    ),
+    (0.03, "as real", "A random forest tells these cells from real ones hardly better than two sets of real cells."),
     (0.1, "close", "A random forest tells these cells from real ones only a little better than by chance."),
     (0.25, "different", "A random forest tells many of these cells from real ones."),
     (0.51, "far", "A random forest easily tells these cells from real ones."),
 )
 _FEW_CELLS = 200
 _MIN_CELLS_OF_TYPE = 10
-# Smallest difference between the shares of a type that gets a note.
-_SHARE = 0.02
+_SHARE = 0.02  # smallest difference between the shares of a type that gets a note
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,7 @@ class Verdict:
     grade: Grade
     headline: str
     meaning: str
-    notes: tuple[str, ...]
-    """What else to know before the cells are used."""
+    notes: tuple[str, ...]  # what else to know before the cells are used
 
 
 def judge(table: pd.DataFrame, real: Cells, synthetic: Cells, n_compared: int) -> Verdict:
@@ -118,21 +113,38 @@ def judge_types(real: Cells, synthetic: Cells, at_value: Comparison, at_floor: C
     has fewer than ten cells of the type, or no counts.
     """
     types = np.unique(np.concatenate([real.types, synthetic.types]))
-    columns: dict[str, list] = {
-        name: [int((cells.types == label).sum()) for label in types]
-        for name, cells in (("real", real), ("synthetic", synthetic))
-    }
-    for suffix, comparison in (("", at_value), ("_floor", at_floor)):
-        columns[f"mmd{suffix}"] = [_mmd(comparison, label) for label in types]
-        columns[f"recognized{suffix}"] = _recognized(comparison, types)
-    columns["library_size"] = _median_ratio(real, synthetic, types, _library_size)
-    columns["genes"] = _median_ratio(real, synthetic, types, lambda cells: cells.log_expression.getnnz(axis=1))
-    return pd.DataFrame(columns, index=pd.Index(types, name="type"))
+    table = pd.DataFrame(index=pd.Index(types, name="type"))
+    for name, cells in (("real", real), ("synthetic", synthetic)):
+        table[name] = [int((cells.types == label).sum()) for label in types]
+    for suffix, c in (("", at_value), ("_floor", at_floor)):
+        table[f"mmd{suffix}"] = _per_type(types, c.real, c.synthetic, c.components, partial(mmd, seed=c.seed))
+        table[f"recognized{suffix}"] = _recognized(c, types)
+    totals = _library_sizes(real), _library_sizes(synthetic)
+    table["library_size"] = _per_type(types, real, synthetic, totals, _median_ratio)
+    n_genes = real.log_expression.getnnz(axis=1), synthetic.log_expression.getnnz(axis=1)
+    table["genes"] = _per_type(types, real, synthetic, n_genes, _median_ratio)
+    return table
 
 
-def _mmd(c: Comparison, label: str) -> float:
-    x, y = c.components[0][c.real.types == label], c.components[1][c.synthetic.types == label]
-    return mmd(x, y, seed=c.seed) if min(len(x), len(y)) >= _MIN_CELLS_OF_TYPE else float("nan")
+def _per_type(
+    types: np.ndarray,
+    real: Cells,
+    synthetic: Cells,
+    values: tuple[np.ndarray, np.ndarray],
+    function: Callable[[np.ndarray, np.ndarray], float],
+) -> list[float]:
+    """A function of the values of both sets in each type; NaN if a set has fewer than ten cells of the type."""
+    pairs = [(values[0][real.types == label], values[1][synthetic.types == label]) for label in types]
+    return [function(x, y) if min(len(x), len(y)) >= _MIN_CELLS_OF_TYPE else float("nan") for x, y in pairs]
+
+
+def _median_ratio(real: np.ndarray, synthetic: np.ndarray) -> float:
+    return float(np.median(synthetic) / np.median(real)) if np.median(real) > 0 else float("nan")
+
+
+def _library_sizes(cells: Cells) -> np.ndarray:
+    """Total counts per cell; NaN if only log-normalized values are known."""
+    return np.full(len(cells), np.nan) if cells.counts is None else np.asarray(cells.counts.sum(axis=1)).ravel()
 
 
 def _recognized(c: Comparison, types: np.ndarray) -> list[float]:
@@ -142,21 +154,3 @@ def _recognized(c: Comparison, types: np.ndarray) -> list[float]:
     right = recognize(reference, labels, c.components[1], c.seed) == c.synthetic.types
     of_type = [c.synthetic.types == label for label in types]
     return [float(right[cells].mean()) if cells.sum() >= _MIN_CELLS_OF_TYPE else float("nan") for cells in of_type]
-
-
-def _library_size(cells: Cells) -> np.ndarray:
-    """Total counts per cell; NaN if only log-normalized values are known."""
-    return np.full(len(cells), np.nan) if cells.counts is None else np.asarray(cells.counts.sum(axis=1)).ravel()
-
-
-def _median_ratio(
-    real: Cells, synthetic: Cells, types: np.ndarray, property_of: Callable[[Cells], np.ndarray]
-) -> list[float]:
-    """Median of a property in synthetic cells divided by that in real cells, of each type."""
-    values = property_of(real), property_of(synthetic)
-    ratios = []
-    for label in types:
-        x, y = values[0][real.types == label], values[1][synthetic.types == label]
-        known = min(len(x), len(y)) >= _MIN_CELLS_OF_TYPE and np.median(x) > 0
-        ratios.append(float(np.median(y) / np.median(x)) if known else float("nan"))
-    return ratios

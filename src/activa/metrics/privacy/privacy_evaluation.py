@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,185 +9,117 @@ import pandas as pd
 from anndata import AnnData
 
 from activa.arguments import check_numbers
-from activa.data import Cells, check_sets, read_cells, strings, subsample
-from activa.metrics.copying import auc, close_share, copy_ratio, dcr_share, exact_copies, nearest, nndr
-from activa.metrics.privacy.attacks import chance_tpr, check_donors, donor_auc, split_held_out, tpr_at_fpr
+from activa.data import Cells, check_labels, check_sets, halves, read_cells, strings, subsample
+from activa.metrics import copying
+from activa.metrics.evaluation import to_table
 from activa.metrics.privacy.shadow_models import Generator, Shadows, left_out, pool_sets, read_published, train_shadows
-from activa.metrics.registry import Metric, Need, tabulate
 from activa.metrics.space import Space
 
 _MIN_CELLS = 20
-_MAX_CELLS = 10_000
-"""Maximum number of cells of a set whose distances to all cells of another set are computed."""
+_MAX_CELLS = 10_000  # of a set whose distances to all cells of another set are computed
+
+_TPR = "Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance."
+_DESCRIPTIONS = {
+    "membership_auc": "How well closeness to synthetic cells tells training from held-out cells (AUC): 0.5 is not at all.",
+    "membership_tpr": _TPR,
+    "donor_auc": "The same attack on whole donors, by the mean over their cells (AUC over donors): 0.5 is not at all.",
+    "shadow_auc": "How well an attack learnt on shadow generators tells training from held-out cells (AUC).",
+    "shadow_tpr": _TPR,
+    "shadow_donor_auc": "That attack on whole donors (AUC over donors).",
+    "dcr_share": "Share of synthetic cells nearer to a training than to any held-out cell, at equal weight: 0.5 is best.",
+    "copy_ratio": (
+        "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying."
+    ),
+    "close_share": (
+        "Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies."
+    ),
+    "nndr": "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
+    "exact_copies": "Share of synthetic cells with the values of a training cell in all genes: best is 0 or the floor.",
+}
 
 
-@dataclass(frozen=True, eq=False)
-class _Attacked:
-    """Training cells and held-out cells, which an attacker must tell apart."""
+def _figures(
+    read: dict[str, Cells],
+    published: Cells,
+    spaces: tuple[Space, Space],
+    donors: np.ndarray | None,
+    shadows: Shadows | None,
+    fpr: float,
+    quantile: float,
+    seed: int,
+) -> dict[str, float]:
+    """The figures of all attacks on published cells by name, in the order of the table.
 
-    train: Cells
-    held_out: Cells
-    donors: np.ndarray | None
-    seed: int
-
-    @cached_property
-    def both(self) -> Cells:
-        return self.train.concatenate(self.held_out)
-
-    @cached_property
-    def joint_space(self) -> Space:
-        """Fitted to both sets, and therefore neutral about which cells were in the training set."""
-        return Space(self.both, self.seed)
-
-    @cached_property
-    def joint_components(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.joint_space.project(self.train), self.joint_space.project(self.held_out)
-
-    @cached_property
-    def train_space(self) -> Space:
-        """Fitted to the training cells, for distances of other cells to these."""
-        return Space(self.train, self.seed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Attack:
-    """Published cells, and what the metrics compute on, each computed when it is first needed."""
-
-    attacked: _Attacked
-    published: Cells
-    shadows: Shadows | None
-
-    @cached_property
-    def components(self) -> np.ndarray:
-        return self.attacked.joint_space.project(self.published)
-
-    @cached_property
-    def _chosen(self) -> list[np.ndarray]:
-        """Indices of the training, held-out and published cells that are used if there are too many."""
-        rng = np.random.default_rng(self.attacked.seed)
-        sets = (self.attacked.train, self.attacked.held_out, self.published)
-        return [subsample(len(cells), _MAX_CELLS, rng) for cells in sets]
-
-    @cached_property
-    def distance_scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """Negative distances of training and of held-out cells to the nearest published cell."""
-        train, held_out = self.attacked.joint_components
-        return -nearest(train[self._chosen[0]], self.components), -nearest(held_out[self._chosen[1]], self.components)
-
-    @cached_property
-    def shadow_scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """Log odds of membership of training and of held-out cells."""
-        assert self.shadows is not None
-        members, others = np.split(self.shadows.attack(self.components), [len(self.attacked.train)])
-        return members, others
-
-    @property
-    def dcr_share(self) -> float:
-        return dcr_share(*self.attacked.joint_components, self.components[self._chosen[2]])
-
-    @property
-    def donor_auc(self) -> float:
-        in_both = np.concatenate([self._chosen[0], len(self.attacked.train) + self._chosen[1]])
-        return self._donor_auc(self.distance_scores, in_both)
-
-    @property
-    def shadow_donor_auc(self) -> float:
-        return self._donor_auc(self.shadow_scores, np.arange(len(self.attacked.both)))
-
-    def _donor_auc(self, scores: tuple[np.ndarray, np.ndarray], in_both: np.ndarray) -> float:
-        assert self.attacked.donors is not None
-        members = np.repeat([True, False], [len(x) for x in scores])
-        return donor_auc(np.concatenate(scores), self.attacked.donors[in_both], members)
-
-    @cached_property
-    def near_train(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Training, held-out and published cells in the components of the training cells."""
-        space, rng = self.attacked.train_space, np.random.default_rng(self.attacked.seed)
-        sets = (cells.subsample(_MAX_CELLS, rng) for cells in (self.attacked.held_out, self.published))
-        held_out, published = (space.project(cells) for cells in sets)
-        return space.reference_components, held_out, published
-
-    @property
-    def exact_copies(self) -> float:
-        sets = (self.attacked.train, self.published)
-        return exact_copies(*(cells.log_expression if cells.counts is None else cells.counts for cells in sets))
+    The first of the spaces is fitted to training and held-out cells and therefore neutral about which were in the
+    training set; the second, fitted to the training cells, is for distances of other cells to these.
+    """
+    sets = (read["train"], read["held_out"], published)
+    rng = np.random.default_rng(seed)
+    chosen = [subsample(len(cells), _MAX_CELLS, rng) for cells in sets]
+    train, held_out, synthetic = (spaces[0].project(cells) for cells in sets)
+    scores = [-copying.nearest(train[chosen[0]], synthetic), -copying.nearest(held_out[chosen[1]], synthetic)]
+    figures = {"membership_auc": copying.auc(*scores), "membership_tpr": copying.tpr_at_fpr(*scores, fpr=fpr)}
+    if donors is not None:
+        figures["donor_auc"] = _donor_auc(scores, donors[np.concatenate([chosen[0], len(train) + chosen[1]])])
+    if shadows is not None:
+        scores = np.split(shadows.attack(synthetic), [len(train)])
+        figures |= {"shadow_auc": copying.auc(*scores), "shadow_tpr": copying.tpr_at_fpr(*scores, fpr=fpr)}
+        if donors is not None:
+            figures["shadow_donor_auc"] = _donor_auc(scores, donors)
+    figures["dcr_share"] = copying.dcr_share(train, held_out, synthetic[chosen[2]])
+    rng = np.random.default_rng(seed)
+    held_out, synthetic = (spaces[1].project(cells.subsample(_MAX_CELLS, rng)) for cells in sets[1:])
+    near_train = spaces[1].reference_components, held_out, synthetic
+    figures["copy_ratio"] = copying.copy_ratio(*near_train)
+    figures["close_share"] = copying.close_share(*near_train, quantile=quantile)
+    figures["nndr"] = copying.nndr(near_train[0], synthetic)
+    values = (x.log_expression if x.counts is None else x.counts for x in (read["train"], published))
+    return figures | {"exact_copies": copying.exact_copies(*values)}
 
 
-def _metrics(fpr: float, quantile: float, n_held_out: int) -> dict[str, Metric[_Attack]]:
-    """The metrics by name, in the order of the table."""
-    return {
-        "membership_auc": Metric(
-            lambda a: auc(*a.distance_scores),
-            "How well closeness to synthetic cells tells training from held-out cells (AUC): 0.5 is not at all.",
-            best=0.5,
-        ),
-        "membership_tpr": Metric(
-            lambda a: tpr_at_fpr(*a.distance_scores, fpr=fpr),
-            f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
-            best=chance_tpr(min(n_held_out, _MAX_CELLS), fpr),
-        ),
-        "donor_auc": Metric(
-            lambda a: a.donor_auc,
-            "The same attack on whole donors, by the mean over their cells (AUC over donors): 0.5 is not at all.",
-            best=0.5,
-            needs=("donors",),
-        ),
-        "shadow_auc": Metric(
-            lambda a: auc(*a.shadow_scores),
-            "How well an attack learnt on shadow generators tells training from held-out cells (AUC).",
-            best=0.5,
-            needs=("shadows",),
-        ),
-        "shadow_tpr": Metric(
-            lambda a: tpr_at_fpr(*a.shadow_scores, fpr=fpr),
-            f"Share of training cells it finds at {fpr:.3g} false accusations of held-out cells; best is chance.",
-            best=chance_tpr(n_held_out, fpr),
-            needs=("shadows",),
-        ),
-        "shadow_donor_auc": Metric(
-            lambda a: a.shadow_donor_auc,
-            "That attack on whole donors (AUC over donors).",
-            best=0.5,
-            needs=("shadows", "donors"),
-        ),
-        "dcr_share": Metric(
-            lambda a: a.dcr_share,
-            "Share of synthetic cells nearer to a training than to any held-out cell, at equal weight: 0.5 is best.",
-            best=0.5,
-        ),
-        "copy_ratio": Metric(
-            lambda a: copy_ratio(*a.near_train),
-            "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying.",
-            best=1.0,
-        ),
-        "close_share": Metric(
-            lambda a: close_share(*a.near_train, quantile=quantile),
-            f"Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies.",
-            best=quantile,
-        ),
-        "nndr": Metric(
-            lambda a: nndr(a.near_train[0], a.near_train[2]),
-            "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
-        ),
-        "exact_copies": Metric(
-            lambda a: a.exact_copies,
-            "Share of synthetic cells with the values of a training cell in all genes: best is 0 or the floor.",
-        ),
-    }
+def _donor_auc(scores: list[np.ndarray], donors: np.ndarray) -> float:
+    return copying.donor_auc(np.concatenate(scores), donors, np.repeat([True, False], [*map(len, scores)]))
 
 
-def _check(
-    sets: dict[str, AnnData], synthetic: AnnData, labels_key: str | None, donor_key: str | None, layer: str | None
-) -> None:
+def _check(sets: dict[str, AnnData], labels_key: str | None, donor_key: str | None, layer: str | None) -> None:
     """Raise the error that :func:`evaluate` documents for sets that it cannot use."""
-    check_sets(sets | {"synthetic": synthetic}, None, layer)
-    check_sets(sets, labels_key, layer)
+    check_sets(sets, None, layer)
+    real = {name: adata for name, adata in sets.items() if name != "synthetic"}
+    check_sets(real, labels_key, layer)
     if donor_key is not None:
-        check_donors(sets, donor_key)
-    for name, adata in (sets | {"synthetic": synthetic}).items():
+        _check_donors(real, donor_key)
+    for name, adata in sets.items():
         least = 2 * _MIN_CELLS if name == "held_out" and "floor" not in sets else _MIN_CELLS
         if adata.n_obs < least:
             raise ValueError(f"{name} has {adata.n_obs} cells; give at least {least}.")
+
+
+def _check_donors(sets: dict[str, AnnData], donor_key: str) -> None:
+    """Raise the error that :func:`evaluate` documents for shared or too few donors."""
+    donors = {}
+    for name, adata in sets.items():
+        check_labels(name, adata, donor_key, "donor_key")
+        donors[name] = set(adata.obs[donor_key].astype(str))
+    for first, second in (("train", "held_out"), ("train", "floor"), ("held_out", "floor")):
+        if shared := sorted(donors[first] & donors.get(second, set())):
+            raise ValueError(f"donors {shared[:5]} have cells both in {first} and in {second}: split by donor.")
+    for name in ("train", "held_out"):
+        if len(donors[name]) < 2:
+            raise ValueError(f"{name} has one donor in {donor_key!r}; give at least two, or leave donor_key out.")
+
+
+def _split_held_out(
+    held_out: AnnData, labels_key: str | None, donor_key: str | None, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of two halves of the held-out cells, split by donor or by type."""
+    donors = strings(held_out, donor_key)
+    if donors is None:
+        return halves(held_out.n_obs, rng, strings(held_out, labels_key))
+    names = np.unique(donors)
+    if len(names) < 4:
+        raise ValueError(f"held_out has {len(names)} donors in {donor_key!r}; without floor at least four are needed.")
+    first, second = (np.flatnonzero(np.isin(donors, names[half])) for half in halves(len(names), rng))
+    return first, second
 
 
 def evaluate(
@@ -219,31 +149,23 @@ def evaluate(
 
     Parameters
     ----------
-    train
-        All cells that the generator was trained on: cells x genes of counts.
-    held_out
-        Real cells of the same population that it has not seen, with the same genes in any order; at least hundreds.
-    synthetic
-        Its cells, as published.
+    train, held_out
+        All cells that the generator was trained on (cells x genes of counts), and real cells of the same population
+        that it has not seen, with the same genes in any order; at least hundreds.
+    synthetic, layer, normalized, seed
+        As in :func:`activa.metrics.evaluate`, which raises the same errors.
     labels_key
         Column of ``obs`` with the types, in the real sets: the held-out cells are then split type by type.
     donor_key
         Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors
         and splits the held-out cells by donor.
-    layer
-        Layer of the counts in every set; ``X`` by default.
     floor
         More held-out real cells to take the place of the synthetic ones; ``held_out`` is then not split.
     generator, n_shadows
-        As for :func:`shadow_attack`, which a generator adds, with its run time.
-    fpr
-        Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``.
-    quantile
-        Quantile of the held-out cells' distances, for ``close_share``.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell.
-    seed
-        Random seed for the split, the components, the subsampling and the shadows. Global random state is not changed.
+        As in :func:`shadow_attack`, which a generator adds, with its run time.
+    fpr, quantile
+        Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``, and quantile of the
+        held-out cells' distances for ``close_share``.
 
     Returns
     -------
@@ -251,41 +173,41 @@ def evaluate(
     ``best`` value of a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed
     for a subsample. For n attacked cells on each side, the standard error of an AUC is 0.41 over the root of n.
 
-    Raises
-    ------
-    KeyError, TypeError
-        If a key or the layer is not in one of the sets, or if a set is not an AnnData.
-    ValueError
-        If the sets differ in genes or hold wrong values, if a set has fewer than 20 cells, if a donor is in two sets,
-        or if there are too few donors or shadows.
-
     Examples
     --------
     >>> activa.metrics.privacy.evaluate(train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
     """
     check_numbers(above=0, below=1, fpr=fpr, quantile=quantile)
     sets = {"train": train, "held_out": held_out} | ({} if floor is None else {"floor": floor})
-    _check(sets, synthetic, labels_key, donor_key, layer)
+    _check(sets | {"synthetic": synthetic}, labels_key, donor_key, layer)
     rng = np.random.default_rng(seed)
     if floor is None:
-        first, second = split_held_out(held_out, labels_key, donor_key, rng)
+        first, second = _split_held_out(held_out, labels_key, donor_key, rng)
         held_out, floor = held_out[first], held_out[second]
-    met: set[Need] = set()
     donors = None
     if donor_key is not None:
-        met.add("donors")
         donors = np.concatenate([np.asarray(adata.obs[donor_key], dtype=str) for adata in (train, held_out)])
     if generator is not None:
-        met.add("shadows")
         pool = pool_sets(train, held_out)
         out = left_out(train.n_obs, held_out.n_obs, n_shadows, rng, strings(pool, labels_key), donors)
-    sets = {"train": train, "held_out": held_out}
     form: dict[str, Any] = {"layer": layer, "normalized": normalized}
-    attacked = _Attacked(**read_cells(sets, labels_key=None, **form), donors=donors, seed=seed)
+    read = read_cells({"train": train, "held_out": held_out}, labels_key=None, **form)
+    both = read["train"].concatenate(read["held_out"])
+    joint_space, train_space = Space(both, seed), Space(read["train"], seed)
     shadows = None
     if generator is not None:
-        shadows = train_shadows(generator, pool, attacked.both, attacked.joint_space, out, seed=seed, **form)
-    attacks = (_Attack(attacked, read_published(cells, train, **form), shadows) for cells in (synthetic, floor))
-    metrics = _metrics(fpr, quantile, len(attacked.held_out))
-    chosen = {name: metric for name, metric in metrics.items() if met.issuperset(metric.needs)}
-    return tabulate(chosen, *attacks)
+        shadows = train_shadows(generator, pool, both, joint_space, out, seed, form)
+    arguments = donors, shadows, fpr, quantile, seed
+    attacked = (read_published(cells, train, **form) for cells in (synthetic, floor))
+    value, at_floor = (_figures(read, cells, (joint_space, train_space), *arguments) for cells in attacked)
+    n_held_out = len(read["held_out"])
+    best = dict.fromkeys(value, 0.5) | {"copy_ratio": 1.0, "close_share": quantile}
+    best |= {name: at_floor[name] for name in ("nndr", "exact_copies")}
+    best["membership_tpr"] = copying.chance_tpr(min(n_held_out, _MAX_CELLS), fpr)
+    best["shadow_tpr"] = copying.chance_tpr(n_held_out, fpr)
+    rows = {
+        name: (value[name], at_floor[name], best[name], text.format(fpr=fpr, quantile=quantile))
+        for name, text in _DESCRIPTIONS.items()
+        if name in value
+    }
+    return to_table(rows)

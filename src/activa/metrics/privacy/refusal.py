@@ -31,27 +31,14 @@ class TooClose:
 
     Parameters
     ----------
-    train
-        All cells that the generator was trained on: cells x genes of counts.
-    held_out
-        Real cells of the same population that it has not seen; at least a few hundred.
+    train, held_out, layer, seed
+        As in :func:`activa.metrics.privacy.evaluate`, which raises the same errors; neither set may be log-normalized.
     quantile
-        Share of held-out cells that would be refused, and so about the share that a perfect generator loses.
+        Share of held-out cells that would be refused, and so about the share that a perfect generator loses. At least
+        1 / ``quantile`` held-out cells are needed, and fewer than this share may be among the training cells.
     labels_key
         Column of ``obs`` with the types, in both sets: types with at least 1 / ``quantile`` held-out cells get their
         own threshold. None for one threshold.
-    layer
-        Layer of the counts in both sets; ``X`` by default.
-    seed
-        Random seed for the principal components.
-
-    Raises
-    ------
-    KeyError, TypeError
-        If ``labels_key`` or ``layer`` is not in one of the sets, or if a set is not an AnnData.
-    ValueError
-        If the sets differ in genes or hold no counts, if there are fewer than 1 / ``quantile`` held-out cells, or if
-        too many of them are among the training cells.
 
     Examples
     --------
@@ -99,17 +86,11 @@ class TooClose:
         return self._neighbors.kneighbors(self._space.project(cells))[0].ravel()
 
     def distances(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
-        """Distance of each cell (counts, genes in any order) to its nearest training cell, ``(n_cells,)``.
-
-        Raises a KeyError, TypeError or ValueError for cells that are not as those of :class:`TooClose`.
-        """
+        """Distance of each cell (counts, genes in any order) to its nearest training cell, ``(n_cells,)``."""
         return self._to_train(self._read(cells, layer))
 
     def refuses(self, cells: AnnData, *, layer: str | None = None) -> np.ndarray:
-        """Which cells (with types in ``obs[labels_key]`` if that was given) are too close, boolean, ``(n_cells,)``.
-
-        Raises a KeyError, TypeError or ValueError for cells that are not as those of :class:`TooClose`.
-        """
+        """Which cells (with types in ``obs[labels_key]`` if that was given) are too close, boolean, ``(n_cells,)``."""
         return self._refuses(self._read(cells, layer))
 
     def refuses_counts(self, counts: csr_matrix, labels: np.ndarray) -> np.ndarray:
@@ -119,8 +100,9 @@ class TooClose:
     def _read(self, cells: AnnData, layer: str | None) -> Cells:
         check_sets({"cells": cells}, self.labels_key, layer)
         check_genes("cells", cells.var_names, "train", self.genes)
-        sets = {"cells": cells[:, self.genes]}
-        return read_cells(sets, labels_key=self.labels_key, layer=layer, normalized=False)["cells"]
+        return read_cells({"cells": cells[:, self.genes]}, labels_key=self.labels_key, layer=layer, normalized=False)[
+            "cells"
+        ]
 
     def _refuses(self, cells: Cells) -> np.ndarray:
         limits = np.full(len(cells), self.threshold)
@@ -140,25 +122,11 @@ def refuse_close(
     layer: str | None = None,
     seed: int = 0,
 ) -> AnnData:
-    """Synthetic cells of any generator without those that are closer to a training cell than real held-out cells are.
+    """Copy of the synthetic cells of any generator without those that :class:`TooClose` refuses.
 
-    The proportions of types may change. :class:`TooClose` says what this protects from, and what not.
-
-    Parameters
-    ----------
-    synthetic
-        Generated cells with the genes of ``train``, in any order: counts.
-    train, held_out, quantile, labels_key, layer, seed
-        As for :class:`TooClose`; ``labels_key`` and ``layer`` are also those of ``synthetic``.
-
-    Returns
-    -------
-    A copy of ``synthetic`` with the cells that are kept.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As for :class:`TooClose`, or if no cell is kept.
+    The cells are counts of the genes of ``train``, in any order, with types in ``labels_key`` if it is given. Their
+    proportions of types may change. The other arguments and the errors are those of :class:`TooClose`, which says what
+    this protects from, and what not; and a ValueError if no cell is kept.
 
     Examples
     --------

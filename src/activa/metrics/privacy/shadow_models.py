@@ -45,8 +45,8 @@ def left_out(
 ) -> np.ndarray:
     """Which cells of the pool each shadow is not trained on, boolean, ``(n_shadows, n_cells)``.
 
-    Each shadow is trained on about as large a share of the pool as the target, and all cells are left out equally
-    often, to within one; if donors are given, whole donors are left out.
+    Each shadow sees about as large a share of the pool as the target. All cells are left out equally often, to within
+    one; with donors, whole donors are left out.
     """
     n_cells = n_train + n_held_out
     if donors is None:
@@ -73,11 +73,11 @@ def read_published(synthetic: AnnData, train: AnnData, *, layer: str | None, nor
 
 
 def features(pool: np.ndarray, synthetic: np.ndarray) -> np.ndarray:
-    """What an attacker sees of each candidate in the pool next to synthetic cells, ``(n_cells, 5)``.
+    """What an attacker sees of each candidate in the pool next to synthetic cells, ``(n_cells, 5)``, as logarithms.
 
-    All are logarithms: distance to the nearest synthetic cell; mean distance to the ten nearest (local density); rank
-    among candidates by distance to its nearest synthetic cell; number of synthetic cells whose nearest candidate it is;
-    and distance to the nearest other candidate (the cell's difficulty).
+    Distance to the nearest synthetic cell; mean distance to the ten nearest (local density); rank among candidates by
+    distance to its nearest synthetic cell; number of synthetic cells whose nearest candidate it is; and distance to the
+    nearest other candidate (the cell's difficulty).
     """
     search = NearestNeighbors(n_neighbors=min(_N_NEIGHBORS, len(synthetic))).fit(synthetic)
     to_synthetic, neighbors = search.kneighbors(pool)
@@ -119,24 +119,16 @@ class Shadows:
 
 
 def train_shadows(
-    generator: Generator,
-    adata: AnnData,
-    pool: Cells,
-    space: Space,
-    out: np.ndarray,
-    *,
-    normalized: bool,
-    layer: str | None,
-    seed: int,
+    generator: Generator, adata: AnnData, pool: Cells, space: Space, out: np.ndarray, seed: int, form: dict[str, Any]
 ) -> Shadows:
-    """Train a generator without each of the parts, and the attack on what these generators return."""
+    """Train a generator without each of the parts, and an attack on their cells (``form``: layer and normalized)."""
     components = []
     for shadow, absent in enumerate(tqdm(out, desc="shadow generators", unit="shadow", leave=False)):
         with seeded(seed, shadow):
             shadow_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
             cells: Any = generator(adata[~absent].copy(), shadow_seed)
-        check_sets({"train": adata, "what the generator returned": cells}, None, layer)
-        components.append(space.project(read_published(cells, adata, layer=layer, normalized=normalized)))
+        check_sets({"train": adata, "what the generator returned": cells}, None, form["layer"])
+        components.append(space.project(read_published(cells, adata, **form)))
     return Shadows(space.project(pool), out, components)
 
 
@@ -158,42 +150,27 @@ def shadow_attack(
     The attacker sees the synthetic cells and a pool of candidates, trains shadow generators on random parts of the
     pool, and learns (by logistic regression) how training cells differ from others in their position relative to the
     synthetic cells: distances to the nearest ones, density and rank among candidates, each also relative to shadows
-    that did not see the same cell. What was learnt is then applied to the target's cells.
+    that did not see the same cell. What was learnt is then applied to the target's cells. Shadow models are those of
+    Shokri et al. 2017, arXiv:1610.05820; the calibration follows Carlini et al. 2022, arXiv:2112.03570, and Watson et
+    al. 2022, arXiv:2111.08440; Stadler et al. 2022, arXiv:2011.07018, attack synthetic data.
 
     Cells are compared as log1p of counts scaled to 10,000, in 50 principal components of the whole pool. The pool holds
     all training cells, which is more than most attackers have: the result is an upper end for attacks of this kind.
 
     Parameters
     ----------
-    generator
+    generator, n_shadows
         ``generator(train, seed)`` trains on an AnnData (a copy, which it may change) and returns synthetic cells,
-        ideally as many as the target. It is called ``n_shadows`` times with different seeds and a seeded global random
-        state.
-    train, held_out, synthetic, labels_key, donor_key, layer, normalized
-        As for :func:`~activa.metrics.privacy.evaluate`. Each shadow leaves out about as many candidates as ``held_out``
-        has, with the types in proportion, or whole donors.
-    n_shadows
-        Number of shadow generators; at least 4 if ``held_out`` has as many cells as ``train``, 8 if it has a third.
-    seed
-        Random seed for the parts, the components and the shadows. Global random state is not changed.
+        ideally as many as the target. It is called ``n_shadows`` times, with different seeds and a seeded global random
+        state: at least 4 if ``held_out`` has as many cells as ``train``, 8 if it has a third.
+    train, held_out, synthetic, labels_key, donor_key, layer, normalized, seed
+        As in :func:`~activa.metrics.privacy.evaluate`, which raises the same errors. Each shadow leaves out about as
+        many candidates as ``held_out`` has, with the types in proportion, or whole donors.
 
     Returns
     -------
     One row per candidate, training cells first: ``set`` (``"train"`` or ``"held_out"``), ``cell`` (its name),
-    ``member`` (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr`, :func:`donor_auc` or
-    :func:`sklearn.metrics.roc_auc_score`.
-
-    Raises
-    ------
-    KeyError, TypeError
-        If a key or the layer is not in one of the sets; if a set, or what the generator returns, is not an AnnData.
-    ValueError
-        If the sets differ in genes, or if there are too few shadows.
-
-    References
-    ----------
-    Shokri et al. 2017, arXiv:1610.05820 (shadow models); Stadler et al. 2022, arXiv:2011.07018 (on synthetic data); the
-    calibration follows Carlini et al. 2022, arXiv:2112.03570, and Watson et al. 2022, arXiv:2111.08440.
+    ``member`` (boolean) and ``score``, the log odds of membership, for :func:`tpr_at_fpr` or :func:`donor_auc`.
 
     Examples
     --------
@@ -203,7 +180,6 @@ def shadow_attack(
     ...     model.train(seed=seed)
     ...     return model.generate(train.n_obs, seed=seed)
     >>> scores = shadow_attack(generator, train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
-    >>> roc_auc_score(scores["member"], scores["score"])  # doctest: +SKIP
     """
     sets = {"train": train, "held_out": held_out}
     check_sets(sets, labels_key, layer)
@@ -214,15 +190,12 @@ def shadow_attack(
     adata = pool_sets(train, held_out)
     labels, donors = strings(adata, labels_key), strings(adata, donor_key)
     out = left_out(train.n_obs, held_out.n_obs, n_shadows, np.random.default_rng(seed), labels, donors)
-    published = read_published(synthetic, adata, layer=layer, normalized=normalized)
-    pool = read_cells({"pool": adata}, labels_key=None, layer=layer, normalized=normalized)["pool"]
+    form: dict[str, Any] = {"layer": layer, "normalized": normalized}
+    published = read_published(synthetic, adata, **form)
+    pool = read_cells({"pool": adata}, labels_key=None, **form)["pool"]
     space = Space(pool, seed)
-    shadows = train_shadows(generator, adata, pool, space, out, normalized=normalized, layer=layer, seed=seed)
-    return pd.DataFrame(
-        {
-            "set": np.repeat(["train", "held_out"], [train.n_obs, held_out.n_obs]),
-            "cell": [*train.obs_names, *held_out.obs_names],
-            "member": np.repeat([True, False], [train.n_obs, held_out.n_obs]),
-            "score": shadows.attack(space.project(published)),
-        }
-    )
+    shadows = train_shadows(generator, adata, pool, space, out, seed, form)
+    sizes = [train.n_obs, held_out.n_obs]
+    table = {"set": np.repeat(list(sets), sizes), "cell": [*train.obs_names, *held_out.obs_names]}
+    table |= {"member": np.repeat([True, False], sizes), "score": shadows.attack(space.project(published))}
+    return pd.DataFrame(table)

@@ -1,12 +1,13 @@
-"""Dropout, library size and genes per cell: the latter two are distances between distributions of one number per cell."""
+"""Correlations, dropout, library size and genes per cell: the latter two are distances between distributions."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from scipy.special import expit
+from scipy.stats import pearsonr
 
-from activa.metrics import dropout_distance, genes_per_cell_distance, library_size_distance
+from activa.metrics import correlation_discrepancy, dropout_distance, genes_per_cell_distance, library_size_distance
 
 GENE_RATE = np.geomspace(0.02, 8, 60)
 
@@ -118,3 +119,43 @@ def test_sparse_counts_and_empty_cells_are_fine(metric):
 def test_no_cells_are_refused(metric):
     with pytest.raises(ValueError, match="empty"):
         metric(counts(0), counts(1)[:0])
+
+
+def test_agrees_with_pearson_pair_by_pair(cells):
+    real, synthetic = cells[0] @ np.triu(np.ones((8, 8))), cells[1]
+    n = real.shape[1]
+    difference = np.array(
+        [[pearsonr(real[:, i], real[:, j])[0] - pearsonr(synthetic[:, i], synthetic[:, j])[0] for i in range(n)]
+         for j in range(n)]
+    )  # fmt: skip
+    upper = sum(difference[i, j] ** 2 for i in range(n) for j in range(i + 1, n))
+    assert correlation_discrepancy(real, synthetic) == pytest.approx(np.sqrt(upper))
+    assert correlation_discrepancy(real, synthetic, norm="one") == pytest.approx(np.linalg.norm(difference, 1))
+
+
+@pytest.mark.parametrize("norm", ["frobenius", "one"])
+def test_is_zero_for_equal_correlations_and_symmetric(cells, norm):
+    assert correlation_discrepancy(cells[0], cells[0] * 3 + 5, norm=norm) == pytest.approx(0, abs=1e-12)
+    forth, back = correlation_discrepancy(*cells, norm=norm), correlation_discrepancy(*cells[::-1], norm=norm)
+    assert forth > 0
+    assert forth == pytest.approx(back)
+
+
+def test_catches_genes_made_independent(cells):
+    real, second = (x @ np.triu(np.ones((8, 8))) for x in cells)
+    shuffled = np.random.default_rng(0).permuted(second, axis=0)
+    assert correlation_discrepancy(real, shuffled) > 5 * correlation_discrepancy(real, second)
+
+
+def test_a_constant_gene_correlates_with_nothing(cells):
+    real, synthetic = cells[0].copy(), cells[1].copy()
+    real[:, 0] = 0.1  # its mean is not exact in floating point
+    without = correlation_discrepancy(real[:, 1:], synthetic[:, 1:])
+    lost = np.corrcoef(synthetic.T)[0, 1:]
+    assert correlation_discrepancy(real, synthetic) == pytest.approx(np.sqrt(without**2 + (lost**2).sum()))
+    synthetic[:, 0] = 0
+    assert correlation_discrepancy(real, synthetic) == pytest.approx(without)
+
+
+def test_one_gene_has_no_pair(cells):
+    assert np.isnan(correlation_discrepancy(cells[0][:, :1], cells[1][:, :1]))
