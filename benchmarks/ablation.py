@@ -2,9 +2,9 @@
 
     python benchmarks/ablation.py --data FILE [FILE ...] [--seeds 0 1 2] [--configurations NAME ...]
 
-Splits and metrics are those of realism.py; types are given as in the test set. Rows are kept in ablation.jsonl in --out
-and not computed again while a configuration's settings stay; after a change of the model use --redo. The table has all
-rows of the configurations below that --out holds.
+Splits and metrics are those of realism.py; generated cells have the types of the test set. Rows are kept in ablation.jsonl in
+--out and are not computed again; use --redo after a change of the model. The table has all rows that --out holds, also those
+of forms that have been removed from the package: they are in results/ as they were measured, by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from _mixture import generate_from_mixture
 from _report import mean_and_sd
 
 from activa import ACTIVA
-from activa.train import NonFiniteLossError
+from activa.train import ExplodedLossError, Game, Hinge, NonFiniteLossError, Soft
 
 METRICS = [
     "rf_auc", "wasserstein", "correlation_discrepancy", "mmd_per_type", "dropout_distance", "label_fidelity",
@@ -37,95 +37,80 @@ FLOOR = "real cells (floor)"
 
 @dataclass(frozen=True)
 class Configuration:
-    """Arguments of the model, of its training plan and of train, and where latents are drawn from."""
+    """Settings of the model, arguments of train, and where latents are drawn from."""
 
     model: dict[str, Any] = field(default_factory=dict)
-    plan: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=dict)
+    game: Game | None = None
+    max_epochs: int | None = None
     sampling: Literal["prior", "mixture"] = "prior"
 
     @property
     def training(self) -> str:
-        """Configurations that are equal in this share a training."""
-        return json.dumps([self.model, self.plan, self.train], sort_keys=True)
+        """Configurations with equal training are trained once."""
+        return repr((self.model, self.game, self.max_epochs))
 
 
-def _introspective(introspection: str, weight: float, **plan: Any) -> Configuration:
-    return Configuration(plan={"introspection": introspection, "introspection_weight": weight, **plan})
-
-
-def _plain_vae(**plan: Any) -> Configuration:
-    """The paper's form: hidden layers, N(0, I), and a random start, which takes more epochs."""
-    model = {"generator": "deep", "n_hidden": 256, "prior": "standard", "label_input": "given"}
-    return Configuration(model, plan, {"max_epochs": 80})
+def _plain_vae(game: Game | None = None) -> Configuration:
+    """Hidden layers, N(0, I), and a random start, which takes more epochs."""
+    return Configuration({"architecture": "deep", "n_hidden": 256}, game, max_epochs=80)
 
 
 CONFIGURATIONS = {
     "default": Configuration(),
     "full-covariance mixture after training": Configuration(sampling="mixture"),
-    "prior as learnt": Configuration(train={"fit_prior": False}),
-    # the type reaches cells through the generator alone
-    "N(0, I) prior": Configuration({"prior": "standard", "label_input": "given"}),
-    "type given to the generator": Configuration({"label_input": "given"}),
-    "no type in the generator": Configuration({"label_input": "none"}),
-    "sleep phase, weight 0.3": _introspective("sleep", 0.3),
-    "sleep phase, weight 1": _introspective("sleep", 1.0),
-    "soft game, weight 0.1": _introspective("soft", 0.1),
-    "soft game, weight 0.3": _introspective("soft", 0.3),
-    "hinge game, weight 1": _introspective("hinge", 1.0),
-    "soft game, weight 0.3, prior as learnt": Configuration(
-        plan={"introspection": "soft", "introspection_weight": 0.3}, train={"fit_prior": False}
-    ),
-    "soft game, weight 0.3, and classifier term": _introspective("soft", 0.3, classifier_weight=1.0),
-    "linear generator": Configuration({"generator": "linear"}),
-    "deep generator": Configuration({"generator": "deep", "n_hidden": 256}),
+    "soft game, weight 0.1": Configuration(game=Soft(0.1)),
+    "soft game, weight 0.3": Configuration(game=Soft(0.3)),
+    "soft game, weight 1": Configuration(game=Soft(1.0)),
+    "hinge game": Configuration(game=Hinge()),
     "negative binomial": Configuration({"gene_likelihood": "nb"}),
-    "Poisson": Configuration({"gene_likelihood": "poisson"}),
-    "dispersion per type": Configuration({"dispersion": "gene-label"}),
-    "plain VAE": _plain_vae(),
-    "plain VAE, soft game, weight 1": _plain_vae(introspection="soft", introspection_weight=1.0),
+    "deep architecture": _plain_vae(),
+    "deep architecture, soft game, weight 1": _plain_vae(Soft(1.0)),
 }
 
 
 class Rows:
-    """The rows that are known, in a file of a JSON object a line."""
+    """Rows of known scores, in a file with one JSON object per line."""
 
     def __init__(self, file: Path, max_epochs: int | None):
         self.file, self.max_epochs = file, max_epochs
         self.rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    def key(self, name: str, dataset: str, seed: int) -> dict:
-        """What decides a row's scores; real cells have no settings."""
-        settings = asdict(CONFIGURATIONS[name]) if name in CONFIGURATIONS else None
-        key = {"dataset": dataset, "seed": seed, "max_epochs": self.max_epochs, "settings": settings}
-        return json.loads(json.dumps(key))
+    @property
+    def names(self) -> list[str]:
+        """Real cells, the configurations, then those that no longer exist."""
+        return list(dict.fromkeys([FLOOR, *CONFIGURATIONS, *(row["configuration"] for row in self.rows)]))
+
+    def _is(self, row: dict, name: str, dataset: str, seed: int) -> bool:
+        key = row["key"]
+        found = row["configuration"], key["dataset"], key["seed"], key["max_epochs"]
+        return found == (name, dataset, seed, self.max_epochs)
 
     def find(self, name: str, dataset: str, seed: int) -> dict | None:
-        """The scores of a row, None if it is not there."""
-        key = self.key(name, dataset, seed)
-        return next((row["scores"] for row in self.rows if row["key"] == key), None)
+        """The scores of a row; None if they are not known."""
+        return next((row["scores"] for row in self.rows if self._is(row, name, dataset, seed)), None)
 
     def add(self, name: str, dataset: str, seed: int, scores: dict[str, float]) -> None:
         """Keep a row."""
-        self.rows.append({"configuration": name, "key": self.key(name, dataset, seed), "scores": scores})
+        key = {"dataset": dataset, "seed": seed, "max_epochs": self.max_epochs}
+        self.rows.append({"configuration": name, "key": key, "scores": scores})
         with self.file.open("a") as file:
             file.write(json.dumps(self.rows[-1]) + "\n")
 
     def forget(self, name: str, dataset: str, seed: int) -> None:
-        """Drop a row, to be computed again."""
-        key = self.key(name, dataset, seed)
-        # another process may have added some since
-        self.rows = [row for row in Rows(self.file, self.max_epochs).rows if row["key"] != key]
+        """Remove a row, to be computed again."""
+        # another process may have added rows since
+        rows = Rows(self.file, self.max_epochs).rows
+        self.rows = [row for row in rows if not self._is(row, name, dataset, seed)]
         self.file.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
 
 
 def train(configuration: Configuration, parts: dict, labels_key: str, seed: int, max_epochs: int | None):
-    """A trained model, and what it takes and reaches in training."""
+    """A trained model, its held-out ELBO and the seconds that training took."""
     ACTIVA.setup_anndata(parts["train"], labels_key=labels_key)
     start = time.perf_counter()
     model = ACTIVA(parts["train"], seed=seed, **configuration.model)
-    settings = configuration.train if max_epochs is None else configuration.train | {"max_epochs": max_epochs}
-    model.train(seed=seed, plan_kwargs=configuration.plan, enable_progress_bar=False, **settings)
+    max_epochs = configuration.max_epochs if max_epochs is None else max_epochs
+    model.train(max_epochs, game=configuration.game, seed=seed, enable_progress_bar=False)
     seconds = time.perf_counter() - start
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -134,7 +119,7 @@ def train(configuration: Configuration, parts: dict, labels_key: str, seed: int,
 
 
 def run_missing(args: argparse.Namespace, rows: Rows, path: Path, seed: int) -> None:
-    """Compute the rows of one dataset and seed that are not there."""
+    """Compute the unknown rows of one dataset and seed."""
     missing = [name for name in [FLOOR, *args.configurations] if rows.find(name, path.stem, seed) is None]
     if not missing:
         return
@@ -151,7 +136,7 @@ def run_missing(args: argparse.Namespace, rows: Rows, path: Path, seed: int) -> 
         print(path.stem, seed, *names, flush=True)
         try:
             model, training = train(CONFIGURATIONS[names[0]], parts, args.labels_key, seed, args.max_epochs)
-        except NonFiniteLossError as error:
+        except (NonFiniteLossError, ExplodedLossError) as error:
             print("failed:", error, flush=True)
             continue
         for name in names:
@@ -163,12 +148,12 @@ def run_missing(args: argparse.Namespace, rows: Rows, path: Path, seed: int) -> 
 
 
 def write(rows: Rows, file: Path) -> None:
-    """A table a dataset: configurations x metrics, mean and standard deviation over seeds."""
+    """One table per dataset: configurations x metrics, mean and standard deviation over seeds."""
     sections = []
     seeds = sorted({row["key"]["seed"] for row in rows.rows})
     for dataset in sorted({row["key"]["dataset"] for row in rows.rows}):
         table = {}
-        for name in [FLOOR, *CONFIGURATIONS]:
+        for name in rows.names:
             found = [scores for seed in seeds if (scores := rows.find(name, dataset, seed))]
             if found:
                 table[name] = pd.DataFrame(found, columns=COLUMNS).apply(mean_and_sd).to_dict() | {

@@ -1,4 +1,4 @@
-"""Arguments as people get them wrong: for each of each call, values out of range or of another type, and the error due."""
+"""Wrong arguments: for every argument of every call, values out of range or of another type, and the error that is due."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 from tests_helpers import make_counts
 
+from activa.settings import Settings
+from activa.train import Hinge, Recipe, Soft
+
 Bad = tuple[Any, type[Exception]]
-"""A value, and the error that is due."""
+"""A value and the error that is due; a function makes the value."""
 NAN, INF, HUGE = float("nan"), float("inf"), 10**18
 
 
@@ -24,7 +27,13 @@ class Wrong(NamedTuple):
     value: Any
     error: type[Exception]
     others: dict[str, Any]
-    """Arguments that are right, and that it takes to see what is wrong."""
+    """Right arguments that the call needs as well."""
+
+    @property
+    def name(self) -> str:
+        """What the message must name."""
+        inside = self.argument in ("plan_kwargs", "datasplitter_kwargs") and isinstance(self.value, dict)
+        return next(iter(self.value)) if inside else self.argument
 
     def __str__(self) -> str:
         value = self.value.__name__ if callable(self.value) else repr(self.value)
@@ -32,7 +41,7 @@ class Wrong(NamedTuple):
 
 
 def whole(least: int = 1, *, optional: bool = False, most: int | None = None) -> list[Bad]:
-    """Wrong for a whole number."""
+    """Wrong values of an integer."""
     bad: list[Bad] = [(v, TypeError) for v in ("3", 2.5, 2.0, np.float64(2), True, np.True_, [3], NAN, 1j)]
     bad += [(v, ValueError) for v in (least - 1, -7, np.int64(-7))]
     bad += [] if most is None else [(most + 1, ValueError)]
@@ -40,20 +49,20 @@ def whole(least: int = 1, *, optional: bool = False, most: int | None = None) ->
 
 
 def number(*out_of_range: float, optional: bool = False) -> list[Bad]:
-    """Wrong for a number."""
+    """Wrong values of a number."""
     bad: list[Bad] = [(v, TypeError) for v in ("0.5", True, [0.5], 1j)]
     bad += [(v, ValueError) for v in (NAN, INF, -INF, *out_of_range)]
     return bad if optional else [*bad, (None, TypeError)]
 
 
 def choice(*, optional: bool = False) -> list[Bad]:
-    """Wrong for one of a few strings."""
+    """Wrong values of a choice among strings."""
     bad: list[Bad] = [(v, ValueError) for v in ("nope", "", 3, ["nb"], np.array(["nb", "nb"]), True)]
     return bad if optional else [*bad, (None, ValueError)]
 
 
 def column(*, optional: bool = True) -> list[Bad]:
-    """Wrong for the name of a column."""
+    """Wrong names of a column."""
     bad: list[Bad] = [("nope", KeyError), ("", KeyError), (3, TypeError), (["cell_type"], TypeError), (NAN, TypeError)]
     return bad if optional else [*bad, (None, TypeError)]
 
@@ -73,7 +82,7 @@ FOLDER: list[Bad] = [
 
 
 def other_cells() -> list[Bad]:
-    """Wrong for an AnnData."""
+    """Wrong values of an AnnData."""
     return [("cells", TypeError), (3, TypeError), (np.ones((3, 3)), TypeError), (pd.DataFrame({"a": [1]}), TypeError)]
 
 
@@ -117,7 +126,7 @@ def words() -> ad.AnnData:
 
 
 def registrable() -> ad.AnnData:
-    """Counts with all that can be registered, and columns that cannot."""
+    """Counts with every column that can be registered, and some that cannot."""
     adata = make_counts(60, 12)
     adata.X = csr_matrix(adata.X.toarray() + np.eye(1, 12, dtype=np.float32))  # no cell is empty
     adata.obs["holes"] = adata.obs["cell_type"].astype(object)
@@ -141,29 +150,26 @@ SETUP: dict[str, list[Bad]] = {
     "lables_key": [("cell_type", TypeError)],
 }  # fmt: skip
 
-MODEL: dict[str, list[Bad]] = {
+SETTINGS: dict[str, list[Bad]] = {
+    "n_hidden": [*(bad for bad in whole() if bad[0] != [3]), ((), ValueError), ((8, 0), ValueError), ((8, "8"), TypeError), ("128", TypeError)],
+    "n_latent": whole(),
+    "dropout_rate": number(-0.1, 1.0, 2),
+    "gene_likelihood": [*choice(), ("zinb", ValueError)],
+    "protein_likelihood": [*choice(optional=True), ("nb", ValueError)],
+    "architecture": choice(),
+}  # fmt: skip
+"""Fields of Settings, which ACTIVA takes as arguments."""
+
+MODEL: dict[str, list[Bad]] = SETTINGS | {
     "adata": [*other_cells(), (registrable, ValueError), (view, ValueError)],
     "registry": [("x", TypeError), (3, TypeError), ({}, ValueError), ({"a": 1}, ValueError)],
-    "n_hidden": [*whole(), ((), ValueError), ((8, 0), ValueError), ((8, "8"), TypeError), ("128", TypeError)],
-    "n_latent": whole(),
-    "gene_likelihood": choice(),
-    "generator": choice(),
-    "dispersion": choice(),
-    "prior": choice(),
-    "n_prior_components": whole(),
-    "label_input": choice(),
-    "norm": choice(),
-    "dropout_rate": number(-0.1, 1.0, 2),
-    "input_dropout_rate": number(-0.1, 1.0, 2),
-    "loading_scale": number(0, -1),
-    "offset_scale": number(0, -1),
-    "protein_likelihood": [*choice(optional=True), ("nb", ValueError)],
     "seed": SEED,
+    "nope": [(1, TypeError)],
 }
-MODEL["n_hidden"] = [bad for bad in MODEL["n_hidden"] if bad[0] != [3]]
 
 TRAIN: dict[str, list[Bad]] = {
     "max_epochs": whole(optional=True),
+    "game": [("soft", TypeError), (0.3, TypeError), ({"soft": 0.3}, TypeError), (True, TypeError)],
     "accelerator": [("nope", ValueError), (3, ValueError), (["cpu"], ValueError), ("", ValueError)],
     "devices": [("nope", ValueError), (-5, ValueError), (0, ValueError), (1.5, ValueError), ([], ValueError), (["a"], ValueError)],
     "train_size": number(0, -0.1, 1.1, 2, optional=True),
@@ -177,8 +183,8 @@ TRAIN: dict[str, list[Bad]] = {
     "datasplitter_kwargs": [("x", TypeError), (3, TypeError), ({"nope": 1}, TypeError), ([1], TypeError)],
     "plan_kwargs": [
         ("x", TypeError), (3, TypeError), ([1], TypeError), ({"nope": 1}, TypeError), ({"max_epochs": 3}, TypeError),
+        ({"game": None}, TypeError),
     ],
-    "game": [("hinge", TypeError), (3, TypeError), ({"hinge": {}}, TypeError)],
     "datamodule": [("x", ValueError), (3, ValueError), ({}, ValueError)],
     "realism": choice(optional=True),
     "nope": [(1, TypeError)],
@@ -192,7 +198,16 @@ PLAN: dict[str, list[Bad]] = {
     "n_epochs_kl_warmup": whole(0, optional=True),
     "gradient_clip": number(0, -1, optional=True),
 }
-"""Of ``plan_kwargs``."""
+"""Fields of Recipe other than the game, which ``plan_kwargs`` takes."""
+
+HINGE: dict[str, list[Bad]] = {
+    "margin": number(optional=True),
+    "alphas": [(1.0, TypeError), ("ab", TypeError), (None, TypeError), ((1.0,), ValueError), ((1.0, -1), ValueError), ((1.0, "a"), TypeError)],
+    "per_cell": FLAG,
+    "balance": choice(optional=True),
+    "n_epochs_warmup": whole(0, optional=True),
+}  # fmt: skip
+SOFT: dict[str, list[Bad]] = {"weight": number(-1), "n_epochs_warmup": whole(0, optional=True)}
 
 GENERATE: dict[str, list[Bad]] = {
     "n": [*whole(optional=True), (None, ValueError), (HUGE, ValueError)],
@@ -272,10 +287,11 @@ ZARR: dict[str, list[Bad]] = GENERATE | {
 }
 
 CALLS = {
-    "setup_anndata": SETUP, "ACTIVA": MODEL, "train": TRAIN, "generate": GENERATE, "generate_batches": GENERATE,
-    "generate_zarr": ZARR, "augment": GENERATE, "predict": PREDICT, "evaluate": EVALUATE, "export": EXPORT,
-    "from_export": FROM_EXPORT,
+    "setup_anndata": SETUP, "ACTIVA": MODEL, "train": TRAIN, "Hinge": HINGE, "Soft": SOFT, "generate": GENERATE,
+    "generate_batches": GENERATE, "generate_zarr": ZARR, "augment": GENERATE, "predict": PREDICT, "evaluate": EVALUATE,
+    "export": EXPORT, "from_export": FROM_EXPORT,
 }  # fmt: skip
+FIELDS = {Settings: SETTINGS, Recipe: PLAN | {"game": TRAIN["game"]}, Hinge: HINGE, Soft: SOFT}
 
 
 def wrongs(call: str) -> Iterator[Wrong]:

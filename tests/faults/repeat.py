@@ -40,7 +40,7 @@ def trained(**kwargs) -> ACTIVA:
     """A model of some types and batches, trained by a seed."""
     adata = make_counts(300, 60)
     ACTIVA.setup_anndata(adata, labels_key="cell_type", batch_key="batch")
-    model = ACTIVA(adata, n_hidden=(32,), n_latent=5, n_prior_components=2, seed=1)
+    model = ACTIVA(adata, n_hidden=(32,), n_latent=5, seed=1)
     model.train(max_epochs=3, batch_size=100, seed=2, **QUIET, **kwargs)
     return model
 

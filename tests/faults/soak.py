@@ -46,7 +46,7 @@ def resources() -> dict[str, float]:
 def one_round(adata, folder: Path) -> None:
     """All that writes, reads, or trains."""
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
-    model = ACTIVA(adata, n_hidden=(32,), n_latent=5, n_prior_components=1)
+    model = ACTIVA(adata, n_hidden=(32,), n_latent=5)
     model.train(**TRAINING, checkpoint_dir=folder / "run")
     model.generate(N_CELLS, seed=0)
     model.generate_zarr(folder / "cells.zarr", N_CELLS, seed=0, overwrite=True)

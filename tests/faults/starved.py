@@ -18,7 +18,7 @@ LIMIT = 30_000  # bytes of a file, less than any of those that are written have
 def untrained() -> ACTIVA:
     adata = make_counts(600, 200)
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
-    return ACTIVA(adata, n_hidden=(64,), n_latent=5, n_prior_components=2)
+    return ACTIVA(adata, n_hidden=(64,), n_latent=5)
 
 
 WRITING: dict[str, Callable[[ACTIVA, Path], None]] = {

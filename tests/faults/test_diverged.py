@@ -16,7 +16,7 @@ def untrained(**kwargs) -> ACTIVA:
     adata = make_counts(480, 60)
     adata.obs["age"] = adata.obs["age"] / 80
     ACTIVA.setup_anndata(adata, labels_key="cell_type", continuous_covariate_keys=["age"])
-    return ACTIVA(adata, n_hidden=(32,), n_latent=5, n_prior_components=2, **kwargs)
+    return ACTIVA(adata, n_hidden=(32,), n_latent=5, **kwargs)
 
 
 class At(Callback):
@@ -126,10 +126,10 @@ def test_a_reconstruction_that_explodes():
     assert_sound(model, at.weights[1])
 
 
-@pytest.mark.parametrize("lr, generator", [(1e6, "curved"), (1e30, "deep")])
-def test_a_learning_rate_that_no_model_survives(lr, generator):
+@pytest.mark.parametrize("lr, architecture", [(1e6, "log-linear"), (1e30, "deep")])
+def test_a_learning_rate_that_no_model_survives(lr, architecture):
     """From sound weights on: those of the epoch that was the last sound one are kept, finite or not what came after."""
-    model = untrained(generator=generator)
+    model = untrained(architecture=architecture)
     model.train(**TRAINING)
     before = {name: value.clone() for name, value in model.module.state_dict().items()}
     at = At(model, 99, None)

@@ -24,7 +24,7 @@ MOMENTS = np.random.default_rng(0).uniform(0, 1, size=(4, 3))
 def own_model():
     adata = make_counts(1_500, 200)
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
-    model = ACTIVA(adata, n_hidden=(32,), n_latent=5, n_prior_components=2)
+    model = ACTIVA(adata, n_hidden=(32,), n_latent=5)
     model.train(max_epochs=2, **QUIET)
     return model
 
@@ -107,7 +107,7 @@ def test_an_interrupt_that_waits():
 def test_training_after_an_interrupt_that_left_gradients_off():
     adata = make_counts(100)
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
-    model = ACTIVA(adata, n_hidden=(8,), n_latent=3, n_prior_components=1)
+    model = ACTIVA(adata, n_hidden=(8,), n_latent=3)
     torch.set_grad_enabled(False)
     try:
         model.train(max_epochs=1, **QUIET)
@@ -131,7 +131,7 @@ def test_train(tmp_path):
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
 
     def train(seconds: float | None) -> ACTIVA:
-        model = ACTIVA(adata, n_hidden=(32,), n_latent=5, n_prior_components=2)
+        model = ACTIVA(adata, n_hidden=(32,), n_latent=5)
         with warnings.catch_warnings(), interrupt_after(1e3 if seconds is None else seconds):
             warnings.filterwarnings("ignore", message="Training was interrupted")
             model.train(max_epochs=4, checkpoint_dir=tmp_path, **QUIET)

@@ -69,6 +69,6 @@ def test_the_number_of_threads_that_generate(model):
 def test_another_seed_is_another_run(model):
     adata = make_counts(300, 60)
     ACTIVA.setup_anndata(adata, labels_key="cell_type", batch_key="batch")
-    first, other = (ACTIVA(adata, n_hidden=(32,), n_latent=5, n_prior_components=2, seed=seed) for seed in (1, 2))
+    first, other = (ACTIVA(adata, n_hidden=(32,), n_latent=5, seed=seed) for seed in (1, 2))
     assert weights_of(first) != weights_of(other)
     assert model.generate(700, seed=3).X.sum() != model.generate(700, seed=4).X.sum()

@@ -17,7 +17,7 @@ import activa
 from activa import ACTIVA
 
 EPOCHS = 12
-SETTINGS = {"n_hidden": (512,), "n_latent": 8, "n_prior_components": 2}
+SETTINGS = {"n_hidden": (512,), "n_latent": 8}
 TRAINING: dict[str, Any] = {"max_epochs": EPOCHS, "batch_size": 350, "enable_progress_bar": False, "accelerator": "cpu"}
 N_CELLS = 600
 
