@@ -55,9 +55,7 @@ def test_the_critics_score_moves_the_generator(alpha_1):
 
 def test_the_generator_learns_to_please_the_critic():
     """Against a critic that stands still, a generator that was led astray makes cells nearer to the prior."""
-    model = make_model(
-        epochs=60, plan_kwargs={"lr": 1e-2}, n_prior_components=1, dropout_rate=0.0, input_dropout_rate=0.0
-    )
+    model = make_model(epochs=60, plan_kwargs={"lr": 1e-2}, dropout_rate=0.0)
     torch.manual_seed(0)
     with torch.no_grad():
         model.module.generator.mean.bias.add_(torch.randn(40))

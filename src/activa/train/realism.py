@@ -79,6 +79,11 @@ class RealismCallback(Callback):
         x = csr_matrix(x)
         return Cells(log_normalize(x), x, codes) if self.model.module.is_count else Cells(x, None, codes)
 
+    @property
+    def n_real(self) -> int:
+        """Number of validation cells that are compared."""
+        return len(self._real)
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the figure."""
         if not trainer.sanity_checking:
