@@ -30,8 +30,8 @@ def regularization(mu: Tensor, log_var: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> regularization(torch.zeros(1, 2), torch.zeros(1, 2))
-    tensor([0.])
+    >>> regularization(torch.ones(1, 2), torch.zeros(1, 2))
+    tensor([1.])
     """
     # L_REG = -1/2 sum_d (1 + log sigma_d^2 - mu_d^2 - sigma_d^2)
     return -0.5 * (1 + log_var - mu.square() - log_var.exp()).sum(-1)

@@ -17,7 +17,7 @@ from activa.train import Hinge, NonFiniteLossError, Soft
 def untrained() -> ACTIVA:
     adata = make_counts(150, 20)
     ACTIVA.setup_anndata(adata, labels_key="cell_type")
-    return ACTIVA(adata, n_hidden=(16,), n_latent=4, n_prior_components=2)
+    return ACTIVA(adata, n_hidden=(16,), n_latent=4)
 
 
 class FailAt(Callback):

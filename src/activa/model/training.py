@@ -153,11 +153,20 @@ class Training(UnsupervisedTrainingMixin):
         >>> model.train(game=Soft(0.1), plan_kwargs={"lr": 1e-3})  # doctest: +SKIP
         """
         check_training(
-            max_epochs=max_epochs, accelerator=accelerator, devices=devices, train_size=train_size,
-            validation_size=validation_size, shuffle_set_split=shuffle_set_split, batch_size=batch_size,
-            early_stopping=early_stopping, checkpoint_dir=checkpoint_dir, ckpt_path=ckpt_path,
-            datasplitter_kwargs=datasplitter_kwargs, realism=realism, trainer_kwargs=trainer_kwargs,
-        )  # fmt: skip
+            max_epochs=max_epochs,
+            accelerator=accelerator,
+            devices=devices,
+            train_size=train_size,
+            validation_size=validation_size,
+            shuffle_set_split=shuffle_set_split,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            checkpoint_dir=checkpoint_dir,
+            ckpt_path=ckpt_path,
+            datasplitter_kwargs=datasplitter_kwargs,
+            realism=realism,
+            trainer_kwargs=trainer_kwargs,
+        )
         # PyTorch takes Python's whole numbers only
         seed, batch_size = check_seed(seed), int(batch_size)
         self._check_trainable(datamodule, realism)

@@ -195,8 +195,11 @@ class IntrospectivePlan(TrainingPlan):
             logged["margin"] = torch.tensor(margin, device=self.device)
         self.log_dict(
             {name: term.detach() for name, term in logged.items()},
-            on_step=False, on_epoch=True, sync_dist=self.use_sync_dist, batch_size=output.n_obs_minibatch,
-        )  # fmt: skip
+            on_step=False,
+            on_epoch=True,
+            sync_dist=self.use_sync_dist,
+            batch_size=output.n_obs_minibatch,
+        )
         return loss_e
 
     def _backward(self, loss: Tensor, part: list[Parameter], *, retain_graph: bool = False) -> None:
@@ -221,9 +224,12 @@ class IntrospectivePlan(TrainingPlan):
         super().compute_and_log_metrics(replace(loss_output, extra_metrics={}), metrics, mode)
         terms = {f"{name}_{mode}": term.detach() for name, term in loss_output.extra_metrics.items()}
         self.log_dict(
-            terms, on_step=self.on_step, on_epoch=self.on_epoch, sync_dist=self.use_sync_dist,
+            terms,
+            on_step=self.on_step,
+            on_epoch=self.on_epoch,
+            sync_dist=self.use_sync_dist,
             batch_size=loss_output.n_obs_minibatch,
-        )  # fmt: skip
+        )
 
     # Sums over devices, which all devices must agree on
 
