@@ -32,9 +32,17 @@ def trained(game: Game | None) -> dict:
     ACTIVA.setup_anndata(adata, labels_key="cell_type", batch_key="batch")
     model = ACTIVA(adata, n_hidden=(16,), n_latent=4)
     model.train(
-        max_epochs=3, accelerator="cpu", devices=2, strategy="ddp_find_unused_parameters_true", train_size=0.9,
-        check_val_every_n_epoch=3, batch_size=32, game=game, callbacks=[watch], **QUIET,
-    )  # fmt: skip
+        max_epochs=3,
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp_find_unused_parameters_true",
+        train_size=0.9,
+        check_val_every_n_epoch=3,
+        batch_size=32,
+        game=game,
+        callbacks=[watch],
+        **QUIET,
+    )
     return {
         "parameters": {k: v.double().sum().item() for k, v in model.module.state_dict().items()},
         "metrics": {k: float(v) for k, v in model.trainer.callback_metrics.items()},

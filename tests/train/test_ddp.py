@@ -18,8 +18,12 @@ def test_two_processes_end_with_the_same_model(tmp_path):
     environment["PYTHONPATH"] = os.pathsep.join([str(script.parents[1]), *filter(None, sys.path)])
     run = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path)],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     try:
         output, _ = run.communicate(timeout=300)  # where a rank waits for the other it would be for ever
     finally:

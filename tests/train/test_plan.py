@@ -28,10 +28,10 @@ def last(model: ACTIVA, name: str) -> float:
 
 
 @pytest.mark.parametrize("game", [Hinge(margin=40.0, n_epochs_warmup=0), Soft(0.2, n_epochs_warmup=0)])
-@pytest.mark.parametrize("generator", ["curved", "deep"])
-def test_the_encoders_loss_is_the_sum_of_its_weighted_terms(game, generator):
+@pytest.mark.parametrize("architecture", ["log-linear", "deep"])
+def test_the_encoders_loss_is_the_sum_of_its_weighted_terms(game, architecture):
     """In an epoch of one minibatch."""
-    model = untrained(generator=generator)
+    model = untrained(architecture=architecture)
     model.train(max_epochs=1, batch_size=240, game=game, plan_kwargs={"n_epochs_kl_warmup": 0}, **QUIET)
     alpha_1, alpha_2 = game.alphas_for([])
     regularizing = last(model, "kl_local_train") + last(model, "introspective_encoder")
@@ -55,7 +55,7 @@ def test_the_critics_score_moves_the_generator(alpha_1):
 
 def test_the_generator_learns_to_please_the_critic():
     """Against a critic that stands still, a generator that was led astray makes cells nearer to the prior."""
-    model = make_model(epochs=60, plan_kwargs={"lr": 1e-2}, dropout_rate=0.0)
+    model = make_model(epochs=60, plan_kwargs={"lr": 1e-2}, architecture="deep", dropout_rate=0.0)
     torch.manual_seed(0)
     with torch.no_grad():
         model.module.generator.mean.bias.add_(torch.randn(40))
