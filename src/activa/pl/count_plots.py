@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,20 +16,11 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from activa.data import Cells
 from activa.metrics.count_properties import gene_summary
 from activa.pl import parts
-from activa.pl.output import Output, Panel, Panels, Save, documented
+from activa.pl.output import OnAxes, Output, Panel, Panels, Where, documented
 
 
 @documented
-def dropout(
-    real: AnnData,
-    synthetic: AnnData,
-    *,
-    layer: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def dropout(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **where: Unpack[OnAxes]) -> Panel:
     """Share of zero counts of each gene against its mean count, in both sets.
 
     The dotted line is the share of a Poisson distribution, exp(-mean); the more a gene's counts vary between cells, the
@@ -37,22 +28,9 @@ def dropout(
 
     Parameters
     ----------
-    {sets, layer, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
-
-    References
-    ----------
-    After figure S9 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
-
-    Examples
-    --------
-    >>> dropout(held_out, synthetic)  # doctest: +SKIP
+    {sets, layer, output, errors, reference, sets_example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     points = {}
     for name, counts in parts.count_matrices(real, synthetic, layer).items():
         _, log_mean, zeros = gene_summary(counts)
@@ -66,16 +44,7 @@ def dropout(
 
 
 @documented
-def mean_variance(
-    real: AnnData,
-    synthetic: AnnData,
-    *,
-    layer: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def mean_variance(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **where: Unpack[OnAxes]) -> Panel:
     """Variance of the counts of each gene against their mean, in both sets, on logarithmic axes.
 
     The dotted line is a Poisson distribution, whose variance is its mean. Variances are over cells (divided by their number,
@@ -83,22 +52,14 @@ def mean_variance(
 
     Parameters
     ----------
-    {sets, layer, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`dropout`; or if no gene of a set varies.
+    {sets, layer, output, errors}
 
     References
     ----------
     One of the properties that benchmarks of simulators compare (Crowell et al. 2023, doi:10.1186/s13059-023-02904-1).
-
-    Examples
-    --------
-    >>> mean_variance(held_out, synthetic)  # doctest: +SKIP
+    {sets_example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     points = {}
     for name, counts in parts.count_matrices(real, synthetic, layer).items():
         mean, variance = mean_variance_axis(counts.astype(np.float64), axis=0)
@@ -130,10 +91,7 @@ def library_size(
     *,
     labels_key: str | None = None,
     layer: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[OnAxes],
 ) -> Panel:
     """Distribution of the library size, the total count of a cell, in both sets.
 
@@ -143,22 +101,9 @@ def library_size(
 
     Parameters
     ----------
-    {sets, labels_key, layer, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
-
-    References
-    ----------
-    :func:`activa.metrics.library_size_distance` is the distance between the two.
-
-    Examples
-    --------
-    >>> library_size(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    {sets, labels_key, layer, output, errors, example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer)
     numbers = {name: np.asarray(csr_matrix(of.counts).sum(axis=1)).ravel() for name, of in cells.items()}
     return _distribution(cells, numbers, "Library size (total counts of a cell)", output)
@@ -172,31 +117,15 @@ def genes_per_cell(
     labels_key: str | None = None,
     layer: str | None = None,
     normalized: bool = False,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[OnAxes],
 ) -> Panel:
     """Distribution of the number of genes with counts in a cell, in both sets, as :func:`library_size` shows it.
 
     Parameters
     ----------
-    {sets, labels_key, layer, normalized, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
-
-    References
-    ----------
-    :func:`activa.metrics.genes_per_cell_distance` is the distance between the two.
-
-    Examples
-    --------
-    >>> genes_per_cell(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    {sets, labels_key, layer, normalized, output, errors, example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     numbers = {name: np.asarray((of.log_expression > 0).sum(axis=1)).ravel() for name, of in cells.items()}
     return _distribution(cells, numbers, "Genes detected in a cell", output)
@@ -264,16 +193,14 @@ def _log_ticks(ax: Axes, shown: np.ndarray) -> None:
 
 
 @documented
-def dropout_curve(
-    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
-) -> Panels:
+def dropout_curve(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """Share of cells without a gene against the gene's mean, with the regression and its 95% band, one panel per set.
 
     The curve of real cells is dashed in every other panel (figure S9 of the paper).
 
     {table}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     parts.check_table(table, "dropout_curve", ("set", "mean", "dropout", "fit", "lower", "upper"))
     colors = parts.set_colors(table)
     with output.figure(3.6 * len(colors) + 0.4, 3.8) as figure:
