@@ -16,6 +16,7 @@ from activa.arguments import check_integers, check_numbers
 from activa.data import Cells, check_sets
 from activa.experiments.comparisons import REAL, Synthetic, read_sets
 from activa.optional import import_optional
+from activa.pl.output import documented
 
 if TYPE_CHECKING:
     from activa.model import ACTIVA
@@ -25,6 +26,7 @@ _COLUMNS = {"precision": "precision", "recall": "recall", "f1-score": "f1", "sup
 _MIN_COUNTS = 10
 
 
+@documented
 def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_key: str) -> pd.DataFrame:
     """Precision, recall and F1 of the model's ACTINN classifier, type by type, on training and on test cells.
 
@@ -46,15 +48,9 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
 
     Raises
     ------
-    TypeError, KeyError, ValueError
-        If a set is not an AnnData, lacks ``labels_key`` or has cells without a type, or does not fit the model
-        (:meth:`activa.ACTIVA.predict`).
-    RuntimeError
-        If the model has not been trained.
-
-    References
-    ----------
-    Tables S5 to S7 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    KeyError, RuntimeError, TypeError, ValueError
+        If cells have no types or do not fit the model (:meth:`activa.ACTIVA.predict`), or it has not been trained.
+    {reference}
 
     Examples
     --------
@@ -75,6 +71,7 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
     return table[["set", "type", *_COLUMNS.values()]]
 
 
+@documented
 def differential_state(
     real: AnnData,
     synthetic: Synthetic,
@@ -90,21 +87,18 @@ def differential_state(
     """Test each gene of each type for a difference between real and generated cells, by pseudobulk.
 
     Equally many real and generated cells of each type, as many as the fewer, are split at random into pseudo-replicates.
-    DESeq2 tests the sums of their counts (Wald test, Benjamini-Hochberg within the type). The replicates are not
-    individuals: they differ by sampling alone, so more cells make smaller differences significant.
+    DESeq2 (PyDESeq2, doi:10.1093/bioinformatics/btad547) tests the sums of their counts (Wald test, Benjamini-Hochberg within
+    the type), as for differential states (doi:10.1038/s41467-020-19894-4). The replicates are not individuals: they differ
+    by sampling alone, so more cells make smaller differences significant.
 
     Parameters
     ----------
-    real, synthetic, layer
-        As for :func:`activa.experiments.rf_detection`.
-    labels_key
-        Column of ``obs`` with the types, in every set.
+    {compared, labels_key}
     n_replicates, min_cells
         Pseudo-replicates per set and type, and the fewest cells of a type, both real and in the set, to test it.
     alpha
         Adjusted p below which a gene is in a differential state.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell; the sums of the scaled counts are rounded.
+    {layer, normalized}
     seed
         Seed of the subsampling and the split. A set's results do not depend on the other sets.
 
@@ -114,25 +108,12 @@ def differential_state(
     ``log2_fold_change`` (generated over real), ``p``, ``p_adjusted`` and ``differential``. Genes with fewer than 10 counts
     in a type, real and generated together, have no row. If DESeq2 gives no p (an outlier among the replicates) or no
     adjusted p (too few counts), it is NaN and the gene is not differential. The paper reports the share of genes that are
-    not differential: 100% is best, and a second held-out set shows the effect of chance.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.experiments.rf_detection`; if ``n_replicates``, ``min_cells`` or ``alpha`` is out of range; or if no
-        type has enough cells in any set, or all cells of a replicate are empty.
+    not differential (figure S10): 100% is best, and a second held-out set shows the effect of chance. Values that are
+    ``normalized`` are summed and rounded.
+    {errors}
     ImportError
         Without PyDESeq2, which the ``experiments`` extra installs.
-
-    References
-    ----------
-    Figure S10 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095; Crowell et al. 2020,
-    doi:10.1038/s41467-020-19894-4 (differential state); Muzellec et al. 2023, doi:10.1093/bioinformatics/btad547.
-
-    Examples
-    --------
-    >>> table = differential_state(held_out, {"ACTIVA": synthetic}, labels_key="cell_type")  # doctest: +SKIP
-    >>> 1 - table.groupby(["set", "type"])["differential"].mean()  # doctest: +SKIP
+    {reference, example}
     """
     check_integers(least=2, n_replicates=n_replicates)
     check_integers(least=n_replicates, min_cells=min_cells)

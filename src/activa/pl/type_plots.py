@@ -167,7 +167,7 @@ def augmentation(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
     """F1 of the type made rare against the number of its cells that were kept, one curve per method.
 
     Means over seeds, with 95% intervals of Student's t, cut off at 0 and 1. Methods stand a little beside each other, to
-    tell their intervals apart. The table must have one type and known methods.
+    tell their intervals apart. The table must have one type.
 
     {table}
     """
@@ -175,12 +175,12 @@ def augmentation(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
     parts.check_table(table, "augmentation", ("label", "kept", "seed", "method", "f1"))
     if len(labels := table["label"].unique()) > 1:
         raise ValueError(f"table must have one type in 'label', got several types {list(labels)}: plot one at a time.")
-    if unknown := [name for name in table["method"].unique() if name not in _METHODS]:
-        raise ValueError(f"table has unknown methods {unknown}: give the table of activa.experiments.augmentation.")
     known = table.dropna(subset="f1")
     if known.empty:
         raise ValueError("table has no F1: give runs with one.")
-    methods = [name for name in _METHODS if (known["method"] == name).any()]
+    others = [name for name in known["method"].unique() if name not in _METHODS]
+    styles = _METHODS | {name: (name, parts.OTHERS[i % 6], _MARKERS[i % 6]) for i, name in enumerate(others)}
+    methods = [name for name in styles if (known["method"] == name).any()]
     with output.panel(7, 4.4) as ax:
         for i, name in enumerate(methods):
             f1 = known[known["method"] == name].groupby("kept")["f1"]
@@ -188,7 +188,7 @@ def augmentation(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
             half = t.ppf(0.975, (count - 1).clip(lower=1)) * f1.std() / np.sqrt(count)
             # one seed has a mean but no interval
             bars = np.nan_to_num([mean - (mean - half).clip(lower=0), (mean + half).clip(upper=1) - mean])
-            label, color, marker = _METHODS[name]
+            label, color, marker = styles[name]
             at = mean.index.to_numpy() * 1.03 ** parts.offset(i, len(methods), len(methods))
             style: dict[str, Any] = {"ms": 6, "lw": 1.5, "elinewidth": 1, "capsize": 2.5}
             ax.errorbar(at, mean.to_numpy(), bars, label=label, color=color, marker=marker, **style)
