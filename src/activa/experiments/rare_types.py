@@ -24,6 +24,7 @@ from activa.data import Cells, log_normalize
 from activa.experiments.trainings import model_input, read_labeled, train_configuration
 from activa.metrics.space import Space
 from activa.optional import import_optional
+from activa.pl.output import documented
 from activa.seeds import check_seed
 
 Method = Literal["none", "activa", "oversampling", "smote", "gaussian"]
@@ -33,6 +34,7 @@ _N_NEIGHBORS = 5
 type AddCells = Callable[[AnnData, str, int, int], Any]
 
 
+@documented
 def augmentation(
     adata: AnnData,
     *,
@@ -48,7 +50,7 @@ def augmentation(
     n_trees: int = 500,
     max_epochs: int | None = None,
 ) -> pd.DataFrame:
-    """F1 of a type made rare, with and without added cells.
+    """F1 of a type made rare, with and without added cells (section 3.4 of the paper).
 
     For each seed, cells of every type are held out, and only a few of the other cells of one type are kept. A random forest
     (Gini, square root of the features per split) learns all types from the kept training cells, and from those with
@@ -58,10 +60,11 @@ def augmentation(
 
     Parameters
     ----------
-    adata, labels_key, layer
-        Cells x genes of counts, the column of ``obs`` with the types, and the layer of the counts (None: ``X``).
+    adata, labels_key
+        Cells x genes of counts, and the column of ``obs`` with the types.
     label
         The type made rare. None: the type with most cells.
+    {layer}
     keep
         Training cells of the type to keep, as numbers (int) or shares (float; the paper's are 0.1, 0.05, 0.01 and 0.005).
     n_generated
@@ -91,10 +94,7 @@ def augmentation(
         Before any work, if the cells are not labeled, nonempty counts of at least two types, or an argument is out of range.
     ImportError
         For SMOTE without imbalanced-learn, which the ``experiments`` extra installs.
-
-    References
-    ----------
-    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, section 3.4; Marouf et al. 2020, doi:10.1038/s41467-019-14018-z.
+    {reference}
 
     Examples
     --------

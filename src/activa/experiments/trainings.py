@@ -19,6 +19,7 @@ from activa.data import Cells, check_sets, log_normalize, read_cells, subsample
 from activa.metrics import rf_auc, wasserstein
 from activa.metrics.space import Space
 from activa.model import ACTIVA
+from activa.pl.output import documented
 from activa.pp import scale_library
 from activa.seeds import check_seed
 from activa.train import PAPER_EPOCHS, PAPER_RECIPE, Hinge
@@ -77,6 +78,7 @@ def draw_cells(model: ACTIVA, labels: np.ndarray, *, seed: int = 0) -> Cells:
     return Cells(log_normalize(made.X), None, np.asarray(made.obs[TYPE], dtype=str))
 
 
+@documented
 def margin_search(
     adata: AnnData,
     *,
@@ -91,14 +93,15 @@ def margin_search(
 ) -> pd.DataFrame:
     """Train with each margin m, and compare the generated cells with held-out cells.
 
+    This is the second strategy of the paper's supplement G. The first, the KL at the end of the warm-up, is
+    ``Hinge(margin=None)``.
+
     Parameters
     ----------
-    adata, labels_key, layer
-        Cells x genes of counts, the column of ``obs`` with the types, and the layer of the counts (None: ``X``).
+    {adata}
     margins
         Margins in nats, tried from the largest to the smallest.
-    configuration
-        ``"paper"`` (:meth:`activa.ACTIVA.paper`, on counts scaled to 20,000) or ``"default"``, with the hinge.
+    {configuration}
     max_epochs, n_epochs_warmup
         Epochs of each training, and of its warm-up. None: those of the configuration.
     held_out
@@ -111,16 +114,7 @@ def margin_search(
     One row per margin: ``margin``, ``rf_auc`` and ``wasserstein`` against the held-out cells (50 principal components,
     fitted on both sets together for the forest and on training cells for the distance), ``seconds`` of training, and
     ``best``, True for the smallest area under the curve.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        If the cells are not labeled counts, or an argument is out of range.
-
-    References
-    ----------
-    Supplement G of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095: its second strategy. The first, the KL at the
-    end of the warm-up, is ``Hinge(margin=None)``.
+    {errors, reference}
 
     Examples
     --------
@@ -160,6 +154,7 @@ def _split(cells: Cells, held_out: float, seed: int) -> tuple[Cells, Cells]:
     return cells.take(np.setdiff1d(np.arange(len(cells)), held)), cells.take(held)
 
 
+@documented
 def scaling(
     n_cells: Sequence[int] = (100_000, 200_000, 500_000),
     *,
@@ -171,7 +166,7 @@ def scaling(
     accelerator: str = "auto",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Time to train and to generate on random matrices in memory.
+    """Time to train and to generate on random matrices in memory (table S4 of the paper).
 
     Parameters
     ----------
@@ -179,8 +174,7 @@ def scaling(
         Cells of each matrix, run from the smallest, and genes.
     density
         Share of nonzero values, whole numbers from 1 to 10 at random places. The cells have ten random types.
-    configuration
-        ``"default"``: :class:`activa.ACTIVA`; ``"paper"``: :meth:`activa.ACTIVA.paper`, on cells scaled to 20,000.
+    {configuration}
     max_epochs
         Epochs. None: those of the configuration (610 for the paper's). The paper's warm-up keeps its share of them, so that
         the mean cost of an epoch does not change.
@@ -198,10 +192,7 @@ def scaling(
     ------
     TypeError, ValueError
         If an argument is out of range.
-
-    References
-    ----------
-    Table S4 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    {reference}
 
     Examples
     --------
@@ -256,12 +247,7 @@ def time_model(
     # expected values are not filtered; the classifier, which cannot learn random types, would keep no cell
     for _ in model.generate_batches(n_generated, seed=seed, expected=configuration == "paper"):
         pass
-    epochs = model.trainer.current_epoch
-    return {
-        "device": model.device.type,
-        "epochs": epochs,
-        "seconds_train": trained - start,
-        "seconds_per_epoch": (trained - made) / epochs,
-        "n_generated": n_generated,
-        "seconds_generate": time.perf_counter() - trained,
-    }
+    seconds_generate, epochs = time.perf_counter() - trained, model.trainer.current_epoch
+    costs = {"seconds_train": trained - start, "seconds_per_epoch": (trained - made) / epochs}
+    generation = {"n_generated": n_generated, "seconds_generate": seconds_generate}
+    return {"device": model.device.type, "epochs": epochs} | costs | generation

@@ -41,36 +41,30 @@ class OnAxes(Where, total=False):
 
 
 _SHARED = {
-    "sets": """\
-real, synthetic
-    Cells x genes of counts, with the same genes in any order.""",
+    "sets": "real, synthetic\n    Cells x genes of counts, with the same genes in any order.",
     "compared": """\
 real
     Held-out real cells: cells x genes of counts.
 synthetic
     Generated cells with the same genes, or a mapping of names to several sets. A second held-out set is the floor, the
     score of a perfect generator.""",
-    "labels_key": """\
-labels_key
-    Column of ``obs`` with the types, in every set.""",
-    "layer": """\
-layer
-    Layer of the counts in every set. None: ``X``.""",
-    "normalized": """\
-normalized
-    Whether every set holds log1p of counts scaled to 10,000 per cell instead of counts.""",
-    "point_size": """\
-point_size
-    Area of a point in points^2. None: the smaller the more cells.""",
+    "adata": """\
+adata, labels_key, layer
+    Cells x genes of counts, the column of ``obs`` with the types, and the layer of the counts (None: ``X``).""",
+    "configuration": """\
+configuration
+    ``"paper"`` (:meth:`activa.ACTIVA.paper`, on counts scaled to 20,000 per cell) or ``"default"``.""",
+    "labels_key": "labels_key\n    Column of ``obs`` with the types, in every set.",
+    "layer": "layer\n    Layer of the counts in every set. None: ``X``.",
+    "normalized": "normalized\n    Whether every set holds log1p of counts scaled to 10,000 per cell instead of counts.",
+    "point_size": "point_size\n    Area of a point in points^2. None: the smaller the more cells.",
     "embedding": """\
 n_neighbors, min_dist
     As for :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`.
 {point_size}
 seed
     Seed of the embedding. The global random state does not change.""",
-    "ax": """\
-ax
-    Axes to plot into, not shown by default. None: those of a new figure.""",
+    "ax": "ax\n    Axes to plot into, not shown by default. None: those of a new figure.",
     "output": """\
 show
     Whether to show the plot. None: as ``scanpy.settings.autoshow`` says.
@@ -82,27 +76,14 @@ return_fig
 Returns
 -------
 The Axes; the figure with ``return_fig``; None if the plot is shown.""",
-    "errors": """\
-
+    "errors": """
 Raises
 ------
 KeyError, TypeError, ValueError
     As :func:`activa.metrics.evaluate` for the same arguments, or if another argument is out of range.""",
-    "reference": """\
-
-References
-----------
-Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.""",
-    "example": """\
-
-Examples
---------
->>> {name}(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP""",
-    "sets_example": """\
-
-Examples
---------
->>> {name}(held_out, synthetic)  # doctest: +SKIP""",
+    "reference": "\nReferences\n----------\nHeydari et al. 2022, doi:10.1093/bioinformatics/btac095.",
+    "example": '\nExamples\n--------\n>>> {name}(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP',
+    "sets_example": "\nExamples\n--------\n>>> {name}(held_out, synthetic)  # doctest: +SKIP",
     "table": """\
 Parameters
 ----------

@@ -288,5 +288,5 @@ def scaling(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
         parts.open_frame(ax)
         genes = " or ".join(f"{n:,}" for n in table["n_genes"].unique())
         ax.set_title(f"Random matrices of {genes} genes", fontsize="medium")
-        parts.legend_right(ax, title="Time of")
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="Time of", frameon=False)
         return output.finish(ax)

@@ -201,5 +201,5 @@ def augmentation(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
         n_seeds = known["seed"].nunique()
         told = f"mean and 95% interval of {n_seeds} seeds" if n_seeds > 1 else "one seed"
         ax.set_title(f"{labels[0]}: {told}", fontsize="medium")
-        parts.legend_right(ax, title="Added cells")
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="Added cells", frameon=False)
         return output.finish(ax)
