@@ -164,16 +164,15 @@ def deseq2(sums: np.ndarray, alpha: float) -> np.ndarray:
         import_optional(f"pydeseq2.{module}", "differential_state", extra="experiments")
         for module in ("dds", "ds", "default_inference")
     )
-    metadata = pd.DataFrame({"condition": np.repeat(["real", "synthetic"], len(sums) // 2)})
-    metadata.index = metadata.index.astype(str)
-    names = [f"gene{i}" for i in range(sums.shape[1])]
+    counts = pd.DataFrame(sums).rename(index=str, columns="gene{}".format)
+    metadata = pd.DataFrame({"condition": np.repeat(["real", "synthetic"], len(sums) // 2)}, index=counts.index)
     # a type takes seconds: more processes cost more than they gain
     settings = {"inference": inference.DefaultInference(n_cpus=1), "quiet": True}
     with warnings.catch_warnings():
         # on future pandas, and on fits that fall back on a simpler form
         warnings.simplefilter("ignore")
         data = dds.DeseqDataSet(
-            counts=pd.DataFrame(sums, index=metadata.index, columns=names),
+            counts=counts,
             metadata=metadata,
             design="~condition",
             # "ratio" needs a gene with counts in every replicate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Unpack
 
 import numpy as np
@@ -35,12 +36,8 @@ def dropout(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **wh
     for name, counts in parts.count_matrices(real, synthetic, layer).items():
         _, log_mean, zeros = gene_summary(counts)
         points[name] = 10**log_mean, zeros / counts.shape[0]
-    means = np.concatenate([mean for mean, _ in points.values()])
-    line = np.geomspace(means.min(), means.max(), 200)
-    with output.panel(5.2, 4.2) as ax:
-        _gene_points(ax, points, line, np.exp(-line))
-        ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="Mean count", ylabel="Share of cells without a count")
-        return output.finish(ax)
+    scale: dict[str, Any] = {"ylim": (-0.03, 1.03), "ylabel": "Share of cells without a count"}
+    return _against_mean(points, lambda mean: np.exp(-mean), output, **scale)
 
 
 @documented
@@ -66,22 +63,25 @@ def mean_variance(real: AnnData, synthetic: AnnData, *, layer: str | None = None
         if not (varies := variance > 0).any():
             raise ValueError(f"{name} must have genes that vary, got constant genes only: give more cells.")
         points[name] = mean[varies], variance[varies]
+    return _against_mean(points, lambda mean: mean, output, yscale="log", ylabel="Variance of counts")
+
+
+def _against_mean(
+    points: dict[str, tuple[np.ndarray, np.ndarray]],
+    poisson: Callable[[np.ndarray], np.ndarray],
+    output: Output,
+    **scale: Any,
+) -> Panel:
+    """One point per gene and set, mean and another number, and a line for the Poisson distribution."""
     means = np.concatenate([mean for mean, _ in points.values()])
-    ends = np.array([means.min(), means.max()])
+    line = np.geomspace(means.min(), means.max(), 200)
     with output.panel(5.2, 4.2) as ax:
-        _gene_points(ax, points, ends, ends)
-        ax.set(xscale="log", yscale="log", xlabel="Mean count", ylabel="Variance of counts")
+        parts.points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
+        ax.plot(line, poisson(line), color="#000000", lw=1, ls=":", label="Poisson")
+        parts.open_frame(ax)
+        parts.legend_above(ax, 3)
+        ax.set(xscale="log", xlabel="Mean count", **scale)
         return output.finish(ax)
-
-
-def _gene_points(
-    ax: Axes, points: dict[str, tuple[np.ndarray, np.ndarray]], line: np.ndarray, poisson: np.ndarray
-) -> None:
-    """One point per gene and set, and a line for the Poisson distribution."""
-    parts.points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
-    ax.plot(line, poisson, color="#000000", lw=1, ls=":", label="Poisson")
-    parts.open_frame(ax)
-    parts.legend_above(ax, 3)
 
 
 @documented
@@ -97,7 +97,7 @@ def library_size(
 
     Histograms of shares of cells; with ``labels_key``, two half violins per type, real cells above and synthetic cells
     below, all of one width, with a line at the median. A logarithmic axis cannot show cells without counts; the legend
-    gives their number.
+    gives their number. :func:`activa.metrics.library_size_distance` is the distance between the two.
 
     Parameters
     ----------
@@ -120,6 +120,8 @@ def genes_per_cell(
     **where: Unpack[OnAxes],
 ) -> Panel:
     """Distribution of the number of genes with counts in a cell, in both sets, as :func:`library_size` shows it.
+
+    :func:`activa.metrics.genes_per_cell_distance` is the distance between the two.
 
     Parameters
     ----------
