@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,10 +122,13 @@ def differential_state(
     import_optional("pydeseq2", "differential_state", extra="experiments")
     cells = read_sets(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     genes = real.var_names.astype(str).to_numpy()
-    tested, tables = _testable(cells, min_cells), []
-    if not tested:
-        raise ValueError(f"No type has min_cells={min_cells} cells both real and in a set: lower it.")
-    for i, name, label, n in tqdm(tested, desc="Differential state", unit="type", delay=5, leave=False):
+    n_cells = {name: pd.Series(of.types).value_counts() for name, of in cells.items()}
+    pairs = list(product(list(cells)[1:], enumerate(sorted(n_cells[REAL].index))))
+    tables = []
+    for name, (i, label) in tqdm(pairs, desc="Differential state", unit="type", delay=5, leave=False):
+        n = int(min(n_cells[REAL][label], n_cells[name].get(label, 0)))
+        if n < min_cells:
+            continue
         rng = np.random.default_rng([seed, i])
         sums = np.vstack([pseudobulk(key, cells[key], label, n, n_replicates, rng) for key in (REAL, name)])
         enough = sums.sum(axis=0) >= _MIN_COUNTS
@@ -133,18 +137,9 @@ def differential_state(
         table = pd.DataFrame({"set": name, "type": label, "gene": genes[enough], "cells": n})
         table[["log2_fold_change", "p", "p_adjusted"]] = deseq2(sums[:, enough], alpha)
         tables.append(table.assign(differential=table["p_adjusted"] < alpha))
+    if not tables:
+        raise ValueError(f"No type has min_cells={min_cells} cells both real and in a set: lower it.")
     return pd.concat(tables, ignore_index=True)
-
-
-def _testable(cells: dict[str, Cells], min_cells: int) -> list[tuple[int, str, str, int]]:
-    """Index of a type, set, type, and cells on either side, for types with enough cells."""
-    n_cells = {name: pd.Series(of.types).value_counts() for name, of in cells.items()}
-    found = [
-        (i, name, str(label), int(min(n_cells[REAL][label], n_cells[name].get(label, 0))))
-        for name in list(cells)[1:]
-        for i, label in enumerate(sorted(n_cells[REAL].index))
-    ]
-    return [pair for pair in found if pair[-1] >= min_cells]
 
 
 def pseudobulk(name: str, cells: Cells, label: str, n: int, n_replicates: int, rng: np.random.Generator) -> np.ndarray:

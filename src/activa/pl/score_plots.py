@@ -20,10 +20,7 @@ _COLUMN = 92  # points of width for the numbers of a generator
 _TRAIN, _VALIDATION = ("train", parts.REAL, "-", "o"), ("validation", parts.OTHERS[3], "--", "s")
 _PANELS: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "Loss": {"train_loss": _TRAIN, "validation_loss": _VALIDATION},
-    "Reconstruction, $L_{AE}$": {
-        "reconstruction_loss_train": _TRAIN,
-        "reconstruction_loss_validation": _VALIDATION,
-    },
+    "Reconstruction, $L_{AE}$": {"reconstruction_loss_train": _TRAIN, "reconstruction_loss_validation": _VALIDATION},
     "KL divergence, $L_{REG}$": {
         "kl_local_train": _TRAIN,
         "kl_local_validation": _VALIDATION,
