@@ -18,6 +18,7 @@ from pathlib import Path
 import _paper_report
 import anndata as ad
 import pandas as pd
+from _augmentation import augment
 from _data import split
 from _paper_models import Models
 
@@ -83,13 +84,13 @@ class Paper:
 
     def augmentation(self) -> pd.DataFrame:
         """A large type with few cells left."""
-        return experiments.augmentation(
+        return augment(
             ad.read_h5ad(self.args.data),
-            labels_key=self.args.labels_key,
-            seeds=self.args.augmentation_seeds,
+            self.args.labels_key,
+            self.folder / "augmentation-rows.csv",
+            self.args.augmentation_seeds,
+            self.args.scvi_epochs,
             max_epochs=self.args.epochs,
-            scvi_max_epochs=self.args.scvi_epochs,
-            path=self.folder / "augmentation-rows.csv",
         )
 
     def scaling(self) -> pd.DataFrame:

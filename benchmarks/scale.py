@@ -9,14 +9,56 @@ With --folder matrices are in files and read from there in training. Writes ``re
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import anndata as ad
+import h5py
+import numpy as np
 import pandas as pd
+from anndata.io import sparse_dataset, write_elem
+from tqdm.auto import tqdm
 
-from activa.experiments import scaling
+from activa.experiments.trainings import random_cells, time_model
+
+DENSITY = 0.3
+
+
+def write_random_cells(path: Path, n_cells: int, n_genes: int, n_rows: int = 10_000) -> ad.AnnData:
+    """Random cells that are written to an h5ad file, ``n_rows`` at a time, and backed by it."""
+    obs = []
+    with h5py.File(path, "w") as file:
+        for start in tqdm(range(0, n_cells, n_rows), desc="Random cells", delay=5, leave=False):
+            part = random_cells(min(n_rows, n_cells - start), n_genes, DENSITY, "default", [0, start])
+            if start:
+                sparse_dataset(file["X"]).append(part.X)
+            else:
+                write_elem(file, "/", ad.AnnData(obs=pd.DataFrame(index=np.arange(n_cells).astype(str)), var=part.var))
+                # 32 bits would limit the matrix to 2^31 entries
+                part.X.indptr = part.X.indptr.astype(np.int64)
+                write_elem(file, "X", part.X)
+            obs.append(part.obs.set_axis(np.arange(start, start + part.n_obs).astype(str)))
+        write_elem(file, "obs", pd.concat(obs))
+    return ad.read_h5ad(path, backed="r")
+
+
+def measure(n_cells: int, n_genes: int, epochs: int, n_generated: int, folder: Path | None) -> dict:
+    """Time, and peak memory of this process in 10^9 bytes, for one matrix."""
+    options = "default", epochs, n_generated, "auto", 0
+    if folder is None:
+        costs = time_model(random_cells(n_cells, n_genes, DENSITY, "default", 0), *options)
+    else:
+        with TemporaryDirectory(dir=folder, prefix="scaling-") as own:
+            adata = write_random_cells(Path(own) / "cells.h5ad", n_cells, n_genes)
+            costs = time_model(adata, *options)
+            adata.file.close()
+    # kilobytes, but bytes on macOS
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return {"n_cells": n_cells, "n_genes": n_genes, "in_memory": folder is None} | costs | {"peak_gb": peak}
 
 
 def main() -> None:
@@ -31,10 +73,8 @@ def main() -> None:
     parser.add_argument("--run", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
-        found = scaling(
-            (args.run,), n_genes=args.genes, max_epochs=args.epochs, n_generated=args.generated, folder=args.folder
-        )
-        print("\nRESULT\n" + found.to_csv(index=False))
+        found = measure(args.run, args.genes, args.epochs, args.generated, args.folder)
+        print("\nRESULT\n" + pd.DataFrame([found]).to_csv(index=False))
         return
     rows = []
     for n in args.cells:

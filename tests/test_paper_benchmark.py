@@ -2,6 +2,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tests_helpers import make_counts
@@ -76,3 +77,40 @@ def test_an_interrupted_run_goes_on_where_it_was(run, monkeypatch):
     trained = pd.read_csv(run("training") / "training.csv").set_index("set")
     # the epoch that was interrupted before its checkpoint is trained again, and counted once
     assert epochs == [1, 2] and trained.loc["as published", "epochs"] == 3
+
+
+def test_augmentation_has_scvi_and_goes_on_where_it_was(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    benchmark = import_module("_augmentation")
+    monkeypatch.setattr(benchmark, "KEPT", (6, 2))
+    adata, path, trained = make_counts(160), tmp_path / "rows.csv", []
+    train = benchmark.scvi.model.SCVI.train
+    monkeypatch.setattr(
+        benchmark.scvi.model.SCVI, "train", lambda self, *args, **kw: trained.append(self) or train(self, *args, **kw)
+    )
+    quick = {"scvi_epochs": 1, "n_generated": 20, "n_trees": 10, "methods": ("none",)}
+    first = benchmark.augment(adata, "cell_type", path, 1, **quick)
+    assert list(first["method"]) == ["none", "scvi_counts", "scvi_rates"] * 2
+    # one scVI for two methods, whose seconds are of both
+    assert len(trained) == 2 and (first.loc[first["method"] != "none", "seconds"] > 0.01).all()
+    again = benchmark.augment(adata, "cell_type", path, 2, **quick)
+    assert len(trained) == 4 and len(again) == 12
+    pd.testing.assert_frame_equal(again[:6], first, check_dtype=False)
+    pd.testing.assert_frame_equal(pd.read_csv(path), again, check_dtype=False)
+
+
+def test_scvi_rates_have_no_noise_of_counting(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    adata = make_counts(160)
+    adata.obs["type"] = adata.obs["cell_type"]
+    controls = import_module("_augmentation").ScviControls(2)
+    n_kept = (adata.obs["type"] == "T").sum()
+    rates, counts = (method(adata, "T", 10 * n_kept, 0).toarray() for method in (controls.rates, controls.counts))
+    np.testing.assert_allclose(rates.sum(axis=1), 1e4, rtol=1e-3)
+    counts = 1e4 * counts / counts.sum(axis=1, keepdims=True)
+    assert (rates > 0).all() and (counts == 0).mean() > 0.05
+    # ten cells of each kept cell
+    spread = {name: x.reshape(10, n_kept, -1).std(axis=0).mean() for name, x in (("rates", rates), ("counts", counts))}
+    assert spread["rates"] < 0.5 * spread["counts"]
+    # from the posterior of the cell, not its mean
+    assert len(np.unique(rates, axis=0)) == len(rates)

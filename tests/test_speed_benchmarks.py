@@ -5,11 +5,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.sparse import issparse
+from scipy.sparse import issparse, vstack
 
 from activa import ACTIVA
 
@@ -84,6 +85,26 @@ def test_the_scale_benchmark_runs(tmp_path):
     table = pd.read_csv(tmp_path / "scale.csv")
     assert list(table["n_cells"]) == [60, 120] and table["of_smallest"].iloc[0] == 1
     assert (tmp_path / "scale.md").exists()
+
+
+def test_random_cells_in_a_file_are_the_parts_in_memory(benchmark_module, tmp_path):
+    scale = benchmark_module("scale")
+    scale.write_random_cells(tmp_path / "cells.h5ad", 110, 50, n_rows=40).file.close()
+    written = ad.read_h5ad(tmp_path / "cells.h5ad")
+    parts = [
+        scale.random_cells(n, 50, scale.DENSITY, "default", [0, start]) for n, start in ((40, 0), (40, 40), (30, 80))
+    ]
+    assert (written.X != vstack([part.X for part in parts])).nnz == 0
+    assert list(written.obs["type"]) == [label for part in parts for label in part.obs["type"]]
+    assert written.obs_names.is_unique and len(np.unique(written.X.toarray(), axis=0)) == 110
+    # 32 bits would end at 2^31 entries
+    assert ad.read_h5ad(tmp_path / "cells.h5ad", backed="r").X.group["indptr"].dtype == np.int64
+
+
+def test_scale_measures_cells_in_a_file_and_removes_it(benchmark_module, tmp_path):
+    found = benchmark_module("scale").measure(60, 40, 1, 5, tmp_path)
+    assert found["n_cells"] == 60 and not found["in_memory"] and found["peak_gb"] > 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_batches_are_told_apart_by_what_differs(benchmark_module):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tests_helpers import make_counts
 
-from activa.experiments.added_cells import AugmentationRun
+from activa.experiments.rare_types import AugmentationRun
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from sklearn.metrics import confusion_matrix
 
 from activa import metrics, pl
 from activa.data import log_normalize
-from activa.experiments.added_cells import METHODS
+from activa.experiments.rare_types import METHODS
 
 SUMMARIES = ["accuracy", "macro average", "weighted average"]
 SHARES = {("held out", "B"): 1.0, ("held out", "T"): 0.9, ("ACTIVA", "B"): 0.7}
@@ -188,14 +188,18 @@ def test_intervals_end_at_what_f1_can_be(f1_table):
     assert ends.min() == 0 and ends.max() == 1
 
 
-def test_augmentation_needs_one_type_and_known_methods(f1_table):
+def test_a_method_of_the_caller_has_its_name_in_the_legend(f1_table):
+    table = pd.concat([f1_table, f1_table[f1_table["method"] == "none"].assign(method="magic")])
+    ax = pl.augmentation(table, show=False)
+    assert ax.get_legend().get_texts()[-1].get_text() == "magic" and len(ax.containers) == len(METHODS) + 1
+
+
+def test_augmentation_needs_one_type(f1_table):
     with pytest.raises(ValueError, match="table lacks .'kept'."):
         pl.augmentation(f1_table.drop(columns="kept"))
     with pytest.raises(ValueError, match="no rows"):
         pl.augmentation(f1_table[:0])
     with pytest.raises(ValueError, match="several types"):
         pl.augmentation(pd.concat([f1_table, f1_table.assign(label="B")]))
-    with pytest.raises(ValueError, match="unknown methods .'magic'."):
-        pl.augmentation(f1_table.assign(method="magic"))
     with pytest.raises(ValueError, match="no F1"):
         pl.augmentation(f1_table.assign(f1=np.nan))

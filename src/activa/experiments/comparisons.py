@@ -19,6 +19,7 @@ from activa.metrics.fidelity import markers_of_types
 from activa.metrics.properties import fit_dropout, gene_summary, pearson
 from activa.metrics.space import Space
 from activa.pl.embeddings import umap_coordinates
+from activa.pl.output import documented
 
 type Synthetic = AnnData | Mapping[str, AnnData]
 
@@ -40,6 +41,7 @@ def read_sets(
     return read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
 
 
+@documented
 def rf_detection(
     real: AnnData,
     synthetic: Synthetic,
@@ -55,44 +57,21 @@ def rf_detection(
 
     Each set is compared with equally many real cells, as many as the smaller of both has, in 50 principal components fitted
     on the two together (log1p of counts scaled to 10,000, the 2,000 genes of largest variance). The forests (Gini, square
-    root of the features per split) are cross-validated.
+    root of the features per split) are cross-validated, as by Marouf et al. 2020, doi:10.1038/s41467-019-14018-z.
 
     Parameters
     ----------
-    real
-        Held-out real cells: cells x genes of counts.
-    synthetic
-        Generated cells with the same genes, or a mapping of names to several sets. A second held-out set is the floor, the
-        score of a perfect generator.
-    labels_key
-        Column of ``obs`` with the types, in every set, to subsample cells type by type.
-    layer
-        Layer of the counts in every set. None: ``X``.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell instead of counts.
+    {compared, labels_key, layer, normalized}
     n_trees, n_folds
         Trees per forest, and folds of the cross-validation.
     seed
-        Seed of the subsampling, folds and forests.
+        Seed of the subsampling (type by type with ``labels_key``), folds and forests.
 
     Returns
     -------
     One row per point of a curve: ``set``, ``fold``, ``false_positive_rate``, ``true_positive_rate`` (of generated cells), and
     ``auc``, the area under the fold's curve: 0.5 is best, 1 means that every cell is recognized.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; if ``synthetic`` is neither a set nor a mapping of sets; or
-        if there are fewer cells than folds.
-
-    References
-    ----------
-    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095; Marouf et al. 2020, doi:10.1038/s41467-019-14018-z.
-
-    Examples
-    --------
-    >>> rf_detection(held_out, {"ACTIVA": synthetic, "held out": floor}, labels_key="cell_type")  # doctest: +SKIP
+    {errors, reference, example}
     """
     cells = read_sets(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     if (smallest := min(map(len, cells.values()))) < n_folds:
@@ -113,6 +92,7 @@ def rf_detection(
     return pd.concat(curves, ignore_index=True)
 
 
+@documented
 def correlation_discrepancy(
     real: AnnData,
     synthetic: Synthetic,
@@ -126,31 +106,16 @@ def correlation_discrepancy(
 
     Parameters
     ----------
-    real, synthetic, layer, normalized
-        As for :func:`activa.experiments.rf_detection`.
-    labels_key
-        Column of ``obs`` with the types, in every set. The markers are those of the types of ``real``.
+    {compared, labels_key, layer, normalized}
     n_markers
-        Markers per type (:func:`activa.metrics.top_markers`).
+        Markers per type of ``real`` (:func:`activa.metrics.top_markers`).
 
     Returns
     -------
     One row per ordered pair of genes and set, including real cells: ``set``, ``gene``, ``other_gene`` (in the order of the
     types that they mark), ``correlation``, and ``discrepancy`` of the whole set, the 1-norm of the difference of its matrix
     from the real one (:func:`activa.metrics.correlation_discrepancy`).
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.experiments.rf_detection`; or if there are fewer than two types.
-
-    References
-    ----------
-    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
-
-    Examples
-    --------
-    >>> correlation_discrepancy(held_out, {"ACTIVA": synthetic}, labels_key="cell_type")  # doctest: +SKIP
+    {errors, reference, example}
     """
     cells = read_sets(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     of_types = markers_of_types(cells[REAL].log_expression, cells[REAL].types, n_markers)
@@ -166,6 +131,7 @@ def correlation_discrepancy(
     return pd.concat(tables, ignore_index=True)
 
 
+@documented
 def marker_expression(
     real: AnnData,
     synthetic: Synthetic,
@@ -176,32 +142,22 @@ def marker_expression(
     normalized: bool = False,
     n_markers: int = 5,
 ) -> pd.DataFrame:
-    """Log expression of each type's top markers in the cells of that type.
+    """Log expression of each type's top markers in the cells of that type (figure S11 of the paper).
 
     Parameters
     ----------
-    real, synthetic, labels_key, layer, normalized, n_markers
-        As for :func:`activa.experiments.correlation_discrepancy`.
+    {compared, labels_key}
     types
-        Types to look at. None: the two with the most real cells.
+        Types to look at, each with two real cells or more. None: the two with the most real cells.
+    {layer, normalized}
+    n_markers
+        Markers per type of ``real`` (:func:`activa.metrics.top_markers`).
 
     Returns
     -------
     One row per cell and gene: ``set`` (``"real"`` or a name), ``type``, ``gene`` (best marker first) and ``expression``,
     log1p of counts scaled to 10,000 per cell.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.experiments.correlation_discrepancy`; or if a type has fewer than two real cells.
-
-    References
-    ----------
-    Figure S11 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
-
-    Examples
-    --------
-    >>> marker_expression(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    {errors, reference, example}
     """
     cells = read_sets(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     markers = markers_of_types(cells[REAL].log_expression, cells[REAL].types, n_markers)
@@ -220,36 +176,24 @@ def marker_expression(
     return pd.concat(tables, ignore_index=True)[["set", "type", "gene", "expression"]]
 
 
+@documented
 def dropout_curve(
     real: AnnData, synthetic: Synthetic, *, layer: str | None = None, normalized: bool = False
 ) -> pd.DataFrame:
-    """Dropout rate and mean expression of each gene, and the binomial regression of one on the other.
+    """Dropout rate and mean expression of each gene, and the binomial regression of one on the other (figure S9 of the paper).
 
     The regression (logit link) is of a gene's share of cells without counts on the log10 of its mean. Cells are scaled to
     10,000 counts, to compare sets of different library sizes. Genes without counts in a set are left out of it.
 
     Parameters
     ----------
-    real, synthetic, layer, normalized
-        As for :func:`activa.experiments.rf_detection`.
+    {compared, layer, normalized}
 
     Returns
     -------
     One row per gene and set: ``set`` (``"real"`` or a name), ``gene``, ``mean`` (counts of 10,000), ``dropout`` (share of
     cells without it), ``fit`` of the regression, and its pointwise 95% confidence band, ``lower`` to ``upper``.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.experiments.rf_detection`; or if a set has fewer than two genes with counts.
-
-    References
-    ----------
-    Figure S9 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
-
-    Examples
-    --------
-    >>> dropout_curve(held_out, {"ACTIVA": synthetic})  # doctest: +SKIP
+    {errors, reference, sets_example}
     """
     tables = []
     for name, of in read_sets(real, synthetic, labels_key=None, layer=layer, normalized=normalized).items():
@@ -264,6 +208,7 @@ def dropout_curve(
     return pd.concat(tables, ignore_index=True)
 
 
+@documented
 def manifold(
     real: AnnData,
     synthetic: Synthetic,
@@ -284,12 +229,10 @@ def manifold(
 
     Parameters
     ----------
-    real, synthetic, layer, normalized
-        As for :func:`activa.experiments.rf_detection`.
-    labels_key
-        Column of ``obs`` with the types, in every set, to add to the table.
+    {compared, labels_key}
     genes
         Genes whose expression is added to the table, to color cells by.
+    {layer, normalized}
     n_neighbors, min_dist
         As for :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`.
     perplexity
@@ -301,19 +244,7 @@ def manifold(
     -------
     One row per cell: ``set`` (``"real"`` or a name), ``type`` with ``labels_key``, ``UMAP1``, ``UMAP2``, ``tSNE1``, ``tSNE2``,
     and a column for each of ``genes`` with log1p of counts scaled to 10,000.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.experiments.rf_detection`; or if a gene is unknown, no gene varies, or there are fewer than ten cells.
-
-    References
-    ----------
-    Figures S12 to S14 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
-
-    Examples
-    --------
-    >>> manifold(held_out, {"ACTIVA": synthetic}, labels_key="cell_type", genes=["CD79A"])  # doctest: +SKIP
+    {errors, reference, example}
     """
     if absent := [gene for gene in genes if gene not in real.var_names]:
         raise KeyError(f"genes must be in real.var_names, got {absent}.")

@@ -2,66 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby
-from pathlib import Path
-from typing import Any
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 from scipy.stats import t
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import precision_recall_fscore_support
 from tqdm.auto import tqdm
 
 from activa.arguments import check_choices, check_integers, check_numbers
-from activa.data import Cells, check_sets, read_cells
-from activa.experiments.added_cells import METHODS, AugmentationRun, Method
-from activa.io.atomic import atomic_file, check_free
+from activa.data import Cells, log_normalize
+from activa.experiments.trainings import model_input, read_labeled, train_configuration
+from activa.metrics.space import Space
 from activa.optional import import_optional
+from activa.pl.output import documented
 from activa.seeds import check_seed
 
-_COLUMNS: dict[str, type] = {
-    **{"label": str, "kept": int, "seed": int, "method": str},
-    **{"f1": float, "precision": float, "recall": float, "seconds": float},
-}
-_KEYS = ("seed", "kept", "method")
+Method = Literal["none", "activa", "oversampling", "smote", "gaussian"]
+METHODS: tuple[Method, ...] = get_args(Method)
+_N_NEIGHBORS = 5
+
+type AddCells = Callable[[AnnData, str, int, int], Any]
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """Settings that all rows of one table share."""
-
-    label: str
-    n_generated: int
-    test_fraction: float
-    n_trees: int
-    max_epochs: int | None
-    scvi_max_epochs: int | None
-    data: int
-    """Checksum of counts, types and genes."""
-
-    def __post_init__(self) -> None:
-        check_numbers(above=0, below=1, test_fraction=self.test_fraction)
-        check_integers(n_generated=self.n_generated, n_trees=self.n_trees)
-        check_integers(optional=True, max_epochs=self.max_epochs, scvi_max_epochs=self.scvi_max_epochs)
-
-    def n_test(self, n_cells: int) -> int:
-        """Cells of a type to hold out: at least one, but not the last."""
-        return min(max(round(self.test_fraction * n_cells), 1), n_cells - 1)
-
-    def split(self, types: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Training and test cells, the same share of every type, in random order within each type."""
-        rng = np.random.default_rng(seed)
-        of_types = [rng.permutation(np.flatnonzero(types == label)) for label in np.unique(types)]
-        train = [cells[self.n_test(len(cells)) :] for cells in of_types]
-        return np.concatenate(train), np.concatenate([cells[: self.n_test(len(cells))] for cells in of_types])
-
-
+@documented
 def augmentation(
     adata: AnnData,
     *,
@@ -71,14 +44,13 @@ def augmentation(
     keep: Sequence[int | float] = (50, 20, 10, 5),
     n_generated: int = 1500,
     methods: Sequence[Method] = METHODS,
+    custom: Mapping[str, AddCells] | None = None,
     seeds: int | Sequence[int] = 5,
     test_fraction: float = 0.2,
     n_trees: int = 500,
     max_epochs: int | None = None,
-    scvi_max_epochs: int | None = None,
-    path: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """F1 of a type made rare, with and without added cells.
+    """F1 of a type made rare, with and without added cells (section 3.4 of the paper).
 
     For each seed, cells of every type are held out, and only a few of the other cells of one type are kept. A random forest
     (Gini, square root of the features per split) learns all types from the kept training cells, and from those with
@@ -88,10 +60,11 @@ def augmentation(
 
     Parameters
     ----------
-    adata, labels_key, layer
-        Cells x genes of counts, the column of ``obs`` with the types, and the layer of the counts (None: ``X``).
+    adata, labels_key
+        Cells x genes of counts, and the column of ``obs`` with the types.
     label
         The type made rare. None: the type with most cells.
+    {layer}
     keep
         Training cells of the type to keep, as numbers (int) or shares (float; the paper's are 0.1, 0.05, 0.01 and 0.005).
     n_generated
@@ -99,16 +72,16 @@ def augmentation(
     methods
         ``"none"``; ``"activa"``: cells of :class:`activa.ACTIVA`; and controls that the paper lacks: ``"oversampling"``: kept
         cells with replacement; ``"smote"``: points between neighbors; ``"gaussian"``: points around the kept cells' mean,
-        with the other types' spread; ``"scvi_counts"``: counts of scVI's posterior predictive of the kept cells;
-        ``"scvi_rates"``: the rates there.
+        with the other types' spread.
+    custom
+        Other methods by name, called with the kept training cells (types in ``obs["type"]``), the type, ``n_generated`` and
+        the seed. They return added cells x genes: counts, or other values without a logarithm.
     seeds
         Number of runs (seeds 0, 1, ...) or their seeds.
     test_fraction, n_trees
         Share of each type to hold out, and trees per forest.
-    max_epochs, scvi_max_epochs
-        Epochs of ACTIVA and scVI. None: their defaults. All else is at its defaults, except that scVI holds out no cells.
-    path
-        CSV file to write results to as they come, below a line of settings. Results that it has are not computed again.
+    max_epochs
+        Epochs of ACTIVA. None: its default.
 
     Returns
     -------
@@ -118,78 +91,51 @@ def augmentation(
     Raises
     ------
     TypeError, KeyError, ValueError
-        Before any work, if the cells are not labeled, nonempty counts of at least two types; if an argument is out of range;
-        or if ``path`` holds results of other data or settings.
-    FileNotFoundError, ImportError
-        If the folder of ``path`` does not exist; without imbalanced-learn for SMOTE, of the ``experiments`` extra.
-
-    References
-    ----------
-    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, section 3.4; Marouf et al. 2020, doi:10.1038/s41467-019-14018-z.
+        Before any work, if the cells are not labeled, nonempty counts of at least two types, or an argument is out of range.
+    ImportError
+        For SMOTE without imbalanced-learn, which the ``experiments`` extra installs.
+    {reference}
 
     Examples
     --------
-    >>> augmentation(adata, labels_key="cell_type", keep=(0.1, 0.01), path="augmentation.csv")  # doctest: +SKIP
+    >>> augmentation(adata, labels_key="cell_type", keep=(0.1, 0.01))  # doctest: +SKIP
     """
-    cells = _read_labeled(adata, labels_key, layer)
+    check_numbers(above=0, below=1, test_fraction=test_fraction)
+    check_integers(n_generated=n_generated, n_trees=n_trees)
+    check_integers(optional=True, max_epochs=max_epochs)
+    for method in methods:
+        check_choices(methods=(method, Method))
+    if "smote" in methods:
+        import_optional("imblearn", "method 'smote'", extra="experiments")
+    custom = dict(custom or {})
+    names = list(dict.fromkeys([*methods, *custom]))
+    seeds = [check_seed(seed) for seed in (range(seeds) if isinstance(seeds, int) else seeds)]
+    cells = _read_nonempty(adata, labels_key, layer)
     n_cells = pd.Series(cells.types).value_counts().to_dict()
     label = str(next(iter(n_cells)) if label is None else label)
     if label not in n_cells:
         raise ValueError(f"label must be a type of labels_key={labels_key!r} ({sorted(n_cells)}), got {label!r}.")
-    data = _checksum(adata, cells)
-    protocol = Protocol(label, n_generated, test_fraction, n_trees, max_epochs, scvi_max_epochs, data)
-    keys = _runs(seeds, _kept_counts(keep, label, n_cells[label] - protocol.n_test(n_cells[label])), methods)
-    rows = _compute(protocol, cells, adata.var_names, keys, None if path is None else Path(path))
-    return pd.DataFrame([rows[key] for key in keys], columns=list(_COLUMNS))
+    kept_counts = _kept_counts(keep, label, n_cells[label] - _n_test(n_cells[label], test_fraction))
+    for name, some in {"methods": names, "seeds": seeds, "keep": kept_counts}.items():
+        if not some:
+            raise ValueError(f"{name} must name at least one, got none.")
+
+    rows = []
+    for seed, kept in tqdm(list(product(dict.fromkeys(seeds), kept_counts)), desc="Augmentation", unit="run"):
+        train, test = _split(cells.types, test_fraction, seed)
+        is_own = cells.types[train] == label
+        few = np.concatenate([train[is_own][:kept], train[~is_own]])
+        run = AugmentationRun(
+            cells.take(few), cells.take(test), adata.var_names, label, n_generated, seed, max_epochs, custom
+        )
+        for name in names:
+            rows.append({"label": label, "kept": kept, "seed": seed, "method": name} | run.scores(name, n_trees))
+    return pd.DataFrame(rows)
 
 
-def _compute(
-    protocol: Protocol, cells: Cells, genes: pd.Index, keys: list[tuple], path: Path | None
-) -> dict[tuple, dict[str, Any]]:
-    """Rows by seed, number kept and method: those that the file has, and those that it lacks."""
-    rows = {} if path is None else _read_rows(path, protocol)
-    missing = [key for key in keys if key not in rows]
-    with tqdm(total=len(keys), initial=len(keys) - len(missing), desc="Augmentation", unit="run") as progress:
-        for (seed, kept), of_run in groupby(missing, lambda key: key[:2]):
-            train, test = protocol.split(cells.types, seed)
-            is_own = cells.types[train] == protocol.label
-            few = np.concatenate([train[is_own][:kept], train[~is_own]])
-            options = protocol.n_generated, seed, protocol.max_epochs, protocol.scvi_max_epochs
-            run = AugmentationRun(cells.take(few), cells.take(test), genes, protocol.label, *options)
-            for *_, method in of_run:
-                progress.set_postfix(seed=seed, kept=kept, method=method)
-                about = {"label": protocol.label, "kept": kept, "seed": seed, "method": method}
-                rows[seed, kept, method] = about | run.scores(method, protocol.n_trees)
-                if path is not None:
-                    table = pd.DataFrame(list(rows.values()), columns=list(_COLUMNS))
-                    with atomic_file(path, overwrite=True, what="results") as part:
-                        settings = f"# {json.dumps(asdict(protocol))}\n"
-                        part.write_text(settings + table.to_csv(index=False, na_rep="nan"), encoding="utf-8")
-                progress.update()
-    return rows
-
-
-def _read_rows(path: Path, protocol: Protocol) -> dict[tuple, dict[str, Any]]:
-    """Rows of the file by seed, number kept and method, checked."""
-    check_free(path, overwrite=True, what="results")
-    if not path.exists():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            found = dict(json.loads(file.readline().removeprefix("# ")))
-            rows = [{name: kind(row[name]) for name, kind in _COLUMNS.items()} for row in csv.DictReader(file)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"path must be a file of this experiment, got {str(path)!r}: give another path.") from error
-    settings = asdict(protocol)
-    if differ := sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key)):
-        told = ", ".join(f"{key}={found.get(key)!r} there, {settings.get(key)!r} here" for key in differ)
-        raise ValueError(f"path={str(path)!r} holds results of other settings ({told}): give another path.")
-    return {tuple(row[key] for key in _KEYS): row for row in rows}
-
-
-def _read_labeled(adata: AnnData, labels_key: str, layer: str | None) -> Cells:
-    check_sets({"adata": adata}, labels_key, layer)
-    cells = read_cells({"adata": adata}, labels_key=labels_key, layer=layer, normalized=False)["adata"]
+def _read_nonempty(adata: AnnData, labels_key: str, layer: str | None) -> Cells:
+    """Cells of at least two types, none of them empty."""
+    cells = read_labeled(adata, labels_key, layer)
     if empty := int((cells.log_expression.getnnz(axis=1) == 0).sum()):
         raise ValueError(f"adata must have no empty cells, got {empty}: remove them with scanpy.pp.filter_cells.")
     if len(types := set(cells.types)) < 2:
@@ -197,22 +143,21 @@ def _read_labeled(adata: AnnData, labels_key: str, layer: str | None) -> Cells:
     return cells
 
 
-def _runs(seeds: int | Sequence[int], kept_counts: list[int], methods: Sequence[Method]) -> list[tuple]:
-    """Seed, number kept and method of each run, checked."""
-    for method in methods:
-        check_choices(methods=(method, Method))
-    seeds = [check_seed(seed) for seed in (range(seeds) if isinstance(seeds, int) else seeds)]
-    for name, some in {"methods": methods, "seeds": seeds, "keep": kept_counts}.items():
-        if not len(some):
-            raise ValueError(f"{name} must name at least one, got none.")
-    if "smote" in methods:
-        import_optional("imblearn", "method 'smote'", extra="experiments")
-    unique = {(seed, kept, method): None for seed in seeds for kept in kept_counts for method in methods}
-    return list(unique)
+def _n_test(n_cells: int, test_fraction: float) -> int:
+    """Cells of a type to hold out: at least one, but not the last."""
+    return min(max(round(test_fraction * n_cells), 1), n_cells - 1)
+
+
+def _split(types: np.ndarray, test_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test cells, the same share of every type, in random order within each type."""
+    rng = np.random.default_rng(seed)
+    of_types = [rng.permutation(np.flatnonzero(types == label)) for label in np.unique(types)]
+    parts = [np.split(cells, [_n_test(len(cells), test_fraction)]) for cells in of_types]
+    return np.concatenate([train for _, train in parts]), np.concatenate([test for test, _ in parts])
 
 
 def _kept_counts(keep: Sequence[int | float], label: str, n_train: int) -> list[int]:
-    """Numbers of cells to keep."""
+    """Distinct numbers of cells to keep."""
     counts = []
     for value in keep:
         is_share = isinstance(value, float | np.floating)
@@ -223,23 +168,98 @@ def _kept_counts(keep: Sequence[int | float], label: str, n_train: int) -> list[
                 f"least one cell and at most 1.0, got {value!r}."
             )
         counts.append(count)
-    return counts
+    return list(dict.fromkeys(counts))
 
 
-def _checksum(adata: AnnData, cells: Cells) -> int:
-    """Checksum of counts, types and genes."""
-    x, checksum = cells.log_expression, 0
-    for values in (x.data, x.indices, x.indptr):
-        checksum = zlib.crc32(np.ascontiguousarray(values), checksum)
-    return zlib.crc32("\n".join([*cells.types, *adata.var_names.astype(str)]).encode(), checksum)
+@dataclass(frozen=True, eq=False)
+class AugmentationRun:
+    """All methods on one split. Cells are added as principal components of the training cells."""
+
+    train: Cells
+    test: Cells
+    genes: pd.Index
+    label: str
+    n_generated: int
+    seed: int
+    max_epochs: int | None
+    custom: Mapping[str, AddCells]
+
+    @cached_property
+    def space(self) -> Space:
+        """The components of the training cells."""
+        return Space(self.train, self.seed)
+
+    @cached_property
+    def adata(self) -> AnnData:
+        """The training cells, as custom methods take them."""
+        return model_input(self.train, self.genes, "default")
+
+    def scores(self, method: str, n_trees: int) -> dict[str, float]:
+        """F1, precision and recall of the type among test cells, and seconds to make the added cells."""
+        if method == "smote" and (self.train.types == self.label).sum() < 2:
+            return {"f1": np.nan, "precision": np.nan, "recall": np.nan, "seconds": 0.0}
+        x = self.space.reference_components
+        start = time.perf_counter()
+        added = self.added(method)
+        seconds = time.perf_counter() - start
+        types = np.concatenate([self.train.types, np.repeat(self.label, len(added))])
+        forest = RandomForestClassifier(n_trees, max_features="sqrt", random_state=self.seed, n_jobs=-1)
+        predicted = forest.fit(np.vstack([x, added]), types).predict(self.space.project(self.test))
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            self.test.types == self.label, predicted == self.label, average="binary", zero_division=0
+        )
+        return {"f1": float(f1), "precision": float(precision), "recall": float(recall), "seconds": seconds}
+
+    def added(self, method: str) -> np.ndarray:
+        """The added cells, ``(n_generated, n_components)``; none for ``"none"``."""
+        x, types, n, seed = self.space.reference_components, self.train.types, self.n_generated, self.seed
+        if method in self.custom:
+            values = self.custom[method](self.adata, self.label, n, seed)
+            return self.space.project(Cells(log_normalize(csr_matrix(values)), None, None))
+        if method == "none":
+            return x[:0]
+        if method == "oversampling":
+            own = x[types == self.label]
+            return own[np.random.default_rng(seed).integers(len(own), size=n)]
+        if method == "smote":
+            return smote(x, types, self.label, n, seed)
+        if method == "gaussian":
+            return gaussian(x, types, self.label, n, seed)
+        with warnings.catch_warnings():
+            # few cells are the point of the experiment
+            warnings.filterwarnings("ignore", message=".* has fewer than 3 cells", category=UserWarning)
+            options = {"seed": seed, "max_epochs": self.max_epochs, "enable_progress_bar": False}
+            model = train_configuration(self.train, self.genes, "default", **options)
+        made = model.generate(labels={self.label: n}, seed=seed)
+        return self.space.project(Cells(log_normalize(csr_matrix(made.X)), None, None))
+
+
+def smote(components: np.ndarray, types: np.ndarray, label: str, n: int, seed: int) -> np.ndarray:
+    """``n`` points between cells of the type and their five nearest neighbors in it (Chawla et al. 2002)."""
+    over_sampling = import_optional("imblearn.over_sampling", "method 'smote'", extra="experiments")
+    n_cells = int((types == label).sum())
+    sampler = over_sampling.SMOTE(
+        sampling_strategy={label: n_cells + n}, k_neighbors=min(_N_NEIGHBORS, n_cells - 1), random_state=seed
+    )
+    return sampler.fit_resample(components, types)[0][len(components) :]
+
+
+def gaussian(components: np.ndarray, types: np.ndarray, label: str, n: int, seed: int) -> np.ndarray:
+    """``n`` points around the mean of the type's cells, with the covariance of the other types' cells around theirs."""
+    own = types == label
+    others, codes = components[~own], np.unique(types[~own], return_inverse=True)[1]
+    means = np.stack([others[codes == code].mean(axis=0) for code in range(codes.max() + 1)])
+    covariance = np.cov(others - means[codes], rowvar=False)
+    rng = np.random.default_rng(seed)
+    # the covariance of few cells is singular, up to rounding
+    return rng.multivariate_normal(components[own].mean(axis=0), covariance, size=n, check_valid="ignore")
 
 
 def augmentation_gain(table: pd.DataFrame) -> pd.DataFrame:
     """How much higher F1 is with added cells than without, and than with copies of the kept cells.
 
     A gain is the difference between two methods of one seed and number kept. Its mean has a 95% interval of Student's t
-    over seeds, which vary independently; numbers kept share the split of their seed, so the gains of a seed are averaged
-    before the interval over all numbers is taken.
+    over seeds; numbers kept share the split of their seed, so they are averaged before the interval over all of them.
 
     Parameters
     ----------
@@ -265,7 +285,7 @@ def augmentation_gain(table: pd.DataFrame) -> pd.DataFrame:
     """
     if absent := [column for column in ("method", "kept", "seed", "f1") if column not in table]:
         raise ValueError(f"table lacks {absent}: give the table of activa.experiments.augmentation.")
-    if table.duplicated(list(_KEYS)).any():
+    if table.duplicated(["seed", "kept", "method"]).any():
         raise ValueError("table has several rows of one seed, number kept and method: give one run at a time.")
     wide = table.pivot(index=["kept", "seed"], columns="method", values="f1")
     rows = []

@@ -1,30 +1,25 @@
-"""Models in the default and in the paper's configuration: made comparable, by margin, and by the number of cells."""
+"""Models in the default and in the paper's configuration: their cells, their margin, and their cost by number of cells."""
 
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 from tqdm.auto import tqdm
 
 from activa.arguments import check_choices, check_integers, check_numbers
 from activa.data import Cells, check_sets, log_normalize, read_cells, subsample
-from activa.experiments.random_cells import LABELS_KEY, check_memory, random_cells
 from activa.metrics import rf_auc, wasserstein
 from activa.metrics.space import Space
 from activa.model import ACTIVA
+from activa.pl.output import documented
 from activa.pp import scale_library
 from activa.seeds import check_seed
 from activa.train import PAPER_EPOCHS, PAPER_RECIPE, Hinge
@@ -34,7 +29,13 @@ Configuration = Literal["default", "paper"]
 TYPE = "type"
 _PAPER_LIBRARY = 20_000
 _PAPER_GAME = cast(Hinge, PAPER_RECIPE.game)
-_PAPER_WARMUP = cast(int, _PAPER_GAME.n_epochs_warmup)
+_N_TYPES = 10  # of random cells
+
+
+def read_labeled(adata: AnnData, labels_key: str, layer: str | None) -> Cells:
+    """The labeled counts of one set, checked."""
+    check_sets({"adata": adata}, labels_key, layer)
+    return read_cells({"adata": adata}, labels_key=labels_key, layer=layer, normalized=False)["adata"]
 
 
 def model_input(cells: Cells, genes: pd.Index, configuration: Configuration) -> AnnData:
@@ -47,27 +48,22 @@ def model_input(cells: Cells, genes: pd.Index, configuration: Configuration) -> 
 
 
 def train_configuration(
-    cells: Cells,
-    genes: pd.Index,
-    configuration: Configuration,
-    *,
-    max_epochs: int | None = None,
-    seed: int = 0,
-    **train_kwargs: Any,
+    cells: Cells, genes: pd.Index, configuration: Configuration, *, seed: int = 0, **train_kwargs: Any
 ) -> ACTIVA:
     """A trained model; ``train_kwargs`` are arguments of :meth:`activa.ACTIVA.train`."""
-    adata = model_input(cells, genes, configuration)
-    ACTIVA.setup_anndata(adata, labels_key=TYPE)
-    model = ACTIVA.paper(adata, seed=seed) if configuration == "paper" else ACTIVA(adata, seed=seed)
-    model.train(max_epochs, seed=seed, **train_kwargs)
+    model = make_model(model_input(cells, genes, configuration), configuration, seed)
+    model.train(seed=seed, **train_kwargs)
     return model
 
 
-def draw_values(model: ACTIVA, labels: np.ndarray, *, seed: int = 0) -> AnnData:
-    """One generated cell per label.
+def make_model(adata: AnnData, configuration: Configuration, seed: int) -> ACTIVA:
+    """A new model of the cells of :func:`model_input`."""
+    ACTIVA.setup_anndata(adata, labels_key=TYPE)
+    return ACTIVA.paper(adata, seed=seed) if configuration == "paper" else ACTIVA(adata, seed=seed)
 
-    If prior and generator do not know types, as in the paper, N(0, I) is decoded and the classifier assigns the types.
-    """
+
+def draw_values(model: ACTIVA, labels: np.ndarray, *, seed: int = 0) -> AnnData:
+    """One generated cell per label. A model that knows no types, as in the paper, decodes N(0, I) and classifies the cells."""
     if model.module.knows_types:
         return model.generate(labels=list(labels), seed=seed)
     z = np.random.default_rng(seed).normal(size=(len(labels), model.module.n_latent))
@@ -82,6 +78,7 @@ def draw_cells(model: ACTIVA, labels: np.ndarray, *, seed: int = 0) -> Cells:
     return Cells(log_normalize(made.X), None, np.asarray(made.obs[TYPE], dtype=str))
 
 
+@documented
 def margin_search(
     adata: AnnData,
     *,
@@ -96,18 +93,15 @@ def margin_search(
 ) -> pd.DataFrame:
     """Train with each margin m, and compare the generated cells with held-out cells.
 
+    This is the second strategy of the paper's supplement G. The first, the KL at the end of the warm-up, is
+    ``Hinge(margin=None)``.
+
     Parameters
     ----------
-    adata
-        Cells x genes of counts; it does not change.
-    labels_key
-        Column of ``obs`` with the types.
-    layer
-        Layer of the counts. None: ``X``.
+    {adata}
     margins
         Margins in nats, tried from the largest to the smallest.
-    configuration
-        ``"paper"`` (:meth:`activa.ACTIVA.paper`, on counts scaled to 20,000) or ``"default"``, with the hinge.
+    {configuration}
     max_epochs, n_epochs_warmup
         Epochs of each training, and of its warm-up. None: those of the configuration.
     held_out
@@ -120,17 +114,7 @@ def margin_search(
     One row per margin: ``margin``, ``rf_auc`` and ``wasserstein`` against the held-out cells (50 principal components,
     fitted on both sets together for the forest and on training cells for the distance), ``seconds`` of training, and
     ``best``, True for the smallest area under the curve.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        If the cells are not labeled counts, a margin is negative or none is given, or ``held_out`` leaves fewer than five
-        cells on a side.
-
-    References
-    ----------
-    Supplement G of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095: its second strategy. The first, the KL at the
-    end of the warm-up, is ``Hinge(margin=None)``.
+    {errors, reference}
 
     Examples
     --------
@@ -142,7 +126,7 @@ def margin_search(
     if not margins or not all(0 <= margin < np.inf for margin in margins):
         raise ValueError(f"margins must be one or several finite numbers from 0 on, got {margins}.")
     seed = check_seed(seed)
-    train, test = _split(adata, labels_key, layer, held_out, seed)
+    train, test = _split(read_labeled(adata, labels_key, layer), held_out, seed)
     space = Space(train, seed)
     game = _PAPER_GAME if configuration == "paper" else Hinge()
     if n_epochs_warmup is not None:
@@ -161,10 +145,8 @@ def margin_search(
     return table.assign(best=table.index == table["rf_auc"].idxmin())
 
 
-def _split(adata: AnnData, labels_key: str, layer: str | None, held_out: float, seed: int) -> tuple[Cells, Cells]:
+def _split(cells: Cells, held_out: float, seed: int) -> tuple[Cells, Cells]:
     """Training and held-out cells."""
-    check_sets({"adata": adata}, labels_key, layer)
-    cells = read_cells({"adata": adata}, labels_key=labels_key, layer=layer, normalized=False)["adata"]
     n_test = int(held_out * len(cells)) if 0 < held_out < 1 else 0
     if min(n_test, len(cells) - n_test) < 5:
         raise ValueError(f"held_out={held_out} must leave at least 5 cells on a side, got {n_test} of {len(cells)}.")
@@ -172,6 +154,7 @@ def _split(adata: AnnData, labels_key: str, layer: str | None, held_out: float, 
     return cells.take(np.setdiff1d(np.arange(len(cells)), held)), cells.take(held)
 
 
+@documented
 def scaling(
     n_cells: Sequence[int] = (100_000, 200_000, 500_000),
     *,
@@ -180,11 +163,10 @@ def scaling(
     configuration: Configuration = "default",
     max_epochs: int | None = None,
     n_generated: int = 100_000,
-    folder: str | os.PathLike[str] | None = None,
     accelerator: str = "auto",
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Time to train and to generate, and memory, on random matrices.
+    """Time to train and to generate on random matrices in memory (table S4 of the paper).
 
     Parameters
     ----------
@@ -192,36 +174,25 @@ def scaling(
         Cells of each matrix, run from the smallest, and genes.
     density
         Share of nonzero values, whole numbers from 1 to 10 at random places. The cells have ten random types.
-    configuration
-        ``"default"``: :class:`activa.ACTIVA`; ``"paper"``: :meth:`activa.ACTIVA.paper`, on cells scaled to 20,000.
+    {configuration}
     max_epochs
         Epochs. None: those of the configuration (610 for the paper's). The paper's warm-up keeps its share of them, so that
         the mean cost of an epoch does not change.
     n_generated
         Cells to generate, 4,096 at a time; for ``"paper"`` without its classifier's filter, which cannot learn random types.
-    folder
-        Folder for matrices larger than memory: each is written to a file, trained on from there, and removed, so that an
-        epoch includes reading. None: in memory.
     accelerator, seed
         Where to train, as for :meth:`activa.ACTIVA.train`, and the seed of matrices, training and generation.
 
     Returns
     -------
-    One row per matrix: ``n_cells``, ``n_genes``, ``configuration``, ``in_memory``, ``device``, ``epochs``, ``seconds_train``
-    (to make and train the model), ``seconds_per_epoch`` (of training alone), ``n_generated``, ``seconds_generate``,
-    ``peak_gb`` (10^9 bytes, of the whole process so far, so use a fresh one; NaN on Windows) and ``peak_gpu_gb`` (of
-    PyTorch's tensors; NaN without a GPU).
+    One row per matrix: ``n_cells``, ``n_genes``, ``configuration``, ``device``, ``epochs``, ``seconds_train`` (to make and
+    train the model), ``seconds_per_epoch`` (of training alone), ``n_generated`` and ``seconds_generate``.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of range, or ``folder`` does not exist.
-    MemoryError
-        Without ``folder``, before any work, if a matrix is larger than the machine's memory.
-
-    References
-    ----------
-    Table S4 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+        If an argument is out of range.
+    {reference}
 
     Examples
     --------
@@ -233,63 +204,50 @@ def scaling(
     check_integers(n_cells=n_cells[0], n_genes=n_genes, n_generated=n_generated)
     check_integers(max_epochs=max_epochs, optional=True)
     check_numbers(least=1 / n_genes, most=1, density=density)
-    if folder is None:
-        check_memory(n_cells[-1], n_genes, density)
-    elif not Path(folder).is_dir():
-        raise ValueError(f"folder must exist, got {str(folder)!r}: create it first.")
-    library_size = _PAPER_LIBRARY if configuration == "paper" else None
     rows = []
     for n in tqdm(n_cells, desc="Scaling", unit="matrix"):
-        with TemporaryDirectory(dir=folder, prefix="scaling-") as own:
-            path = None if folder is None else Path(own) / "cells.h5ad"
-            adata = random_cells(n, n_genes=n_genes, density=density, library_size=library_size, seed=seed, path=path)
-            about = {"n_cells": n, "n_genes": n_genes, "configuration": configuration, "in_memory": folder is None}
-            try:
-                rows.append(about | measure(adata, configuration, max_epochs, n_generated, accelerator, seed))
-            finally:
-                if path is not None:
-                    adata.file.close()
+        adata = random_cells(n, n_genes, density, configuration, seed)
+        costs = time_model(adata, configuration, max_epochs, n_generated, accelerator, seed)
+        rows.append({"n_cells": n, "n_genes": n_genes, "configuration": configuration} | costs)
     return pd.DataFrame(rows)
 
 
-def measure(
+def random_cells(
+    n_cells: int, n_genes: int, density: float, configuration: Configuration, seed: int | Sequence[int]
+) -> AnnData:
+    """Cells of random types, each with counts from 1 to 10 in the same number of random genes, as the configuration takes them."""
+    rng, n_expressed = np.random.default_rng(seed), round(density * n_genes)
+    genes = np.empty((n_cells, n_expressed), np.int32)
+    for row in genes:
+        row[:] = np.sort(rng.choice(n_genes, n_expressed, replace=False, shuffle=False))
+    counts = rng.integers(1, 11, size=genes.size, dtype=np.uint8).astype(np.float32)
+    ends = np.arange(0, genes.size + 1, n_expressed)
+    types = pd.Categorical.from_codes(rng.integers(_N_TYPES, size=n_cells), [f"type{i}" for i in range(_N_TYPES)])
+    obs = pd.DataFrame({TYPE: types}, index=[f"cell{i}" for i in range(n_cells)])
+    var = pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)])
+    adata = AnnData(csr_matrix((counts, genes.ravel(), ends), shape=(n_cells, n_genes)), obs=obs, var=var)
+    if configuration == "paper":
+        scale_library(adata, _PAPER_LIBRARY)
+    return adata
+
+
+def time_model(
     adata: AnnData, configuration: Configuration, max_epochs: int | None, n_generated: int, accelerator: str, seed: int
 ) -> dict[str, Any]:
-    """Time and memory to train on these cells and to generate."""
-    has_gpu = torch.cuda.is_available()
-    if has_gpu:
-        torch.cuda.reset_peak_memory_stats()
+    """Seconds to train on these cells and to generate, with device and epochs."""
     start = time.perf_counter()
-    ACTIVA.setup_anndata(adata, labels_key=LABELS_KEY)
-    is_paper = configuration == "paper"
-    model = ACTIVA.paper(adata, seed=seed) if is_paper else ACTIVA(adata, seed=seed)
+    model = make_model(adata, configuration, seed)
     game = None
-    if is_paper and max_epochs is not None:
-        game = replace(_PAPER_GAME, n_epochs_warmup=math.floor(_PAPER_WARMUP * max_epochs / PAPER_EPOCHS))
+    if configuration == "paper" and max_epochs is not None:
+        warmup = cast(int, _PAPER_GAME.n_epochs_warmup) / PAPER_EPOCHS
+        game = replace(_PAPER_GAME, n_epochs_warmup=math.floor(warmup * max_epochs))
     made = time.perf_counter()
     model.train(max_epochs, game=game, accelerator=accelerator, seed=seed)
     trained = time.perf_counter()
     # expected values are not filtered; the classifier, which cannot learn random types, would keep no cell
-    for _ in model.generate_batches(n_generated, seed=seed, expected=is_paper):
+    for _ in model.generate_batches(n_generated, seed=seed, expected=configuration == "paper"):
         pass
-    epochs = model.trainer.current_epoch
-    return {
-        "device": model.device.type,
-        "epochs": epochs,
-        "seconds_train": trained - start,
-        "seconds_per_epoch": (trained - made) / epochs,
-        "n_generated": n_generated,
-        "seconds_generate": time.perf_counter() - trained,
-        "peak_gb": _peak_gb(),
-        "peak_gpu_gb": torch.cuda.max_memory_allocated() / 1e9 if has_gpu else np.nan,
-    }
-
-
-def _peak_gb() -> float:
-    """Peak memory of the process, in 10^9 bytes."""
-    if sys.platform == "win32":
-        return float("nan")
-    import resource
-
-    # kilobytes, but bytes on macOS
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    seconds_generate, epochs = time.perf_counter() - trained, model.trainer.current_epoch
+    costs = {"seconds_train": trained - start, "seconds_per_epoch": (trained - made) / epochs}
+    generation = {"n_generated": n_generated, "seconds_generate": seconds_generate}
+    return {"device": model.device.type, "epochs": epochs} | costs | generation

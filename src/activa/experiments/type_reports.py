@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from activa.arguments import check_integers, check_numbers
 from activa.data import Cells, check_sets
 from activa.experiments.comparisons import REAL, Synthetic, read_sets
 from activa.optional import import_optional
+from activa.pl.output import documented
 
 if TYPE_CHECKING:
     from activa.model import ACTIVA
@@ -25,6 +27,7 @@ _COLUMNS = {"precision": "precision", "recall": "recall", "f1-score": "f1", "sup
 _MIN_COUNTS = 10
 
 
+@documented
 def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_key: str) -> pd.DataFrame:
     """Precision, recall and F1 of the model's ACTINN classifier, type by type, on training and on test cells.
 
@@ -46,15 +49,9 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
 
     Raises
     ------
-    TypeError, KeyError, ValueError
-        If a set is not an AnnData, lacks ``labels_key`` or has cells without a type, or does not fit the model
-        (:meth:`activa.ACTIVA.predict`).
-    RuntimeError
-        If the model has not been trained.
-
-    References
-    ----------
-    Tables S5 to S7 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    KeyError, RuntimeError, TypeError, ValueError
+        If cells have no types or do not fit the model (:meth:`activa.ACTIVA.predict`), or it has not been trained.
+    {reference}
 
     Examples
     --------
@@ -75,6 +72,7 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
     return table[["set", "type", *_COLUMNS.values()]]
 
 
+@documented
 def differential_state(
     real: AnnData,
     synthetic: Synthetic,
@@ -90,21 +88,18 @@ def differential_state(
     """Test each gene of each type for a difference between real and generated cells, by pseudobulk.
 
     Equally many real and generated cells of each type, as many as the fewer, are split at random into pseudo-replicates.
-    DESeq2 tests the sums of their counts (Wald test, Benjamini-Hochberg within the type). The replicates are not
-    individuals: they differ by sampling alone, so more cells make smaller differences significant.
+    DESeq2 (PyDESeq2, doi:10.1093/bioinformatics/btad547) tests the sums of their counts (Wald test, Benjamini-Hochberg within
+    the type), as for differential states (doi:10.1038/s41467-020-19894-4). The replicates are not individuals: they differ
+    by sampling alone, so more cells make smaller differences significant.
 
     Parameters
     ----------
-    real, synthetic, layer
-        As for :func:`activa.experiments.rf_detection`.
-    labels_key
-        Column of ``obs`` with the types, in every set.
+    {compared, labels_key}
     n_replicates, min_cells
         Pseudo-replicates per set and type, and the fewest cells of a type, both real and in the set, to test it.
     alpha
         Adjusted p below which a gene is in a differential state.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell; the sums of the scaled counts are rounded.
+    {layer, normalized}
     seed
         Seed of the subsampling and the split. A set's results do not depend on the other sets.
 
@@ -114,25 +109,12 @@ def differential_state(
     ``log2_fold_change`` (generated over real), ``p``, ``p_adjusted`` and ``differential``. Genes with fewer than 10 counts
     in a type, real and generated together, have no row. If DESeq2 gives no p (an outlier among the replicates) or no
     adjusted p (too few counts), it is NaN and the gene is not differential. The paper reports the share of genes that are
-    not differential: 100% is best, and a second held-out set shows the effect of chance.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.experiments.rf_detection`; if ``n_replicates``, ``min_cells`` or ``alpha`` is out of range; or if no
-        type has enough cells in any set, or all cells of a replicate are empty.
+    not differential (figure S10): 100% is best, and a second held-out set shows the effect of chance. Values that are
+    ``normalized`` are summed and rounded.
+    {errors}
     ImportError
         Without PyDESeq2, which the ``experiments`` extra installs.
-
-    References
-    ----------
-    Figure S10 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095; Crowell et al. 2020,
-    doi:10.1038/s41467-020-19894-4 (differential state); Muzellec et al. 2023, doi:10.1093/bioinformatics/btad547.
-
-    Examples
-    --------
-    >>> table = differential_state(held_out, {"ACTIVA": synthetic}, labels_key="cell_type")  # doctest: +SKIP
-    >>> 1 - table.groupby(["set", "type"])["differential"].mean()  # doctest: +SKIP
+    {reference, example}
     """
     check_integers(least=2, n_replicates=n_replicates)
     check_integers(least=n_replicates, min_cells=min_cells)
@@ -140,10 +122,13 @@ def differential_state(
     import_optional("pydeseq2", "differential_state", extra="experiments")
     cells = read_sets(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
     genes = real.var_names.astype(str).to_numpy()
-    tested, tables = _testable(cells, min_cells), []
-    if not tested:
-        raise ValueError(f"No type has min_cells={min_cells} cells both real and in a set: lower it.")
-    for i, name, label, n in tqdm(tested, desc="Differential state", unit="type", delay=5, leave=False):
+    n_cells = {name: pd.Series(of.types).value_counts() for name, of in cells.items()}
+    pairs = list(product(list(cells)[1:], enumerate(sorted(n_cells[REAL].index))))
+    tables = []
+    for name, (i, label) in tqdm(pairs, desc="Differential state", unit="type", delay=5, leave=False):
+        n = int(min(n_cells[REAL][label], n_cells[name].get(label, 0)))
+        if n < min_cells:
+            continue
         rng = np.random.default_rng([seed, i])
         sums = np.vstack([pseudobulk(key, cells[key], label, n, n_replicates, rng) for key in (REAL, name)])
         enough = sums.sum(axis=0) >= _MIN_COUNTS
@@ -152,18 +137,9 @@ def differential_state(
         table = pd.DataFrame({"set": name, "type": label, "gene": genes[enough], "cells": n})
         table[["log2_fold_change", "p", "p_adjusted"]] = deseq2(sums[:, enough], alpha)
         tables.append(table.assign(differential=table["p_adjusted"] < alpha))
+    if not tables:
+        raise ValueError(f"No type has min_cells={min_cells} cells both real and in a set: lower it.")
     return pd.concat(tables, ignore_index=True)
-
-
-def _testable(cells: dict[str, Cells], min_cells: int) -> list[tuple[int, str, str, int]]:
-    """Index of a type, set, type, and cells on either side, for types with enough cells."""
-    n_cells = {name: pd.Series(of.types).value_counts() for name, of in cells.items()}
-    found = [
-        (i, name, str(label), int(min(n_cells[REAL][label], n_cells[name].get(label, 0))))
-        for name in list(cells)[1:]
-        for i, label in enumerate(sorted(n_cells[REAL].index))
-    ]
-    return [pair for pair in found if pair[-1] >= min_cells]
 
 
 def pseudobulk(name: str, cells: Cells, label: str, n: int, n_replicates: int, rng: np.random.Generator) -> np.ndarray:
@@ -183,16 +159,15 @@ def deseq2(sums: np.ndarray, alpha: float) -> np.ndarray:
         import_optional(f"pydeseq2.{module}", "differential_state", extra="experiments")
         for module in ("dds", "ds", "default_inference")
     )
-    metadata = pd.DataFrame({"condition": np.repeat(["real", "synthetic"], len(sums) // 2)})
-    metadata.index = metadata.index.astype(str)
-    names = [f"gene{i}" for i in range(sums.shape[1])]
+    counts = pd.DataFrame(sums).rename(index=str, columns="gene{}".format)
+    metadata = pd.DataFrame({"condition": np.repeat(["real", "synthetic"], len(sums) // 2)}, index=counts.index)
     # a type takes seconds: more processes cost more than they gain
     settings = {"inference": inference.DefaultInference(n_cpus=1), "quiet": True}
     with warnings.catch_warnings():
         # on future pandas, and on fits that fall back on a simpler form
         warnings.simplefilter("ignore")
         data = dds.DeseqDataSet(
-            counts=pd.DataFrame(sums, index=metadata.index, columns=names),
+            counts=counts,
             metadata=metadata,
             design="~condition",
             # "ratio" needs a gene with counts in every replicate

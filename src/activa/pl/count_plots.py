@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,20 +17,11 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from activa.data import Cells
 from activa.metrics.properties import gene_summary
 from activa.pl import parts
-from activa.pl.output import Output, Panel, Panels, Save, documented
+from activa.pl.output import OnAxes, Output, Panel, Panels, Where, documented
 
 
 @documented
-def dropout(
-    real: AnnData,
-    synthetic: AnnData,
-    *,
-    layer: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def dropout(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **where: Unpack[OnAxes]) -> Panel:
     """Share of zero counts of each gene against its mean count, in both sets.
 
     The dotted line is the share of a Poisson distribution, exp(-mean); the more a gene's counts vary between cells, the
@@ -37,45 +29,19 @@ def dropout(
 
     Parameters
     ----------
-    {sets, layer, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
-
-    References
-    ----------
-    After figure S9 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
-
-    Examples
-    --------
-    >>> dropout(held_out, synthetic)  # doctest: +SKIP
+    {sets, layer, output, errors, reference, sets_example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     points = {}
     for name, counts in parts.count_matrices(real, synthetic, layer).items():
         _, log_mean, zeros = gene_summary(counts)
         points[name] = 10**log_mean, zeros / counts.shape[0]
-    means = np.concatenate([mean for mean, _ in points.values()])
-    line = np.geomspace(means.min(), means.max(), 200)
-    with output.panel(5.2, 4.2) as ax:
-        _gene_points(ax, points, line, np.exp(-line))
-        ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="Mean count", ylabel="Share of cells without a count")
-        return output.finish(ax)
+    scale: dict[str, Any] = {"ylim": (-0.03, 1.03), "ylabel": "Share of cells without a count"}
+    return _against_mean(points, lambda mean: np.exp(-mean), output, **scale)
 
 
 @documented
-def mean_variance(
-    real: AnnData,
-    synthetic: AnnData,
-    *,
-    layer: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def mean_variance(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **where: Unpack[OnAxes]) -> Panel:
     """Variance of the counts of each gene against their mean, in both sets, on logarithmic axes.
 
     The dotted line is a Poisson distribution, whose variance is its mean. Variances are over cells (divided by their number,
@@ -83,44 +49,39 @@ def mean_variance(
 
     Parameters
     ----------
-    {sets, layer, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`dropout`; or if no gene of a set varies.
+    {sets, layer, output, errors}
 
     References
     ----------
     One of the properties that benchmarks of simulators compare (Crowell et al. 2023, doi:10.1186/s13059-023-02904-1).
-
-    Examples
-    --------
-    >>> mean_variance(held_out, synthetic)  # doctest: +SKIP
+    {sets_example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     points = {}
     for name, counts in parts.count_matrices(real, synthetic, layer).items():
         mean, variance = mean_variance_axis(counts.astype(np.float64), axis=0)
         if not (varies := variance > 0).any():
             raise ValueError(f"{name} must have genes that vary, got constant genes only: give more cells.")
         points[name] = mean[varies], variance[varies]
+    return _against_mean(points, lambda mean: mean, output, yscale="log", ylabel="Variance of counts")
+
+
+def _against_mean(
+    points: dict[str, tuple[np.ndarray, np.ndarray]],
+    poisson: Callable[[np.ndarray], np.ndarray],
+    output: Output,
+    **scale: Any,
+) -> Panel:
+    """One point per gene and set, mean and another number, and a line for the Poisson distribution."""
     means = np.concatenate([mean for mean, _ in points.values()])
-    ends = np.array([means.min(), means.max()])
+    line = np.geomspace(means.min(), means.max(), 200)
     with output.panel(5.2, 4.2) as ax:
-        _gene_points(ax, points, ends, ends)
-        ax.set(xscale="log", yscale="log", xlabel="Mean count", ylabel="Variance of counts")
+        parts.points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
+        ax.plot(line, poisson(line), color="#000000", lw=1, ls=":", label="Poisson")
+        parts.open_frame(ax)
+        parts.legend_above(ax, 3)
+        ax.set(xscale="log", xlabel="Mean count", **scale)
         return output.finish(ax)
-
-
-def _gene_points(
-    ax: Axes, points: dict[str, tuple[np.ndarray, np.ndarray]], line: np.ndarray, poisson: np.ndarray
-) -> None:
-    """One point per gene and set, and a line for the Poisson distribution."""
-    parts.points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
-    ax.plot(line, poisson, color="#000000", lw=1, ls=":", label="Poisson")
-    parts.open_frame(ax)
-    parts.legend_above(ax, 3)
 
 
 @documented
@@ -130,35 +91,19 @@ def library_size(
     *,
     labels_key: str | None = None,
     layer: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[OnAxes],
 ) -> Panel:
     """Distribution of the library size, the total count of a cell, in both sets.
 
     Histograms of shares of cells; with ``labels_key``, two half violins per type, real cells above and synthetic cells
     below, all of one width, with a line at the median. A logarithmic axis cannot show cells without counts; the legend
-    gives their number.
+    gives their number. :func:`activa.metrics.library_size_distance` is the distance between the two.
 
     Parameters
     ----------
-    {sets, labels_key, layer, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
-
-    References
-    ----------
-    :func:`activa.metrics.library_size_distance` is the distance between the two.
-
-    Examples
-    --------
-    >>> library_size(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    {sets, labels_key, layer, output, errors, example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer)
     numbers = {name: np.asarray(csr_matrix(of.counts).sum(axis=1)).ravel() for name, of in cells.items()}
     return _distribution(cells, numbers, "Library size (total counts of a cell)", output)
@@ -172,31 +117,17 @@ def genes_per_cell(
     labels_key: str | None = None,
     layer: str | None = None,
     normalized: bool = False,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[OnAxes],
 ) -> Panel:
     """Distribution of the number of genes with counts in a cell, in both sets, as :func:`library_size` shows it.
 
-    Parameters
-    ----------
-    {sets, labels_key, layer, normalized, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if a set has no counts.
-
-    References
-    ----------
     :func:`activa.metrics.genes_per_cell_distance` is the distance between the two.
 
-    Examples
-    --------
-    >>> genes_per_cell(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    Parameters
+    ----------
+    {sets, labels_key, layer, normalized, output, errors, example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     numbers = {name: np.asarray((of.log_expression > 0).sum(axis=1)).ravel() for name, of in cells.items()}
     return _distribution(cells, numbers, "Genes detected in a cell", output)
@@ -264,16 +195,14 @@ def _log_ticks(ax: Axes, shown: np.ndarray) -> None:
 
 
 @documented
-def dropout_curve(
-    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
-) -> Panels:
+def dropout_curve(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """Share of cells without a gene against the gene's mean, with the regression and its 95% band, one panel per set.
 
     The curve of real cells is dashed in every other panel (figure S9 of the paper).
 
     {table}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     parts.check_table(table, "dropout_curve", ("set", "mean", "dropout", "fit", "lower", "upper"))
     colors = parts.set_colors(table)
     with output.figure(3.6 * len(colors) + 0.4, 3.8) as figure:

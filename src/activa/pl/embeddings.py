@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from pandas.api.types import is_numeric_dtype
 from activa.data import Cells
 from activa.metrics.space import Space
 from activa.pl import parts
-from activa.pl.output import Output, Panels, Save, documented
+from activa.pl.output import Output, Panels, Where, documented
 
 _MAX_LEGEND_ROWS = 18
 
@@ -57,15 +57,13 @@ def umap(
     min_dist: float = 0.5,
     point_size: float | None = None,
     seed: int = 0,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[Where],
 ) -> Panels:
     """Real and synthetic cells in one UMAP.
 
-    Two panels show one set each, colored by type, over the other in gray; a third shows both by origin. Counts are scaled
-    to 10,000 per cell and log1p-transformed; 50 principal components of the 2,000 genes of largest variance in ``real`` are
-    fitted on both sets together. The sets are not integrated, which would hide differences.
+    Two panels show one set each, colored by type, over the other in gray; a third shows both by origin. The embedding is of
+    50 principal components of log1p of counts scaled to 10,000, of the 2,000 genes of largest variance in ``real``, fitted
+    on both sets together. Unlike in figure S13 of the paper, sets are not integrated, which would hide differences.
 
     Parameters
     ----------
@@ -73,22 +71,9 @@ def umap(
     labels_key
         Column of ``obs`` with the types, in both sets. None: the two panels have the colors of their origin. The colors of
         types are those of ``uns[f"{labels_key}_colors"]`` in ``real``, else in ``synthetic``, else of scanpy's palettes.
-    {layer, normalized, embedding, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if there are fewer than five cells.
-
-    References
-    ----------
-    Figure S13 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, without its integration.
-
-    Examples
-    --------
-    >>> umap(held_out, synthetic, labels_key="cell_type", save="umap.png", show=False)  # doctest: +SKIP
+    {layer, normalized, embedding, output, errors, reference, example}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     of = _embed(cells, n_neighbors, min_dist, seed)
     coordinates = np.vstack(list(of.values()))
@@ -129,9 +114,7 @@ def umap_per_type(
     min_dist: float = 0.5,
     point_size: float | None = None,
     seed: int = 0,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[Where],
 ) -> Panels:
     """Real and synthetic cells of each type in one UMAP, one panel per type.
 
@@ -143,18 +126,9 @@ def umap_per_type(
     {sets, labels_key}
     types
         Types to show, in this order. None: all.
-    {layer, normalized, embedding, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`umap`; or if ``types`` is empty or names a type that neither set has.
-
-    Examples
-    --------
-    >>> umap_per_type(held_out, synthetic, labels_key="cell_type", types=["CD34+", "CD56+ NK"])  # doctest: +SKIP
+    {layer, normalized, embedding, output, errors, example}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     known = parts.all_types(cells)
     types = known if types is None else [types] if isinstance(types, str) else [str(label) for label in types]
@@ -187,13 +161,12 @@ def manifold(
     color: str | None = None,
     highlight: str | None = None,
     point_size: float | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[Where],
 ) -> Panels:
     """Real and generated cells of one embedding.
 
-    Without ``color`` and ``highlight``, each set has a panel with the real cells, and histograms of both along its sides.
+    Without ``color`` and ``highlight``, each set has a panel with the real cells, and histograms of both along its sides
+    (figures S12 to S14 of the paper).
 
     Parameters
     ----------
@@ -205,25 +178,19 @@ def manifold(
         Column of numbers, such as the expression of a gene, to color one panel per set by, on one scale.
     highlight
         Type to mark in one panel per set, over the other types in gray.
-    point_size
-        Area of a point in points^2. None: the smaller the more cells.
-    {output}
+    {point_size, output}
 
     Raises
     ------
     TypeError, ValueError
-        If ``table`` is not such a table, ``basis`` is unknown, ``color`` is not a column of numbers, ``highlight`` is not a
-        type, or both are given.
-
-    References
-    ----------
-    Figures S12 to S14 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+        If ``table`` is not such a table, an argument is not in it, or both ``color`` and ``highlight`` are given.
+    {reference}
 
     Examples
     --------
     >>> manifold(table, basis="tSNE", highlight="Megakaryocyte")  # doctest: +SKIP
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     if basis not in ("UMAP", "tSNE"):
         raise ValueError(f"basis must be 'UMAP' or 'tSNE', got {basis!r}.")
     axis_names = f"{basis}1", f"{basis}2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from activa.metrics.fidelity import markers_of_types
 from activa.metrics.properties import pearson
 from activa.metrics.space import variable_genes
 from activa.pl import parts
-from activa.pl.output import Output, Panels, Save, documented
+from activa.pl.output import Output, Panels, Where, documented
 
 _N_VARIABLE = 50
 _MAX_NAMED = 50
@@ -36,13 +37,12 @@ def markers(
     n_genes: int = 3,
     layer: str | None = None,
     normalized: bool = False,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[Where],
 ) -> Panels:
     """Log expression of marker genes in the cells of the type that they mark, one panel per type.
 
-    Half violins, real cells to the left and synthetic cells to the right, all of one width, with a line at the median.
+    Half violins, real cells to the left and synthetic cells to the right, all of one width, with a line at the median
+    (figure S11 of the paper).
 
     Parameters
     ----------
@@ -52,23 +52,13 @@ def markers(
         genes with the largest t statistic of the type against all other real cells (:func:`activa.metrics.top_markers`).
     n_genes
         Genes per type, if ``genes`` is None.
-    {layer, normalized, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; if a gene or type of ``genes`` is unknown; or if there are
-        fewer than two types to choose genes by, or ``n_genes`` is below 1.
-
-    References
-    ----------
-    Figure S11 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    {layer, normalized, output, errors, reference}
 
     Examples
     --------
     >>> markers(held_out, synthetic, labels_key="cell_type", genes={"CD19+ B": ["CD79A"]})  # doctest: +SKIP
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     check_integers(n_genes=n_genes)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     chosen = _genes_per_type(genes, n_genes, cells["real"], real)
@@ -126,16 +116,14 @@ def _find_genes(genes: Sequence[str], real: AnnData) -> list[int]:
 
 
 @documented
-def marker_expression(
-    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
-) -> Panels:
+def marker_expression(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """Log expression of marker genes in the cells of the type that they mark, one panel per type and one violin per set.
 
     A bar stands at each median. A set with fewer than two cells of a type has no violin there (figure S11 of the paper).
 
     {table}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     parts.check_table(table, "marker_expression", ("set", "type", "gene", "expression"))
     colors, types = parts.set_colors(table), table["type"].unique()
     n_genes = table.groupby("type", observed=True)["gene"].nunique().max()
@@ -173,9 +161,7 @@ def correlation(
     n_markers: int = 5,
     layer: str | None = None,
     normalized: bool = False,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[Where],
 ) -> Panels:
     """Pearson correlations between genes, one heat map of real and one of synthetic cells.
 
@@ -193,23 +179,9 @@ def correlation(
         ``real``, with correlated genes side by side.
     n_markers
         Markers per type (:func:`activa.metrics.top_markers`).
-    {layer, normalized, output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; if a gene is unknown; or if there are fewer than two genes,
-        cells or types to choose genes by, or ``n_markers`` is below 1.
-
-    References
-    ----------
-    Heydari et al. 2022, doi:10.1093/bioinformatics/btac095; :func:`activa.metrics.correlation_discrepancy` for the norm.
-
-    Examples
-    --------
-    >>> correlation(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    {layer, normalized, output, errors, reference, example}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     check_integers(n_markers=n_markers)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     chosen, types = _ordered_genes(genes, n_markers, cells["real"], real)
@@ -281,16 +253,14 @@ def _name_blocks(ax: Axes, types: list[tuple[str, int]], n_genes: int, *, named:
 
 
 @documented
-def correlation_discrepancy(
-    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
-) -> Panels:
+def correlation_discrepancy(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """Pearson correlations of marker genes, one heat map per set.
 
     Genes stand in the order of the types that they mark; up to 50 have their names.
 
     {table}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     parts.check_table(table, "correlation_discrepancy", ("set", "gene", "other_gene", "correlation", "discrepancy"))
     sets, genes = table["set"].unique(), table["gene"].unique()
     with output.figure(4.2 * len(sets) + 1, 4.6) as figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import warnings
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -24,29 +25,46 @@ type Save = str | PathLike[str] | None
 type Panel = Figure | Axes | None
 type Panels = Figure | list[Axes] | None
 
+
+class Where(TypedDict, total=False):
+    """Arguments of every plot: where it goes."""
+
+    show: bool | None
+    save: Save
+    return_fig: bool
+
+
+class OnAxes(Where, total=False):
+    """Arguments of every plot of one panel."""
+
+    ax: Axes | None
+
+
 _SHARED = {
-    "sets": """\
-real, synthetic
-    Cells x genes of counts, with the same genes in any order.""",
-    "labels_key": """\
-labels_key
-    Column of ``obs`` with the types, in both sets.""",
-    "layer": """\
-layer
-    Layer of the counts in both sets. None: ``X``.""",
-    "normalized": """\
-normalized
-    Whether both sets hold log1p of counts scaled to 10,000 per cell instead of counts.""",
+    "sets": "real, synthetic\n    Cells x genes of counts, with the same genes in any order.",
+    "compared": """\
+real
+    Held-out real cells: cells x genes of counts.
+synthetic
+    Generated cells with the same genes, or a mapping of names to several sets. A second held-out set is the floor, the
+    score of a perfect generator.""",
+    "adata": """\
+adata, labels_key, layer
+    Cells x genes of counts, the column of ``obs`` with the types, and the layer of the counts (None: ``X``).""",
+    "configuration": """\
+configuration
+    ``"paper"`` (:meth:`activa.ACTIVA.paper`, on counts scaled to 20,000 per cell) or ``"default"``.""",
+    "labels_key": "labels_key\n    Column of ``obs`` with the types, in every set.",
+    "layer": "layer\n    Layer of the counts in every set. None: ``X``.",
+    "normalized": "normalized\n    Whether every set holds log1p of counts scaled to 10,000 per cell instead of counts.",
+    "point_size": "point_size\n    Area of a point in points^2. None: the smaller the more cells.",
     "embedding": """\
 n_neighbors, min_dist
     As for :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`.
-point_size
-    Area of a point in points^2. None: the smaller the more cells.
+{point_size}
 seed
     Seed of the embedding. The global random state does not change.""",
-    "ax": """\
-ax
-    Axes to plot into, not shown by default. None: those of a new figure.""",
+    "ax": "ax\n    Axes to plot into, not shown by default. None: those of a new figure.",
     "output": """\
 show
     Whether to show the plot. None: as ``scanpy.settings.autoshow`` says.
@@ -58,6 +76,14 @@ return_fig
 Returns
 -------
 The Axes; the figure with ``return_fig``; None if the plot is shown.""",
+    "errors": """
+Raises
+------
+KeyError, TypeError, ValueError
+    As :func:`activa.metrics.evaluate` for the same arguments, or if another argument is out of range.""",
+    "reference": "\nReferences\n----------\nHeydari et al. 2022, doi:10.1093/bioinformatics/btac095.",
+    "example": '\nExamples\n--------\n>>> {name}(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP',
+    "sets_example": "\nExamples\n--------\n>>> {name}(held_out, synthetic)  # doctest: +SKIP",
     "table": """\
 Parameters
 ----------
@@ -69,38 +95,53 @@ Raises
 ------
 TypeError, ValueError
     If ``table`` is not such a table.
-
-References
-----------
-Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+{reference}
 
 Examples
 --------
 >>> {name}(table)  # doctest: +SKIP""",
 }
+_WHERE = [
+    ("ax", "Axes | None", None),
+    ("show", "bool | None", None),
+    ("save", "Save", None),
+    ("return_fig", "bool", False),
+]
 
 
-def documented[F: Callable[..., Any]](plot: F) -> F:
-    """Fill in what docstrings of plots share, named in lines such as ``{sets, layer, output}``."""
+def documented[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Show the arguments of ``**where`` one by one, and fill in what docstrings share (``{sets, layer, output}``)."""
+    signature = inspect.signature(function)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    has_ax = "OnAxes" in str(signature.parameters.get("where"))
+    if "where" in signature.parameters:
+        for name, kind, default in _WHERE if has_ax else _WHERE[1:]:
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+    signature = signature.replace(parameters=parameters)
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        signature.bind(*args, **kwargs)
+        return function(*args, **kwargs)
 
     def fill(match: re.Match[str]) -> str:
         names = match[1].replace("output", "ax, output" if has_ax else "output").split(", ")
         return re.sub(r"^\{(.+)\}$", fill, "\n".join(_SHARED[name] for name in names), flags=re.MULTILINE)
 
-    has_ax = "ax" in inspect.signature(plot).parameters
-    if plot.__doc__:  # python -OO has none
-        text = re.sub(r"^\{(.+)\}$", fill, inspect.cleandoc(plot.__doc__), flags=re.MULTILINE)
-        plot.__doc__ = text.replace("{name}", plot.__name__)
-    return plot
+    checked.__signature__ = signature  # type: ignore[attr-defined]
+    if function.__doc__:  # python -OO has none
+        text = re.sub(r"^\{(.+)\}$", fill, inspect.cleandoc(function.__doc__), flags=re.MULTILINE)
+        checked.__doc__ = text.replace("{name}", function.__name__)
+    return checked
 
 
 @dataclass(frozen=True)
 class Output:
     """Where a plot goes: onto the screen, into a file, or back to the caller. ``ax`` is for plots of one panel."""
 
-    show: bool | None
-    save: Save
-    return_fig: bool
+    show: bool | None = None
+    save: Save = None
+    return_fig: bool = False
     ax: Axes | None = None
 
     def __post_init__(self) -> None:

@@ -121,11 +121,6 @@ def legend_above(
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=n_columns, **style)
 
 
-def legend_right(ax: Axes, title: str) -> None:
-    """A legend to the right of the panel."""
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=title, frameon=False)
-
-
 def open_frame(ax: Axes, *more: str) -> None:
     """Hide the top and right spines, and more."""
     ax.spines[["top", "right", *more]].set_visible(False)

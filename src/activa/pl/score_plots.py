@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,14 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator, Percent
 
 from activa.metrics import METRICS, Metric
 from activa.pl import parts
-from activa.pl.output import Output, Panel, Panels, Save, documented
+from activa.pl.output import OnAxes, Output, Panel, Panels, Where, documented
 
 _STYLES = list(zip([parts.REAL, *parts.OTHERS], "osD^vPX", strict=True))
 _COLUMN = 92  # points of width for the numbers of a generator
 _TRAIN, _VALIDATION = ("train", parts.REAL, "-", "o"), ("validation", parts.OTHERS[3], "--", "s")
 _PANELS: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "Loss": {"train_loss": _TRAIN, "validation_loss": _VALIDATION},
-    "Reconstruction, $L_{AE}$": {
-        "reconstruction_loss_train": _TRAIN,
-        "reconstruction_loss_validation": _VALIDATION,
-    },
+    "Reconstruction, $L_{AE}$": {"reconstruction_loss_train": _TRAIN, "reconstruction_loss_validation": _VALIDATION},
     "KL divergence, $L_{REG}$": {
         "kl_local_train": _TRAIN,
         "kl_local_validation": _VALIDATION,
@@ -47,14 +44,7 @@ _LINES = ["-", "--", ":"]
 
 
 @documented
-def metrics(
-    table: pd.DataFrame | Mapping[str, pd.DataFrame],
-    *,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[OnAxes]) -> Panel:
     r"""Each metric of :func:`activa.metrics.evaluate` against its floor, one dot per generator.
 
     Metrics have different units, so a dot shows the share of the way from the floor f, where real cells stand, to the worst
@@ -78,10 +68,9 @@ def metrics(
 
     Examples
     --------
-    >>> table = activa.metrics.evaluate(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
-    >>> metrics({"ACTIVA": table, "scVI": other_table})  # doctest: +SKIP
+    >>> metrics({"ACTIVA": activa.metrics.evaluate(held_out, synthetic), "scVI": other_table})  # doctest: +SKIP
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     tables = _metric_tables(table)
     names = [name for name in METRICS if any(name in of.index for of in tables.values())]
     n_tables = len(tables)
@@ -157,19 +146,12 @@ def _print_values(ax: Axes, left: float, generator: str, rows: np.ndarray, table
 
 
 @documented
-def rf_detection(
-    table: pd.DataFrame,
-    *,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def rf_detection(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
     """ROC curves of the forests that tell generated from real cells: a thin line per fold, and their mean.
 
     {table}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     parts.check_table(table, "rf_detection", ("set", "fold", "false_positive_rate", "true_positive_rate", "auc"))
     at = np.linspace(0, 1, 201)
     with output.panel(4.8, 4.8) as ax:
@@ -191,7 +173,7 @@ def rf_detection(
 
 
 @documented
-def history(model: Any, *, show: bool | None = None, save: Save = None, return_fig: bool = False) -> Panels:
+def history(model: Any, **where: Unpack[Where]) -> Panels:
     """Losses by epoch, of training cells and, if there were any, of validation cells.
 
     One panel for the whole loss and one for each of its terms; for a game also its introspective terms, ``L_REG`` of
@@ -206,20 +188,14 @@ def history(model: Any, *, show: bool | None = None, save: Save = None, return_f
 
     Raises
     ------
-    TypeError
-        If ``model`` is not an ACTIVA.
-    ValueError
-        If it was not trained.
-
-    References
-    ----------
-    Equations 4 and 5 of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095.
+    TypeError, ValueError
+        If ``model`` is not an ACTIVA, or not trained.
 
     Examples
     --------
     >>> history(model)  # doctest: +SKIP
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     if not hasattr(model, "history"):
         raise TypeError(f"model must be an ACTIVA, got {type(model).__name__}.")
     logged = {name: table.iloc[:, 0].astype(float).dropna() for name, table in (model.history or {}).items()}
@@ -255,16 +231,14 @@ def history(model: Any, *, show: bool | None = None, save: Save = None, return_f
 
 
 @documented
-def margin_search(
-    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
-) -> Panels:
+def margin_search(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """The forest's area under the curve and the Wasserstein distance against the margin m of the hinge, the best m marked.
 
     This is the second strategy of the paper's supplement G.
 
     {table}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     parts.check_table(table, "margin_search", ("margin", "rf_auc", "wasserstein", "best"))
     best = table.loc[table["best"], "margin"].item()
     titles = {"rf_auc": "A forest's area under the curve", "wasserstein": "Wasserstein-2 distance"}
@@ -279,21 +253,14 @@ def margin_search(
 
 
 @documented
-def scaling(
-    table: pd.DataFrame,
-    *,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def scaling(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
     """Seconds to train, per epoch and to generate, against the number of cells, on logarithmic axes.
 
     Several tables, one below the other, have one style of lines per configuration (table S4 of the paper).
 
     {table}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     parts.check_table(table, "scaling", ("n_cells", "n_genes", "configuration", "n_generated", *_TIMES))
     with output.panel(8, 4.2) as ax:
         configurations = table["configuration"].unique()
@@ -318,5 +285,5 @@ def scaling(
         parts.open_frame(ax)
         genes = " or ".join(f"{n:,}" for n in table["n_genes"].unique())
         ax.set_title(f"Random matrices of {genes} genes", fontsize="medium")
-        parts.legend_right(ax, title="Time of")
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="Time of", frameon=False)
         return output.finish(ax)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from sklearn.metrics import confusion_matrix
 from activa.metrics.fidelity import recognize
 from activa.metrics.space import Space
 from activa.pl import parts
-from activa.pl.output import Output, Panel, Panels, Save, documented
+from activa.pl.output import OnAxes, Output, Panel, Panels, Where, documented
 
 _MAX_WITH_NUMBERS = 15
 _SUMMARIES = ["accuracy", "macro average", "weighted average"]
@@ -44,10 +44,7 @@ def confusion(
     layer: str | None = None,
     normalized: bool = False,
     seed: int = 0,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
+    **where: Unpack[OnAxes],
 ) -> Panel:
     """Types that were asked for against the types that an independent classifier recognizes.
 
@@ -60,22 +57,9 @@ def confusion(
     {sets, labels_key, layer, normalized}
     seed
         Seed of the components and the classifier. The global random state does not change.
-    {output}
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        As :func:`activa.metrics.evaluate` for the same arguments; or if ``real`` has fewer than two types.
-
-    References
-    ----------
-    The filter of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, with a classifier that generation does not use.
-
-    Examples
-    --------
-    >>> confusion(train, synthetic, labels_key="cell_type")  # doctest: +SKIP
+    {output, errors, example}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     if len(known := set(cells["real"].types)) < 2:
         raise ValueError(f"real must have at least two types in {labels_key!r}, got {sorted(known)}.")
@@ -108,9 +92,7 @@ def confusion(
 
 
 @documented
-def classifier_report(
-    table: pd.DataFrame, *, show: bool | None = None, save: Save = None, return_fig: bool = False
-) -> Panels:
+def classifier_report(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """Precision, recall and F1 of the model's classifier as a heat map with numbers, one panel per set of cells.
 
     One row per type and, below a line, accuracy and averages; the last column has the numbers of cells (tables S5 to S7
@@ -118,7 +100,7 @@ def classifier_report(
 
     {table}
     """
-    output = Output(show, save, return_fig)
+    output = Output(**where)
     parts.check_table(table, "classifier_report", ("set", "type", *_SCORES, "cells"))
     sets, summaries = table["set"].unique(), table["type"].isin(_SUMMARIES)
     # a type may be in one of the sets only
@@ -152,14 +134,7 @@ def _score_map(ax: Axes, scores: pd.DataFrame) -> AxesImage:
 
 
 @documented
-def differential_state(
-    table: pd.DataFrame,
-    *,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def differential_state(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
     """Share of genes whose expression does not differ from that of real cells, one dot per type and set.
 
     100%, a dashed line, is best. The legend has the mean of each set over its types. A set with too few cells of a type has
@@ -167,7 +142,7 @@ def differential_state(
 
     {table}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     parts.check_table(table, "differential_state", ("set", "type", "differential"))
     shares = 1 - table.groupby(["set", "type"], observed=True)["differential"].mean()
     colors, types = parts.set_colors(table), list(np.unique(table["type"].astype(str)))
@@ -188,31 +163,24 @@ def differential_state(
 
 
 @documented
-def augmentation(
-    table: pd.DataFrame,
-    *,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: Save = None,
-    return_fig: bool = False,
-) -> Panel:
+def augmentation(table: pd.DataFrame, **where: Unpack[OnAxes]) -> Panel:
     """F1 of the type made rare against the number of its cells that were kept, one curve per method.
 
     Means over seeds, with 95% intervals of Student's t, cut off at 0 and 1. Methods stand a little beside each other, to
-    tell their intervals apart. The table must have one type and known methods.
+    tell their intervals apart. The table must have one type.
 
     {table}
     """
-    output = Output(show, save, return_fig, ax)
+    output = Output(**where)
     parts.check_table(table, "augmentation", ("label", "kept", "seed", "method", "f1"))
     if len(labels := table["label"].unique()) > 1:
         raise ValueError(f"table must have one type in 'label', got several types {list(labels)}: plot one at a time.")
-    if unknown := [name for name in table["method"].unique() if name not in _METHODS]:
-        raise ValueError(f"table has unknown methods {unknown}: give the table of activa.experiments.augmentation.")
     known = table.dropna(subset="f1")
     if known.empty:
         raise ValueError("table has no F1: give runs with one.")
-    methods = [name for name in _METHODS if (known["method"] == name).any()]
+    others = [name for name in known["method"].unique() if name not in _METHODS]
+    styles = _METHODS | {name: (name, parts.OTHERS[i % 6], _MARKERS[i % 6]) for i, name in enumerate(others)}
+    methods = [name for name in styles if (known["method"] == name).any()]
     with output.panel(7, 4.4) as ax:
         for i, name in enumerate(methods):
             f1 = known[known["method"] == name].groupby("kept")["f1"]
@@ -220,7 +188,7 @@ def augmentation(
             half = t.ppf(0.975, (count - 1).clip(lower=1)) * f1.std() / np.sqrt(count)
             # one seed has a mean but no interval
             bars = np.nan_to_num([mean - (mean - half).clip(lower=0), (mean + half).clip(upper=1) - mean])
-            label, color, marker = _METHODS[name]
+            label, color, marker = styles[name]
             at = mean.index.to_numpy() * 1.03 ** parts.offset(i, len(methods), len(methods))
             style: dict[str, Any] = {"ms": 6, "lw": 1.5, "elinewidth": 1, "capsize": 2.5}
             ax.errorbar(at, mean.to_numpy(), bars, label=label, color=color, marker=marker, **style)
@@ -233,5 +201,5 @@ def augmentation(
         n_seeds = known["seed"].nunique()
         told = f"mean and 95% interval of {n_seeds} seeds" if n_seeds > 1 else "one seed"
         ax.set_title(f"{labels[0]}: {told}", fontsize="medium")
-        parts.legend_right(ax, title="Added cells")
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="Added cells", frameon=False)
         return output.finish(ax)
