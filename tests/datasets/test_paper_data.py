@@ -12,7 +12,7 @@ from scipy import sparse
 
 from activa import optional
 from activa.datasets import brain_small, neurocovid, pbmc68k
-from activa.datasets.preparing import split
+from activa.datasets.fetching import split
 
 TAR = "fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz"
 LOADERS = {

@@ -1,16 +1,20 @@
-"""The commands and their arguments, checked before anything heavy is imported."""
+"""The commands, their arguments (checked before anything heavy is imported), and how they end."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from activa.cli.outcome import outcome
 from activa.io import SAMPLER_MARKS, STORE_MARKS
 from activa.io.atomic import check_free
 
@@ -37,6 +41,35 @@ Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives
 Layer = Annotated[str | None, typer.Option(help="Layer of the counts; X by default.")]
 PrintAs = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
 _CELLS = (".h5ad", ".zarr")
+_PACKAGE = Path(__file__).parents[1]
+
+
+@contextmanager
+def outcome() -> Iterator[Callable[[str], None]]:
+    """Keep stdout for results: gives a function that prints one; all other output goes to stderr.
+
+    Refused input ends with one line and exit code 2. Any other error was not foreseen: it is left to Python, with its
+    traceback and exit code 1.
+    """
+    stdout = sys.stdout
+    # silence Lightning's notes on hardware and tips
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    try:
+        with redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield lambda text: print(text, file=stdout)
+    except (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError) as error:
+        if not _is_refusal(error):
+            raise
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"activa: {' '.join(str(message).split())}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the package itself raised the error, as it does for input that it refuses."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
 
 
 @app.command()

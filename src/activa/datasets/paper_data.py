@@ -11,8 +11,7 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
-from activa.datasets.fetching import fetch, reading
-from activa.datasets.preparing import check_split, prepare, read_mtx, to_adata
+from activa.datasets.fetching import check_split, fetch, prepare, read_mtx, reading, to_adata
 from activa.optional import import_optional
 
 _PBMC68K = (

@@ -13,9 +13,8 @@ from scvi.data import AnnDataManager, fields
 from scvi.model.base import BaseMinifiedModeModelClass
 
 from activa.arguments import check_choices
-from activa.checks import check_genes, check_mudata, genes_of
+from activa.checks import Columns, check_genes, check_mudata, check_setup, check_setup_mudata, genes_of
 from activa.model.registry import registered_names
-from activa.model.setup_checks import Columns, check_setup, check_setup_mudata
 from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
 
 MinifiedData = Literal["latent_posterior_parameters", "latent_posterior_parameters_with_counts"]
