@@ -32,11 +32,7 @@ class Queries(ArchesMixin):
         return_reference_var_names
             Whether to return only the names of the reference's genes.
         inplace
-            Whether to change ``adata``; otherwise it is left as it is.
-
-        Returns
-        -------
-        The cells with the reference's genes (None with ``inplace``), or the names.
+            Whether to change ``adata`` (then None is returned) or a copy.
 
         Raises
         ------
@@ -68,16 +64,14 @@ class Queries(ArchesMixin):
         """Make a model of query cells beside those that a reference model was trained on (Lotfollahi et al. 2022).
 
         New batches, and new categories of covariates, get weights of their own, which start as the mean of the known
-        ones; :meth:`train` then changes nothing else. Cells of the reference keep their latents, types, and what is
-        generated for their batches, and :meth:`generate` knows the new batches too. Types and their prior stay the
-        reference's; query cells may have only some of them. If the reference was registered with an
-        ``unlabeled_category``, they may have that label, or no column of labels.
+        ones; :meth:`train` then changes nothing else. Cells of the reference keep their latents and types, and
+        :meth:`generate` knows both batches. Query cells may have some of the reference's types. If it was registered
+        with an ``unlabeled_category``, they may have that label, or no column of labels.
 
         Parameters
         ----------
         adata
-            Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``. They are
-            registered as the reference's cells were.
+            Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``.
         reference_model
             The trained model, which is left as it is, or the folder it is saved in.
         inplace_subset_query_vars
@@ -93,12 +87,9 @@ class Queries(ArchesMixin):
 
         Raises
         ------
-        TypeError
-            If ``adata`` is not an AnnData, or the reference is not a model of this class.
-        KeyError
-            If a column of ``obs`` is missing.
-        ValueError
-            If the reference has not been trained, or the cells have other genes, or a type that it was not trained on.
+        TypeError, KeyError, ValueError
+            If an argument has the wrong type; if a column of ``obs`` is missing; if the reference has not been trained, or
+            the cells have other genes, or a type that it was not trained on.
 
         Examples
         --------
@@ -148,16 +139,13 @@ def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]
         return
     if key not in adata.obs:
         if unlabeled is None:
-            raise KeyError(
-                f"labels_key={key!r} is not a column of adata.obs, and the reference was registered without an "
-                "unlabeled_category: add the column, or register the reference with one."
-            )
+            raise KeyError(f"labels_key={key!r} is not a column of adata.obs: add the labels of the query cells.")
         return
     known = set(label_names(registry))
     unknown = sorted(str(t) for t in pd.unique(adata.obs[key].dropna()) if t not in known)
     if unknown:
-        hint = "label these cells with one of them" if unlabeled is None else f"label these cells {unlabeled!r}"
+        hint = "with one of them" if unlabeled is None else repr(unlabeled)
         raise ValueError(
             f"labels_key={key!r}: the reference was not trained on the types {unknown}, only on "
-            f"{[str(t) for t in design.types]}; {hint}, leave them out, or train a model on all cells."
+            f"{[str(t) for t in design.types]}; label these cells {hint}, leave them out, or train a model on all cells."
         )

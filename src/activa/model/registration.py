@@ -54,7 +54,7 @@ class Registration(BaseMinifiedModeModelClass):
     ) -> None:
         """Register cells: where counts, types, batches and covariates are found.
 
-        Adds the bookkeeping columns and entries of scvi-tools (``_scvi_*``) to ``adata``; nothing else is changed.
+        Adds the columns and entries ``_scvi_*`` to ``adata``.
 
         Parameters
         ----------
@@ -62,18 +62,15 @@ class Registration(BaseMinifiedModeModelClass):
             Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``).
         layer
             Layer that holds the counts; None for ``X``.
-        labels_key
-            Column of ``obs`` with cell types; None if all cells have one type.
-        batch_key
-            Column of ``obs`` with batches.
+        labels_key, batch_key
+            Columns of ``obs`` with cell types and batches; None if all cells have one.
         size_factor_key
             Column of ``obs`` with positive size factors, used instead of total counts.
         categorical_covariate_keys, continuous_covariate_keys
-            Columns of ``obs`` with further covariates. Scale continuous covariates to a standard deviation of about 1:
-            all weights are shrunk equally, so effects of smaller values would come out too small.
+            Columns of ``obs`` with further covariates. Scale continuous ones to a standard deviation of about 1: all
+            weights are shrunk equally, so effects of smaller values would come out too small.
         unlabeled_category
-            Value of the labels that stands for no label. The model trains on such cells and never generates them as a
-            type.
+            Value of the labels that stands for no label. The model trains on such cells but never generates this type.
         **kwargs
             Passed to :meth:`scvi.data.AnnDataManager.register_fields`; used by :meth:`load`.
 
@@ -98,9 +95,7 @@ class Registration(BaseMinifiedModeModelClass):
         all_fields = _fields(adata, columns, {"layer": layer}, None)
         if minify_type(adata) is not None:
             all_fields += cls._get_fields_for_adata_minification(minify_type(adata))
-        manager = AnnDataManager(fields=all_fields, setup_method_args=setup_method_args)
-        manager.register_fields(adata, **kwargs)
-        cls.register_manager(manager)
+        cls._register(adata, all_fields, setup_method_args, kwargs)
 
     @classmethod
     def setup_mudata(
@@ -120,8 +115,6 @@ class Registration(BaseMinifiedModeModelClass):
     ) -> None:
         """Register cells with genes and proteins, which the model then generates together.
 
-        Adds the bookkeeping columns and entries of scvi-tools (``_scvi_*``) to ``mdata``; nothing else is changed.
-
         Parameters
         ----------
         mdata
@@ -134,7 +127,7 @@ class Registration(BaseMinifiedModeModelClass):
         modalities
             Argument -> modality. ``{"rna_layer": "rna", "protein_layer": "protein"}`` by default.
         **kwargs
-            Passed to :meth:`scvi.data.AnnDataManager.register_fields`; used by :meth:`load`.
+            As in :meth:`setup_anndata`.
 
         Raises
         ------
@@ -144,7 +137,6 @@ class Registration(BaseMinifiedModeModelClass):
         Examples
         --------
         >>> ACTIVA.setup_mudata(mdata, labels_key="cell_type", modalities={"labels_key": "rna"})  # doctest: +SKIP
-        >>> model = ACTIVA(mdata)  # doctest: +SKIP
         """
         modalities = {"rna_layer": "rna", "protein_layer": "protein"} | (modalities or {})
         setup_method_args = cls._get_setup_method_args(**locals())
@@ -153,9 +145,12 @@ class Registration(BaseMinifiedModeModelClass):
         check_setup_mudata(mdata, columns, layers=layers, modalities=modalities, is_new=source is None)
         if source is not None:
             _check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
-        all_fields = _fields(mdata, columns, layers, modalities)
+        cls._register(mdata, _fields(mdata, columns, layers, modalities), setup_method_args, kwargs)
+
+    @classmethod
+    def _register(cls, cells: Any, all_fields: list[Any], setup_method_args: dict[str, Any], kwargs: Any) -> None:
         manager = AnnDataManager(fields=all_fields, setup_method_args=setup_method_args)
-        manager.register_fields(mdata, **kwargs)
+        manager.register_fields(cells, **kwargs)
         cls.register_manager(manager)
 
     def minify_adata(
@@ -167,26 +162,20 @@ class Registration(BaseMinifiedModeModelClass):
         """Give the model a copy of its data with latents instead of counts, which is small to save and to share.
 
         Generated cells, latents and normalized expression stay the same. Methods that read counts (:meth:`train`,
-        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error. The AnnData that the
-        model was made with is left as it is.
+        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error.
 
         Parameters
         ----------
         minified_data_type
             ``"latent_posterior_parameters"``: ``X`` and layers become empty, and ``obs["observed_lib_size"]`` keeps the
-            total of each cell. ``"latent_posterior_parameters_with_counts"``: counts are kept, and latents are not
-            computed again.
+            total of each cell. ``"latent_posterior_parameters_with_counts"`` keeps the counts too.
         use_latent_qzm_key, use_latent_qzv_key
             Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)``.
 
         Raises
         ------
-        KeyError
-            If ``obsm`` does not have them.
-        ValueError
-            If the model was loaded without data, or its data are minified already.
-        RuntimeError
-            If the model has not been trained.
+        KeyError, ValueError, RuntimeError
+            If ``obsm`` does not have them; if the model has no data, or minified data; if it has not been trained.
 
         Examples
         --------
@@ -201,8 +190,7 @@ class Registration(BaseMinifiedModeModelClass):
         if self.minified_data_type is not None:
             raise ValueError(f"The model's data are minified already, as {self.minified_data_type!r}.")
         self._check_if_trained(warn=False)
-        arguments = {"use_latent_qzm_key": use_latent_qzm_key, "use_latent_qzv_key": use_latent_qzv_key}
-        for name, key in arguments.items():
+        for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
             if key not in self.adata.obsm:
                 raise KeyError(
                     f"{name}={key!r} is not in adata.obsm, which has {list(self.adata.obsm)}: store the means and "
@@ -221,8 +209,8 @@ class Registration(BaseMinifiedModeModelClass):
             cls._get_most_recent_anndata_manager(adata, required=True)
         except ValueError as error:
             raise ValueError(
-                "adata was not registered, or is a copy or view of registered cells: call setup_anndata or setup_mudata on "
-                f"the object that the model is made of. ({error})"
+                "adata was not registered, or is a copy or view of registered cells: call setup_anndata or setup_mudata "
+                f"on it. ({error})"
             ) from error
 
     def _check_counts(self, method: str) -> None:
