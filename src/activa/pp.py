@@ -15,16 +15,10 @@ def filter_low(adata: AnnData, *, min_genes: int = 10, min_cells: int = 3, copy:
     ----------
     adata
         Cells x genes of counts, in ``X``.
-    min_genes
-        Minimum number of genes with counts per cell.
-    min_cells
-        Minimum number of cells with counts per gene.
+    min_genes, min_cells
+        Minimum numbers of genes with counts per cell, and of cells with counts per gene.
     copy
         Whether to return a filtered copy and leave ``adata`` unchanged.
-
-    Returns
-    -------
-    None, or the copy.
 
     Raises
     ------
@@ -69,16 +63,10 @@ def scale_library(
     copy
         Whether to return a scaled copy and leave ``adata`` unchanged.
 
-    Returns
-    -------
-    None, or the copy; float32 values.
-
     Raises
     ------
-    ValueError
-        If ``target_sum`` is not positive.
-    KeyError
-        If ``layer`` does not exist.
+    ValueError, KeyError
+        If ``target_sum`` is not positive, or ``layer`` does not exist.
 
     Examples
     --------

@@ -22,15 +22,13 @@ def pbmc68k_reduced() -> AnnData:
     r"""700 labeled peripheral blood cells with whole counts, without a download.
 
     scanpy's copy (:func:`scanpy.datasets.pbmc68k_reduced`) holds :math:`\log(1 + 10^4 c_{ng} / l_n)` for the count
-    :math:`c_{ng}` of gene :math:`g` in cell :math:`n`, with :math:`l_n` the cell's total over all genes, not only the
-    765 that are kept. The smallest non-zero value of a cell is a count of 1, so dividing the cell's exponentiated
-    values by it recovers the counts, up to rounding.
+    :math:`c_{ng}` of gene :math:`g` in cell :math:`n` and the cell's total :math:`l_n` over all genes. The smallest
+    non-zero value of a cell is a count of 1; exponentiated values divided by it are the counts, up to rounding.
 
     Returns
     -------
-    AnnData
-        700 cells x 765 genes. ``X`` holds whole counts (CSR, float32), ``obs["cell_type"]`` the 10 cell types
-        (categorical; 8 to 240 cells per type), ``uns["source"]`` where the data come from.
+    700 cells x 765 genes. ``X`` holds whole counts (CSR, float32), ``obs["cell_type"]`` the 10 cell types (categorical; 8
+    to 240 cells per type), ``uns["source"]`` where the data come from.
 
     Raises
     ------
@@ -45,11 +43,10 @@ def pbmc68k_reduced() -> AnnData:
     bundled = sc.datasets.pbmc68k_reduced()
     log_normalized = sparse.csr_matrix(bundled.raw.X)
     log_normalized.sort_indices()
+    types = {"cell_type": pd.Categorical(bundled.obs["bulk_labels"])}
     return AnnData(
         X=_whole_counts(log_normalized),
-        obs=pd.DataFrame(
-            {"cell_type": pd.Categorical(bundled.obs["bulk_labels"])}, index=bundled.obs_names.rename(None)
-        ),
+        obs=pd.DataFrame(types, index=bundled.obs_names.rename(None)),
         var=pd.DataFrame(index=bundled.raw.var_names.rename(None)),
         uns={"source": _SOURCE},
     )
@@ -65,7 +62,7 @@ def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
     if deviation > _MAX_DEVIATION:
         raise RuntimeError(
             f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a whole "
-            f"number, expected at most {_MAX_DEVIATION}. Its data differ from those of scanpy 1.12; please report it."
+            f"number, expected at most {_MAX_DEVIATION}. Please report it."
         )
     return sparse.csr_matrix(
         (whole.astype(np.float32), log_normalized.indices, log_normalized.indptr), shape=log_normalized.shape

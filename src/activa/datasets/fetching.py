@@ -25,8 +25,8 @@ _TYPES = "https://raw.githubusercontent.com/10XGenomics/single-cell-3prime-paper
 _BRAIN = "https://cf.10xgenomics.com/samples/cell-exp/1.3.0/1M_neurons"
 _GEO = "https://ftp.ncbi.nlm.nih.gov/geo/series/GSE163nnn/GSE163005/suppl"
 
-# Folder and checksum (SHA-256 or MD5) of each file. The checksums come from public records: others' pinned downloads for 68K PBMC,
-# Bioconductor's TENxBrainData for Brain Small. No record of GEO's files was found, so they are not checked.
+# Folder and checksum (SHA-256 or MD5) of each file. The checksums come from public records: others' pinned downloads of
+# 68K PBMC, Bioconductor's TENxBrainData for Brain Small. No record of GEO's files was found, so they are not checked.
 FILES: dict[str, tuple[str, str | None]] = {
     "fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz": (
         _PBMC68K,
@@ -47,11 +47,7 @@ _HEADERS = {"User-Agent": "activa", "Accept-Encoding": "identity"}
 
 
 def fetch(name: str, cache_dir: str | Path | None = None) -> Path:
-    """Path of a file of ``FILES``, downloaded unless the cache folder has it with the right checksum.
-
-    Raises ConnectionError if the file cannot be downloaded, and RuntimeError if the downloaded file is not the right
-    one. Neither leaves a part of it in the cache.
-    """
+    """Path of a file of ``FILES``, downloaded unless the cache folder has it with the right checksum."""
     pooch = import_optional("pooch", "downloading data", "data")
     folder, _ = FILES[name]
     cache = pooch.create(
@@ -67,13 +63,11 @@ def fetch(name: str, cache_dir: str | Path | None = None) -> Path:
     except OSError as error:  # includes the errors of requests
         found = f"The file at {path} does not match its checksum, and " if path.exists() else ""
         raise ConnectionError(
-            f"{found}{url} could not be downloaded ({error}). Without a connection, download it on another machine, put "
-            f"it at {path} and call again."
+            f"{found}{url} could not be downloaded ({error}). Without a connection, put the file at {path} and call again."
         ) from error
     except ValueError as error:  # pooch's error for a wrong checksum
         raise RuntimeError(
-            f"The file at {url} does not match its checksum ({error}). Call again; if the error stays, the publisher has "
-            "replaced the file: please report it."
+            f"The file at {url} does not match its checksum ({error}). Call again; if the error stays, please report it."
         ) from error
     return path
 
@@ -85,8 +79,8 @@ def reading(*paths: Path) -> Iterator[None]:
         yield
     except (EOFError, KeyError, OSError, ValueError, tarfile.TarError, zlib.error) as error:
         raise RuntimeError(
-            f"The downloaded data cannot be read ({type(error).__name__}: {error}): a file is damaged, or is not the "
-            f"expected one. Delete {', '.join(map(str, paths))} and call again to download them again."
+            f"The downloaded data cannot be read ({type(error).__name__}: {error}). Delete {', '.join(map(str, paths))} "
+            "and call again to download them again."
         ) from error
 
 
@@ -125,10 +119,7 @@ def to_adata(counts: Any, *, cells: pd.Series, symbols: pd.Series, gene_ids: pd.
 def prepare(
     adata: AnnData, annotation: pd.DataFrame, *, filtered: bool, test_fraction: float, seed: int, source: str
 ) -> AnnData:
-    """Keep the cells with a type, filter, and add the annotation (one row per cell) and the split to ``obs``.
-
-    ``adata`` may be changed. ``annotation`` has a column "cell_type"; all its columns become categories.
-    """
+    """Keep the cells with a type, filter, and add the annotation (one row per cell) and the split to ``obs``."""
     annotation = annotation.dropna(subset=["cell_type"])
     annotated = np.asarray(adata.obs_names.isin(annotation.index))
     if not annotated.any():

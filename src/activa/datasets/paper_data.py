@@ -53,29 +53,20 @@ def pbmc68k(
 
     Returns
     -------
-    AnnData
-        68,579 cells x 17,789 genes if the filters keep what they kept in the paper, x 32,738 genes without them. ``X``
-        holds whole counts (CSR, float32), ``obs["cell_type"]`` the 11 types and ``obs["split"]`` "train" or "test"
-        (categorical), ``var["gene_id"]`` Ensembl's identifiers (the names are unique symbols), ``uns["source"]`` where
-        the data come from.
+    68,579 cells x 32,738 genes, or 17,789 after the paper's filters. ``X`` holds whole counts (CSR, float32),
+    ``obs["cell_type"]`` the 11 types and ``obs["split"]`` "train" or "test" (categorical), ``var["gene_id"]`` Ensembl's
+    identifiers (the names are unique symbols), ``uns["source"]`` where the data come from.
 
     Raises
     ------
-    ValueError
-        If ``test_fraction`` or ``seed`` is out of range; nothing is downloaded then.
-    ImportError
-        If pooch is not installed.
-    ConnectionError
-        If a file must be downloaded and cannot be.
-    RuntimeError
-        If a downloaded file does not match its checksum, or a file cannot be read.
+    ValueError, ImportError, ConnectionError, RuntimeError
+        If an argument is out of range; if pooch is not installed; if a file cannot be downloaded; if a file does not match
+        its checksum, or cannot be read.
 
     Notes
     -----
-    The study assigned the types by correlation with purified cells. The paper has 10 classes, apparently clusters of
-    scGAN's preprocessing (Louvain, resolution 0.15), so its results per class cannot be compared type by type.
-
-    This loader and the other two were written without a connection, from public code and the papers: they are tested
+    The study assigned the types by correlation with purified cells. The paper has 10 classes, apparently clusters, so its
+    results per class cannot be compared type by type. The loaders were written from public code and the papers and tested
     on small files in the same formats, not on the data.
 
     References
@@ -119,9 +110,8 @@ def brain_small(
 
     Returns
     -------
-    AnnData
-        As from :func:`pbmc68k`: 20,000 cells x 17,970 genes if the filters keep what they kept in the paper, x 27,998
-        genes without them. ``obs["cell_type"]`` holds the clusters "0", "1", ..., the largest first.
+    As from :func:`pbmc68k`: 20,000 cells x 27,998 genes, or 17,970 after the paper's filters. ``obs["cell_type"]`` holds
+    the clusters "0", "1", ..., the largest first.
 
     Raises
     ------
@@ -130,14 +120,13 @@ def brain_small(
 
     Notes
     -----
-    The paper's 8 classes are clusters of scGAN's preprocessing: 1,000 variable genes by Zheng's recipe, 50 principal
-    components, Louvain on 15 neighbors at a resolution of 0.15. This function uses Leiden, Louvain's successor, on
-    weighted neighbors instead; its clusters are not the paper's, and their number may differ.
+    The paper's 8 classes are clusters of scGAN's preprocessing (Marouf et al. 2020): 1,000 variable genes by Zheng's
+    recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15. This function uses Leiden,
+    Louvain's successor, on weighted neighbors; its clusters are not the paper's, and their number may differ.
 
     References
     ----------
-    10x Genomics (2017), 1.3 Million Brain Cells from E18 Mice,
-    https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons
+    10x Genomics (2017), https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons
 
     Marouf et al. (2020), scGAN, Nature Communications 11:166, https://doi.org/10.1038/s41467-019-14018-z
 
@@ -161,20 +150,13 @@ def neurocovid(
 ) -> AnnData:
     """Cells of the cerebrospinal fluid of patients with COVID-19 and controls, with the cell types of the study.
 
-    The parameters are those of :func:`pbmc68k`. The files are downloaded once and kept, but not checked: no checksums
-    of them are known.
+    Parameters and errors are those of :func:`pbmc68k`. No checksums of the files are known.
 
     Returns
     -------
-    AnnData
-        As from :func:`pbmc68k`; only the cells that have a type. ``obs["cell_type"]`` holds the types (16 in the paper),
-        ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` the study's annotation. Patients were sequenced
-        separately, so that ``patient`` is a sensible ``batch_key``.
-
-    Raises
-    ------
-    ValueError, ImportError, ConnectionError, RuntimeError
-        As :func:`pbmc68k`.
+    As from :func:`pbmc68k`; only the cells that have a type. ``obs["cell_type"]`` holds the types (16 in the paper),
+    ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` the study's annotation. Patients were sequenced
+    separately, so that ``patient`` is a sensible ``batch_key``.
 
     References
     ----------
