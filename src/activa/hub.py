@@ -59,8 +59,7 @@ def model_card(
 ) -> ModelCard:
     """Write the card of a trained model, for :class:`scvi.hub.HubModel` to put beside it.
 
-    scvi-tools' own helper knows only its own models. The card holds no cell, but tells how many there were of each type
-    and batch.
+    The card holds no cell, but tells how many there were of each type and batch.
 
     Parameters
     ----------
@@ -69,15 +68,12 @@ def model_card(
     license
         License of the weights, one of Hugging Face's identifiers (``"cc-by-4.0"``). The license of the training data may
         restrict it.
-    description
-        What the model was made for, in Markdown.
-    training_data
-        Where the training cells are from, in Markdown: a reference, a link, their license.
+    description, training_data
+        What the model was made for, and where the training cells are from (reference, link, license), in Markdown.
     repo_name
         ``"owner/name"`` of the repository on Hugging Face, for the code in the card; None for a local folder.
     realism
-        Result of :func:`activa.metrics.evaluate` on cells held out of training: columns ``value``, ``floor``, ``best``
-        and ``description``.
+        Result of :func:`activa.metrics.evaluate` on cells held out of training.
     tissues
         Tissues of the training cells, for the repository's tags.
 
@@ -87,22 +83,15 @@ def model_card(
 
     Raises
     ------
-    ImportError
-        If huggingface_hub is not installed.
-    RuntimeError
-        If the model has not been trained.
-    ValueError
-        If ``license`` is empty, or ``realism`` lacks a column.
-    TypeError
-        If ``tissues`` is a string.
+    ImportError, RuntimeError, ValueError, TypeError
+        If huggingface_hub is not installed; if the model has not been trained; if ``license`` is empty or ``realism``
+        lacks a column; if ``tissues`` is a string.
 
     Examples
     --------
     >>> from scvi.hub import HubMetadata, HubModel  # doctest: +SKIP
     >>> model.save("model/")  # doctest: +SKIP
-    >>> metadata = HubMetadata.from_dir(
-    ...     "model/", anndata_version="0.13", model_parent_module="activa"
-    ... )  # doctest: +SKIP
+    >>> metadata = HubMetadata.from_dir("model/", "0.13", model_parent_module="activa")  # doctest: +SKIP
     >>> card = model_card(model, license="cc-by-4.0")  # doctest: +SKIP
     >>> HubModel("model/", metadata=metadata, model_card=card).save()  # doctest: +SKIP
     """
@@ -166,10 +155,9 @@ after `pip install {"activa-sc" if repo_name is None else "'activa-sc[hub]'"}`. 
 def _generates(sampler: Sampler) -> str:
     design, genes = sampler.design, sampler.genes
     parts = [_table(["type", "training cells"], zip(design.types, design.type_sizes, strict=True))]
-    if (key := design.batch_key) is not None:
-        parts.append(
-            _table([f"batch (`{key}`)", "training cells"], zip(design.batches, design.batch_sizes, strict=True))
-        )
+    if design.batch_key is not None:
+        columns = [f"batch (`{design.batch_key}`)", "training cells"]
+        parts.append(_table(columns, zip(design.batches, design.batch_sizes, strict=True)))
     parts += [f"Covariate: `{name}`." for name in (*design.categorical, *design.continuous)]
     shown = ", ".join(f"`{gene}`" for gene in genes[:5])
     parts.append(f"Genes: {shown}{f' and {len(genes) - 5:,} more' if len(genes) > 5 else ''} (`model.sampler.genes`).")

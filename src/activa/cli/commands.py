@@ -69,17 +69,9 @@ def generate(
 
 
 def evaluate(
-    files: Mapping[str, Path],
-    metrics: list[str] | None,
-    report: Path | None,
-    *,
-    labels_key: str | None,
-    layer: str | None,
-    seed: int,
-    overwrite: bool,
+    files: Mapping[str, Path], metrics: list[str] | None, report: Path | None, *, overwrite: bool, **given: Any
 ) -> pd.DataFrame:
-    """The table of metrics, and the report."""
-    given: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "seed": seed}
+    """The table of metrics, and the report; ``given``: ``labels_key``, ``layer`` and ``seed``."""
     sets: dict[str, Any] = {name: read(path) for name, path in files.items()}
     if report is not None:
         from activa.reporting import report as write_report

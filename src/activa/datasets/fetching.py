@@ -117,7 +117,7 @@ def to_adata(counts: Any, *, cells: pd.Series, symbols: pd.Series, gene_ids: pd.
 
 
 def prepare(
-    adata: AnnData, annotation: pd.DataFrame, *, filtered: bool, test_fraction: float, seed: int, source: str
+    adata: AnnData, annotation: pd.DataFrame, source: str, filtered: bool, test_fraction: float, seed: int
 ) -> AnnData:
     """Keep the cells with a type, filter, and add the annotation (one row per cell) and the split to ``obs``."""
     annotation = annotation.dropna(subset=["cell_type"])

@@ -81,14 +81,9 @@ def pbmc68k(
     archive = fetch("fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz", cache_dir)
     types = fetch("68k_pbmc_barcodes_annotation.tsv", cache_dir)
     with reading(archive, types):
-        return prepare(
-            _read_archive(archive),
-            pd.read_csv(types, sep="\t", dtype=str).set_index("barcodes")[["celltype"]].set_axis(["cell_type"], axis=1),
-            filtered=filtered,
-            test_fraction=test_fraction,
-            seed=seed,
-            source=_PBMC68K,
-        )
+        annotation = pd.read_csv(types, sep="\t", dtype=str).set_index("barcodes")[["celltype"]]
+        annotation.columns = ["cell_type"]
+        return prepare(_read_archive(archive), annotation, _PBMC68K, filtered, test_fraction, seed)
 
 
 def brain_small(
@@ -142,7 +137,7 @@ def brain_small(
     with reading(path):
         adata = _read_h5(path)
     clusters = pd.DataFrame({"cell_type": _clusters(adata, resolution)})
-    return prepare(adata, clusters, filtered=filtered, test_fraction=test_fraction, seed=seed, source=_BRAIN_SMALL)
+    return prepare(adata, clusters, _BRAIN_SMALL, filtered, test_fraction, seed)
 
 
 def neurocovid(
@@ -171,17 +166,9 @@ def neurocovid(
     files = {"cell_type": "cluster", "diagnosis": "dx", "patient": "patients"}
     annotation = {key: fetch(f"GSE163005_annotation_{name}.csv.gz", cache_dir) for key, name in files.items()}
     with reading(*counts, *annotation.values()):
-        return prepare(
-            read_mtx(*counts),
-            # R wrote the barcode and one value per row; the column names carry no information.
-            pd.DataFrame(
-                {column: pd.read_csv(file, index_col=0, dtype=str).iloc[:, 0] for column, file in annotation.items()}
-            ),
-            filtered=filtered,
-            test_fraction=test_fraction,
-            seed=seed,
-            source=_NEUROCOVID,
-        )
+        # R wrote the barcode and one value per row; the column names carry no information
+        columns = {key: pd.read_csv(file, index_col=0, dtype=str).iloc[:, 0] for key, file in annotation.items()}
+        return prepare(read_mtx(*counts), pd.DataFrame(columns), _NEUROCOVID, filtered, test_fraction, seed)
 
 
 def _read_archive(path: Path) -> AnnData:
