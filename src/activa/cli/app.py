@@ -46,11 +46,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 @contextmanager
 def outcome() -> Iterator[Callable[[str], None]]:
-    """Keep stdout for results: gives a function that prints one; all other output goes to stderr.
-
-    Refused input ends with one line and exit code 2. Any other error was not foreseen: it is left to Python, with its
-    traceback and exit code 1.
-    """
+    """Yield a function that prints results; all other output goes to stderr, and refused input becomes exit code 2."""
     stdout = sys.stdout
     # silence Lightning's notes on hardware and tips
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -59,17 +55,12 @@ def outcome() -> Iterator[Callable[[str], None]]:
             warnings.filterwarnings("ignore", module="lightning")
             yield lambda text: print(text, file=stdout)
     except (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError) as error:
-        if not _is_refusal(error):
-            raise
+        frames = traceback.extract_tb(error.__traceback__)
+        if not (frames and Path(frames[-1].filename).is_relative_to(_PACKAGE)):
+            raise  # only what the package itself raises is about the input
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"activa: {' '.join(str(message).split())}", file=sys.stderr)
         raise typer.Exit(2) from None
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether the package itself raised the error, as it does for input that it refuses."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
 
 
 @app.command()
@@ -83,9 +74,8 @@ def demo(
     with outcome() as say:
         _check_free(output, overwrite, "demo", ("metrics.csv",))
         from activa.cli import commands
-        from activa.cli.demo import run_demo
 
-        say(commands.printed(run_demo(output, seed=seed, overwrite=overwrite), print_as.value))
+        say(commands.printed(commands.demo(output, seed=seed, overwrite=overwrite), print_as.value))
 
 
 @app.command()
@@ -184,14 +174,12 @@ def _check_free(path: Path, overwrite: bool, what: str, marks: Sequence[str] | N
 
 
 def _check_cells(path: Path) -> None:
-    """Raise the error of a file of cells with another suffix, or that does not exist."""
     kind = _suffix(path, _CELLS)
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} does not exist: give an existing {kind}.")
 
 
 def _check_model(folder: Path) -> None:
-    """Raise the error of a folder that does not exist; reading it says all others."""
     if not folder.is_dir():
         raise FileNotFoundError(f"path={str(folder)!r} does not exist: give a folder that 'activa fit' wrote.")
 
@@ -203,7 +191,6 @@ def _suffix(path: Path, known: Sequence[str]) -> str:
 
 
 def _labels(given: Sequence[str]) -> dict[str, int]:
-    """The TYPE=COUNT options."""
     labels: dict[str, int] = {}
     for item in given:
         name, _, count = item.rpartition("=")
