@@ -68,11 +68,9 @@ def _check_numbers(x: Any, where: str) -> None:
     if np.dtype(x.dtype).kind not in "biuf":
         raise TypeError(f"{where} must hold numbers, got dtype {x.dtype}: give raw counts as integers or floats.")
     if issparse(getattr(x, "_meta", None)):
-        raise ValueError(
-            f"{where} is a dask array of sparse blocks, which cannot be read in minibatches: give adata.to_memory()."
-        )
+        raise ValueError(f"{where} is a dask array of sparse blocks, which are not supported: give adata.to_memory().")
     if isinstance(x, np.ma.MaskedArray):
-        raise ValueError(f"{where} is a MaskedArray, whose masked values would be read: fill or drop them.")
+        raise ValueError(f"{where} is a MaskedArray, whose masked values would be read: give {where}.filled(0).")
 
 
 def check_values(
@@ -91,22 +89,16 @@ def check_values(
         if not np.isfinite(values).all():
             raise ValueError(f"{where} has values that are not finite (nan or inf): remove or replace them.")
         if (values < 0).any():
-            raise ValueError(
-                f"{where} has negative values (for example {values.min():.4g}): give the layer of raw counts as {hint}."
-            )
+            raise ValueError(f"{where} has negative values, got {values.min():.4g}: give raw counts as {hint}.")
         if gene_likelihood in COUNT_LIKELIHOODS and (fractional := values[values != np.round(values)]).size:
             raise ValueError(
-                f"{where} has values that are not whole (for example {fractional[0]:.4g}), as normalized data do, and "
-                f"gene_likelihood={gene_likelihood!r} describes counts. Give the layer of raw counts as {hint}, or use "
-                "gene_likelihood='normal'."
+                f"{where} has values that are not whole, got {fractional[0]:.4g}, and gene_likelihood={gene_likelihood!r} "
+                f"describes counts: give raw counts as {hint}, or use gene_likelihood='normal'."
             )
         totals.append(np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel())
     total = np.concatenate(totals)
     if n_empty := int((total == 0).sum()):
-        raise ValueError(
-            f"{where} has {n_empty} cells without any counts: drop them with scanpy.pp.filter_cells(adata, min_counts=1) "
-            f"before {hint.split()[-1]}."
-        )
+        raise ValueError(f"{where} has {n_empty} cells without any counts: drop them by scanpy.pp.filter_cells.")
     return total
 
 
@@ -120,13 +112,13 @@ def check_proteins(
     unfit = values[(values < 0) | (values != np.round(values))]
     if likelihood == "nb" and unfit.size:
         raise ValueError(
-            f"{where} has values that are not counts (for example {unfit[0]:.4g}), and protein_likelihood='nb' describes "
-            "counts. Give the layer of raw counts as protein_layer= in setup_mudata, or use protein_likelihood='normal'."
+            f"{where} has values that are not counts, got {unfit[0]:.4g}, which protein_likelihood='nb' describes: give raw "
+            "counts as protein_layer= in setup_mudata, or use protein_likelihood='normal'."
         )
     if likelihood == "normal" and not unfit.size:
         raise ValueError(
-            f"{where} has only whole counts, and protein_likelihood='normal' would generate fractions of them. Use "
-            "protein_likelihood='nb', or give normalized values."
+            f"{where} has only whole counts, and protein_likelihood='normal' would generate fractions of them: use 'nb', "
+            "or give normalized values."
         )
     return likelihood or ("normal" if unfit.size else "nb")
 
@@ -159,8 +151,8 @@ def check_genes(adata: AnnData, trained: np.ndarray, *, where: str = "adata", wh
     missing = pd.Index(trained).difference(found)
     if len(missing) or len(found) != len(trained):
         raise ValueError(
-            f"{where} has {len(found)} {what}, {len(missing)} of the model's {len(trained)} are not among them (for "
-            f"example {list(missing[:3])}): give cells with the {what} that the model was trained on."
+            f"{where} has {len(found)} {what}; {len(missing)} of the model's {len(trained)} are not among them "
+            f"({list(missing[:3])}): give cells with the {what} that the model was trained on."
         )
     hint = "adata[:, model.get_var_names()]" if where == "adata" else "by model.get_var_names()"
     raise ValueError(f"{where} has the model's {what} in another order: reorder them, {hint}.")
@@ -250,8 +242,7 @@ def _check_modality(mdata: MuData, cells: AnnData, where: str, argument: str, la
         raise ValueError(f"{where} must have cells and variables, got shape {cells.shape}.")
     if not cells.obs_names.equals(mdata.obs_names):
         raise ValueError(
-            f"{where} does not have the cells of mdata in their order: keep the cells that every modality has (mudata's "
-            "intersect_obs), each in the order of mdata.obs_names."
+            f"{where} must have the cells of mdata, in the order of mdata.obs_names (mudata.intersect_obs)."
         )
     if layer is not None and layer not in cells.layers:
         raise KeyError(f"{argument}={layer!r} is not in {where}.layers, which has {list(dict(cells.layers))}.")
@@ -275,31 +266,31 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool) -> None:
         return
     labels = set(find("labels_key")[1][labels_key])
     if unlabeled is not None and unlabeled not in labels:
+        known = sorted(map(str, labels))
         raise ValueError(
-            f"unlabeled_category={unlabeled!r} is not a value of labels_key={labels_key!r}, which has "
-            f"{sorted(map(str, labels))}: name the value that stands for no label, or leave it out."
+            f"unlabeled_category={unlabeled!r} is not a value of labels_key={labels_key!r}: name one of {known}."
         )
     if labels == {unlabeled}:
-        raise ValueError(
-            f"labels_key={labels_key!r}: every cell is {unlabeled!r}, the unlabeled_category: leave both out."
-        )
+        raise ValueError(f"labels_key={labels_key!r}: every cell is {unlabeled!r}, the unlabeled_category: omit both.")
 
 
 def _check_column(where: str, obs: pd.DataFrame, name: str, key: str, *, is_number: bool) -> None:
     if not isinstance(key, str):
         raise TypeError(f"{name} must be the name of a column of {where}.obs, got {key!r}.")
     if key not in obs:
-        raise KeyError(
-            f"{name}={key!r} is not a column of {where}.obs, which has {list(obs.columns)}: name one of them."
-        )
+        raise KeyError(f"{name}={key!r} is not a column of {where}.obs, which has {list(obs.columns)}.")
     if key.startswith(_RESERVED):
         raise ValueError(f"{name}={key!r}: names that begin with {list(_RESERVED)} are reserved: rename the column.")
     column = obs[key]
     if n_missing := int(column.isna().sum()):
         hint = " or name them by an unlabeled_category" if name == "labels_key" else ""
-        raise ValueError(f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave them out{hint}.")
+        raise ValueError(
+            f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave those cells out{hint}."
+        )
     if not is_number and (kinds := _unsortable(column)):
-        raise ValueError(f"{name}={key!r} has values of the types {kinds}, which cannot be sorted: make them strings.")
+        raise ValueError(
+            f"{name}={key!r} has values of the types {kinds}, which have no order: give them .astype(str)."
+        )
     if is_number and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(np.asarray(column, dtype=float)).all()):
         raise ValueError(f"{name}={key!r} must hold finite numbers, got dtype {column.dtype}.")
 

@@ -185,4 +185,4 @@ def _clear(path: Path) -> None:
 
 
 def _not_writable(path: Path, what: str, reason: str) -> str:
-    return f"path={str(path)!r}: no {what} can be made in its folder ({reason}). Choose another, or create this one."
+    return f"path={str(path)!r}: no {what} can be made in the folder {str(path.parent)!r} ({reason}): choose or create another."
