@@ -102,7 +102,7 @@ def mdata() -> MuData:
         ({"continuous_covariate_keys": ["sex"]}, ValueError, "finite numbers"),
         ({"size_factor_key": "nothing"}, ValueError, "positive"),
         ({"batch_key": "gaps"}, ValueError, "missing for 3 of 240"),
-        ({"batch_key": "mixed"}, ValueError, "cannot be sorted"),
+        ({"batch_key": "mixed"}, ValueError, "no order"),
         ({"unlabeled_category": "x"}, ValueError, "labels_key"),
         ({"labels_key": "cell_type", "unlabeled_category": "x"}, ValueError, "is not a value of"),
         ({"labels_key": "nothing", "unlabeled_category": 0}, ValueError, "every cell"),

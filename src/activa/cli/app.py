@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,15 +45,15 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 @contextmanager
-def outcome() -> Iterator[Callable[[str], None]]:
-    """Yield a function that prints results; all other output goes to stderr, and refused input becomes exit code 2."""
+def outcome() -> Iterator[Callable[[Any], None]]:
+    """Yield a function that prints text or JSON; all other output goes to stderr. Refused input ends with exit code 2."""
     stdout = sys.stdout
     # silence Lightning's notes on hardware and tips
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     try:
         with redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
-            yield lambda text: print(text, file=stdout)
+            yield lambda result: print(result if isinstance(result, str) else json.dumps(result, indent=1), file=stdout)
     except (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError) as error:
         frames = traceback.extract_tb(error.__traceback__)
         if not (frames and Path(frames[-1].filename).is_relative_to(_PACKAGE)):
@@ -96,8 +96,7 @@ def fit(
         from activa.cli import commands
 
         columns = {"labels_key": labels_key, "batch_key": batch_key, "layer": layer}
-        described = commands.fit(data, output, columns, max_epochs=max_epochs, seed=seed, overwrite=overwrite)
-        say(json.dumps(described, indent=1))
+        say(commands.fit(data, output, columns, max_epochs=max_epochs, seed=seed, overwrite=overwrite))
 
 
 @app.command()
@@ -105,11 +104,9 @@ def generate(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help=".h5ad, .zarr or .h5mu to write.", show_default=False)],
     n: Annotated[
-        int | None, typer.Option("-n", min=1, help="Cells in all; types without a --label share the rest.")
+        int | None, typer.Option("-n", min=1, help="All cells; types without a --label share the rest.")
     ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="TYPE=COUNT, the number of cells of a type. Can be given several times.")
-    ] = None,
+    label: Annotated[list[str] | None, typer.Option(help="TYPE=COUNT, cells of a type. Can be given again.")] = None,
     batch: Annotated[str | None, typer.Option(help="Batch of all cells; drawn as they occur by default.")] = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -122,8 +119,7 @@ def generate(
         _check_model(model)
         from activa.cli import commands
 
-        made = commands.generate(model, output, n=n, labels=labels, batch=batch, seed=seed, overwrite=overwrite)
-        say(json.dumps(made, indent=1))
+        say(commands.generate(model, output, n=n, labels=labels, batch=batch, seed=seed, overwrite=overwrite))
 
 
 @app.command()
@@ -153,9 +149,8 @@ def evaluate(
         from activa.cli import commands
 
         chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
-        table = commands.evaluate(
-            given, chosen, report, labels_key=labels_key, layer=layer, seed=seed, overwrite=overwrite
-        )
+        columns = {"labels_key": labels_key, "layer": layer}
+        table = commands.evaluate(given, chosen, report, columns, seed=seed, overwrite=overwrite)
         say(commands.printed(table, print_as.value))
 
 
@@ -166,7 +161,7 @@ def info(model: Model) -> None:
         _check_model(model)
         from activa.cli import commands
 
-        say(json.dumps(commands.describe(model), indent=1))
+        say(commands.describe(model))
 
 
 def _check_free(path: Path, overwrite: bool, what: str, marks: Sequence[str] | None) -> None:

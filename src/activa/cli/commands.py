@@ -112,17 +112,23 @@ def generate(
 
 
 def evaluate(
-    files: Mapping[str, Path], metrics: list[str] | None, report: Path | None, *, overwrite: bool, **given: Any
+    files: Mapping[str, Path],
+    metrics: list[str] | None,
+    report: Path | None,
+    columns: Mapping[str, str | None],
+    *,
+    seed: int,
+    overwrite: bool,
 ) -> pd.DataFrame:
-    """The table of metrics, and the report; ``given``: ``labels_key``, ``layer`` and ``seed``."""
-    sets: dict[str, Any] = {name: read(path) for name, path in files.items()}
+    """The table of metrics, and the report."""
+    given: dict[str, Any] = {name: read(path) for name, path in files.items()} | {"seed": seed, **columns}
     if report is not None:
         from activa.reporting import report as write_report
 
-        return write_report(path=report, name=files["synthetic"].name, overwrite=overwrite, **sets, **given)
+        return write_report(path=report, name=files["synthetic"].name, overwrite=overwrite, **given)
     from activa.metrics import evaluate as evaluate_cells
 
-    return evaluate_cells(metrics=metrics, **sets, **given)
+    return evaluate_cells(metrics=metrics, **given)
 
 
 def describe(folder: Path) -> dict[str, Any]:
