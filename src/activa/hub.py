@@ -72,14 +72,8 @@ def model_card(
         What the model was made for, and where the training cells are from (reference, link, license), in Markdown.
     repo_name
         ``"owner/name"`` of the repository on Hugging Face, for the code in the card; None for a local folder.
-    realism
-        Result of :func:`activa.metrics.evaluate` on cells held out of training.
-    tissues
-        Tissues of the training cells, for the repository's tags.
-
-    Returns
-    -------
-    A card with ``content`` in Markdown, under a header that Hugging Face reads.
+    realism, tissues
+        Result of :func:`activa.metrics.evaluate` on held-out cells, and tissues of the training cells (for tags).
 
     Raises
     ------
@@ -104,7 +98,7 @@ def model_card(
     if realism is not None and (missing := {"value", "floor", "best", "description"} - set(realism.columns)):
         raise ValueError(f"realism must be the result of evaluate(); it has no column {sorted(missing)}.")
     registry = model.registry_
-    # the version of scvi-tools that trained the model, and the installed versions of what loading it needs
+    # scvi-tools as in training; of what loading needs, the installed versions
     versions = {"scvi-tools": registry["scvi_version"]} | {n: version(n) for n in ("activa-sc", "anndata", "torch")}
     tags = ["biology", "genomics", "single-cell", "synthetic-data", "model_cls_name:ACTIVA", "modality:rna"]
     tags += [f"scvi_version:{versions['scvi-tools']}", *(f"tissue:{tissue}" for tissue in tissues)]

@@ -112,17 +112,12 @@ def brain_small(
     cache_dir, test_fraction, filtered, seed
         As in :func:`pbmc68k`. The paper holds out 1,997 cells. The clusters do not depend on ``seed``.
     resolution
-        Resolution of the clustering; a higher one gives more clusters.
+        Resolution of the clustering, which needs igraph; a higher one gives more clusters.
 
     Returns
     -------
     As from :func:`pbmc68k`: 20,000 cells x 27,998 genes, or 17,970 after the paper's filters. ``obs["cell_type"]`` holds
     the clusters "0", "1", ..., the largest first.
-
-    Raises
-    ------
-    ValueError, ImportError, ConnectionError, RuntimeError
-        As :func:`pbmc68k`; ValueError also for ``resolution``, ImportError also if igraph is not installed.
 
     Notes
     -----

@@ -44,10 +44,8 @@ class Expression(RNASeqMixin, VAEMixin):
         ----------
         adata, indices
             Cells with the model's genes, and their positions; all of the model's own cells by default.
-        n_samples
-            Number of latents drawn per cell.
-        give_mean
-            Whether to average over them.
+        n_samples, give_mean
+            Number of latents drawn per cell, and whether to average over them.
         batch_size, dataloader
             Number of cells read at a time, or minibatches to read instead of ``adata``.
 
@@ -59,11 +57,6 @@ class Expression(RNASeqMixin, VAEMixin):
         - ``"nb-outlier"``: ``"dispersions"`` of the counts that are not outliers, and ``"outlier_share"``,
           ``"outlier_factor"`` and ``"outlier_dispersions"`` (:class:`~activa.module.OutlierNegativeBinomial`);
         - ``"normal"``, ``"mse"``: ``"scale"``, the standard deviation.
-
-        Raises
-        ------
-        ValueError
-            If the cells have other genes, or the model has no data.
 
         Examples
         --------
@@ -99,29 +92,18 @@ class Expression(RNASeqMixin, VAEMixin):
 
         Parameters
         ----------
-        adata, indices, gene_list
-            Cells, their positions, and genes; all by default.
-        transform_batch
-            Batch to decode the cells in, or batches to average over; their own by default.
+        adata, indices, gene_list, transform_batch, return_numpy, **kwargs
+            As in :meth:`scvi.model.base.RNASeqMixin.get_normalized_expression`.
         library_size
             Sum of the expression of a cell; ``"latent"`` for its own total, which gives expected counts.
         weights
             How samples are drawn for ``n_samples_overall``: ``"uniform"``, or ``"importance"``, which needs the N(0, I)
-            prior, the likelihood ``"nb"``, and no registered size factor.
-        return_numpy
-            Whether to return an array instead of a DataFrame.
-        **kwargs
-            Other arguments of :meth:`scvi.model.base.RNASeqMixin.get_normalized_expression`.
+            prior, the likelihood ``"nb"``, and no registered size factor (ValueError otherwise).
 
         Returns
         -------
         ``(n_cells, n_genes)``; ``(n_samples, n_cells, n_genes)`` if samples are not averaged;
         ``(n_samples_overall, n_genes)`` for samples of all cells together.
-
-        Raises
-        ------
-        ValueError
-            For arguments that the model's likelihood or prior does not support.
 
         Examples
         --------

@@ -23,21 +23,8 @@ class Queries(ArchesMixin):
     ) -> AnnData | pd.Index | None:
         """Bring query cells to the reference model's genes, in its order; missing genes get zero counts.
 
-        Parameters
-        ----------
-        adata
-            Query cells.
-        reference_model
-            The trained model, or the folder it is saved in.
-        return_reference_var_names
-            Whether to return only the names of the reference's genes.
-        inplace
-            Whether to change ``adata`` (then None is returned) or a copy.
-
-        Raises
-        ------
-        ValueError
-            If no gene is the reference's.
+        Parameters and results are those of :meth:`scvi.model.base.ArchesMixin.prepare_query_anndata`; without ``inplace``,
+        ``adata`` is left as it is. Raises a ValueError if no gene is the reference's.
 
         Examples
         --------
@@ -77,7 +64,7 @@ class Queries(ArchesMixin):
         inplace_subset_query_vars
             Whether to bring ``adata`` itself to the reference's genes, if it has all of them.
         accelerator, device
-            Where to put the model, as in :meth:`load`.
+            As in :meth:`load`.
         unfrozen
             Whether :meth:`train` changes all weights, and fits the prior of the query's types.
 
@@ -103,14 +90,13 @@ class Queries(ArchesMixin):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
             raise TypeError(
-                f"reference_model must be an {cls.__name__} model or the folder of one, got {type(reference_model).__name__}."
+                f"reference_model must be an {cls.__name__} or its folder, got {type(reference_model).__name__}."
             )
         design = reference_model.design
         if design.modalities is not None:
             raise NotImplementedError("load_query_data is not available for MuData: train a model on all cells.")
-        reference_model._check_if_trained(
-            warn=False, message="reference_model has not been trained: call its train() before load_query_data."
-        )
+        untrained = "reference_model has not been trained: call its train() before load_query_data."
+        reference_model._check_if_trained(warn=False, message=untrained)
         _check_query_labels(adata, design, reference_model.registry_)
         model = super().load_query_data(
             adata,
@@ -135,15 +121,12 @@ class Queries(ArchesMixin):
 def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]) -> None:
     """Check that query cells have no type that the reference was not trained on."""
     key, unlabeled = design.labels_key, registry["setup_args"].get("unlabeled_category")
-    if key is None:
-        return
-    if key not in adata.obs:
-        if unlabeled is None:
-            raise KeyError(f"labels_key={key!r} is not a column of adata.obs: add the labels of the query cells.")
+    if key is not None and unlabeled is None and key not in adata.obs:
+        raise KeyError(f"labels_key={key!r} is not a column of adata.obs: add the labels of the query cells.")
+    if key is None or key not in adata.obs:
         return
     known = set(label_names(registry))
-    unknown = sorted(str(t) for t in pd.unique(adata.obs[key].dropna()) if t not in known)
-    if unknown:
+    if unknown := sorted(str(t) for t in pd.unique(adata.obs[key].dropna()) if t not in known):
         hint = "with one of them" if unlabeled is None else repr(unlabeled)
         raise ValueError(
             f"labels_key={key!r}: the reference was not trained on the types {unknown}, only on "

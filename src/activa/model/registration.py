@@ -62,10 +62,8 @@ class Registration(BaseMinifiedModeModelClass):
             Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``).
         layer
             Layer that holds the counts; None for ``X``.
-        labels_key, batch_key
-            Columns of ``obs`` with cell types and batches; None if all cells have one.
-        size_factor_key
-            Column of ``obs`` with positive size factors, used instead of total counts.
+        labels_key, batch_key, size_factor_key
+            Columns of ``obs`` with cell types, batches, and positive size factors to use instead of total counts.
         categorical_covariate_keys, continuous_covariate_keys
             Columns of ``obs`` with further covariates. Scale continuous ones to a standard deviation of about 1: all
             weights are shrunk equally, so effects of smaller values would come out too small.
@@ -118,7 +116,7 @@ class Registration(BaseMinifiedModeModelClass):
         Parameters
         ----------
         mdata
-            Cells, the same in each modality and in the same order. Genes: as in :meth:`setup_anndata`. Proteins: raw
+            Cells, the same in each modality and in the same order (ValueError otherwise). Genes: as in :meth:`setup_anndata`. Proteins: raw
             counts, or values of any sign such as CLR-normalized ones.
         rna_layer, protein_layer
             Layers that hold the values; None for ``X``.
@@ -126,13 +124,6 @@ class Registration(BaseMinifiedModeModelClass):
             As in :meth:`setup_anndata`; columns of ``mdata.obs``, or of the modality that ``modalities`` names.
         modalities
             Argument -> modality. ``{"rna_layer": "rna", "protein_layer": "protein"}`` by default.
-        **kwargs
-            As in :meth:`setup_anndata`.
-
-        Raises
-        ------
-        TypeError, KeyError, ValueError
-            As :meth:`setup_anndata`; and if the modalities do not have the same cells in the same order.
 
         Examples
         --------
@@ -193,8 +184,7 @@ class Registration(BaseMinifiedModeModelClass):
         for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
             if key not in self.adata.obsm:
                 raise KeyError(
-                    f"{name}={key!r} is not in adata.obsm, which has {list(self.adata.obsm)}: store the means and "
-                    "variances that get_latent_representation(return_dist=True) returns."
+                    f"{name}={key!r} is not in adata.obsm: store get_latent_representation(return_dist=True)."
                 )
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 
@@ -209,16 +199,14 @@ class Registration(BaseMinifiedModeModelClass):
             cls._get_most_recent_anndata_manager(adata, required=True)
         except ValueError as error:
             raise ValueError(
-                "adata was not registered, or is a copy or view of registered cells: call setup_anndata or setup_mudata "
-                f"on it. ({error})"
+                "adata was not registered, or is a copy: call setup_anndata or setup_mudata on it."
             ) from error
 
     def _check_counts(self, method: str) -> None:
         """Raise a ValueError if the model's data have no counts."""
         if self.minified_data_type == ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
             raise ValueError(
-                f"{method} needs counts, and the model's data are minified: load the saved model with the full data, "
-                "load(folder, adata=...)."
+                f"{method} needs counts, and the model's data are minified: load(folder, adata=...) with counts."
             )
 
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
@@ -228,8 +216,7 @@ class Registration(BaseMinifiedModeModelClass):
             _check_same(adata, self.registry_, modalities_of(self.registry_))
             if self.minified_data_type is not None and self._LATENT_QZM_KEY not in adata.obsm:
                 raise ValueError(
-                    "adata has counts, and the model's data are minified, so that it reads latents: load the saved model "
-                    "with these cells, load(folder, adata=...)."
+                    "The model's data are minified, and adata has counts: load(folder, adata=...) with them."
                 )
         return super()._validate_anndata(adata, copy_if_view)
 
