@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,8 @@ def model_card(
     versions = {"scvi-tools": registry["scvi_version"]} | {n: version(n) for n in ("activa-sc", "anndata", "torch")}
     tags = ["biology", "genomics", "single-cell", "synthetic-data", "model_cls_name:ACTIVA", "modality:rna"]
     tags += [f"scvi_version:{versions['scvi-tools']}", *(f"tissue:{tissue}" for tissue in tissues)]
+    settings = sampler.settings.to_dict()
+    settings |= {f"{registry['setup_method_name']}: {name}": value for name, value in registry["setup_args"].items()}
     header = hub.ModelCardData(license=license, library_name="scvi-tools", tags=tags)
     sections = {
         None: _summary(sampler, description),
@@ -110,7 +112,7 @@ def model_card(
         "Intended use and limits": _LIMITS,
         "Realism": _realism(realism),
         "Training data": training_data or "Not told by the uploader.",
-        "Settings": _settings(sampler, registry["setup_method_name"], registry["setup_args"]),
+        "Settings": _table(["setting", "value"], [(k, f"`{v!r}`") for k, v in settings.items() if v is not None]),
         "Versions": _table(["package", "version"], versions.items()),
         "Citation": _CITATION,
     }
@@ -161,17 +163,9 @@ def _generates(sampler: Sampler) -> str:
 def _realism(realism: pd.DataFrame | None) -> str:
     if realism is None:
         return "Not measured, or not told by the uploader."
-    rows = [
-        (name, *(f"{row[column]:.3f}" for column in ("value", "floor", "best")), row["description"])
-        for name, row in realism.iterrows()
-    ]
+    scores = realism[["value", "floor", "best"]].map("{:.3f}".format).assign(what=realism["description"])
     explained = "`floor` is the score of a second set of real cells, `best` that of a perfect generator."
-    return f"{_table(['metric', 'value', 'floor', 'best', 'what it is'], rows)}\n\n{explained}"
-
-
-def _settings(sampler: Sampler, method: str, arguments: Mapping[str, Any]) -> str:
-    settings = sampler.settings.to_dict() | {f"{method}: {name}": value for name, value in arguments.items()}
-    return _table(["setting", "value"], ((k, f"`{v!r}`") for k, v in settings.items() if v is not None))
+    return f"{_table(['metric', 'value', 'floor', 'best', 'what it is'], scores.itertuples())}\n\n{explained}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

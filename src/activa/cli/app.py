@@ -9,9 +9,8 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,18 +27,11 @@ app = typer.Typer(
 )
 
 
-class Format(StrEnum):
-    """How a table is printed."""
-
-    tsv = "tsv"
-    json = "json"
-
-
 Model = Annotated[Path, typer.Argument(help="Folder that 'activa fit' or model.export() wrote.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same result.")]
 Layer = Annotated[str | None, typer.Option(help="Layer of the counts; X by default.")]
-PrintAs = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
+PrintAs = Annotated[Literal["tsv", "json"], typer.Option("--format", help="How the table is printed.")]
 _CELLS = (".h5ad", ".zarr")
 _PACKAGE = Path(__file__).parents[1]
 
@@ -67,7 +59,7 @@ def outcome() -> Iterator[Callable[[Any], None]]:
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("demo"),
     seed: Seed = 0,
-    print_as: PrintAs = Format.tsv,
+    print_as: PrintAs = "tsv",
     overwrite: Overwrite = False,
 ) -> None:
     """Train on 700 real blood cells, generate as many, and compare them with held-out ones."""
@@ -75,7 +67,7 @@ def demo(
         _check_free(output, overwrite, "demo", ("metrics.csv",))
         from activa.cli import commands
 
-        say(commands.printed(commands.demo(output, seed=seed, overwrite=overwrite), print_as.value))
+        say(commands.printed(commands.demo(output, seed=seed, overwrite=overwrite), print_as))
 
 
 @app.command()
@@ -133,7 +125,7 @@ def evaluate(
     metrics: Annotated[str | None, typer.Option(help="Names separated by commas; all by default.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all metrics and plots.")] = None,
     seed: Seed = 0,
-    print_as: PrintAs = Format.tsv,
+    print_as: PrintAs = "tsv",
     overwrite: Overwrite = False,
 ) -> None:
     """Compare generated cells with real ones. Prints a table."""
@@ -151,7 +143,7 @@ def evaluate(
         chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
         columns = {"labels_key": labels_key, "layer": layer}
         table = commands.evaluate(given, chosen, report, columns, seed=seed, overwrite=overwrite)
-        say(commands.printed(table, print_as.value))
+        say(commands.printed(table, print_as))
 
 
 @app.command()

@@ -76,13 +76,9 @@ def pbmc68k(
 
     Notes
     -----
-    The study assigned the types by correlation with purified cells. The paper has 10 classes, apparently clusters, so its
-    results per class cannot be compared type by type. The loaders were written from public code and the papers and tested
-    on small files in the same formats, not on the data.
-
-    References
-    ----------
-    Zheng et al. (2017), Nature Communications 8:14049, https://doi.org/10.1038/ncomms14049
+    The study (Zheng et al. 2017, https://doi.org/10.1038/ncomms14049) assigned the types by correlation with purified
+    cells. The paper has 10 classes, apparently clusters, so its results per class cannot be compared type by type. The
+    loaders were written from public code and the papers and tested on small files in the same formats, not on the data.
 
     Examples
     --------
@@ -121,15 +117,10 @@ def brain_small(
 
     Notes
     -----
-    The paper's 8 classes are clusters of scGAN's preprocessing (Marouf et al. 2020): 1,000 variable genes by Zheng's
-    recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15. This function uses Leiden,
-    Louvain's successor, on weighted neighbors; its clusters are not the paper's, and their number may differ.
-
-    References
-    ----------
-    10x Genomics (2017), https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons
-
-    Marouf et al. (2020), scGAN, Nature Communications 11:166, https://doi.org/10.1038/s41467-019-14018-z
+    The data are https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons. The paper's 8
+    classes are clusters of scGAN's preprocessing (Marouf et al. 2020, https://doi.org/10.1038/s41467-019-14018-z): 1,000
+    variable genes by Zheng's recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15. This
+    function uses Leiden on weighted neighbors; its clusters are not the paper's, and their number may differ.
 
     Examples
     --------
@@ -151,17 +142,14 @@ def neurocovid(
 ) -> AnnData:
     """Cells of the cerebrospinal fluid of patients with COVID-19 and controls, with the cell types of the study.
 
-    Parameters and errors are those of :func:`pbmc68k`. No checksums of the files are known.
+    Parameters and errors are those of :func:`pbmc68k`. No checksums of the files are known. The study is Heming et al.
+    (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011.
 
     Returns
     -------
     As from :func:`pbmc68k`; only the cells that have a type. ``obs["cell_type"]`` holds the types (16 in the paper),
     ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` the study's annotation. Patients were sequenced
     separately, so that ``patient`` is a sensible ``batch_key``.
-
-    References
-    ----------
-    Heming et al. (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011
 
     Examples
     --------
@@ -182,17 +170,13 @@ def pbmc68k_reduced() -> AnnData:
 
     scanpy's copy (:func:`scanpy.datasets.pbmc68k_reduced`) holds :math:`\log(1 + 10^4 c_{ng} / l_n)` for the count
     :math:`c_{ng}` of gene :math:`g` in cell :math:`n` and the cell's total :math:`l_n` over all genes. The smallest
-    non-zero value of a cell is a count of 1; exponentiated values divided by it are the counts, up to rounding.
+    non-zero value of a cell is a count of 1; exponentiated values divided by it are the counts, up to rounding. Raises a
+    RuntimeError if they are not whole, because scanpy's values have changed.
 
     Returns
     -------
     700 cells x 765 genes. ``X`` holds whole counts (CSR, float32), ``obs["cell_type"]`` the 10 cell types (categorical; 8
     to 240 cells per type), ``uns["source"]`` where the data come from.
-
-    Raises
-    ------
-    RuntimeError
-        If whole counts cannot be recovered, because scanpy's values have changed.
 
     Examples
     --------
@@ -223,9 +207,9 @@ def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
             f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a whole "
             f"number, expected at most {_MAX_DEVIATION}. Please report it."
         )
-    return sparse.csr_matrix(
-        (whole.astype(np.float32), log_normalized.indices, log_normalized.indptr), shape=log_normalized.shape
-    )
+    found = log_normalized.copy()
+    found.data = whole.astype(np.float32)
+    return found
 
 
 def _read_archive(path: Path) -> AnnData:

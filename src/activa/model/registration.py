@@ -153,7 +153,7 @@ class Registration(BaseMinifiedModeModelClass):
         """Give the model a copy of its data with latents instead of counts, which is small to save and to share.
 
         Generated cells, latents and normalized expression stay the same. Methods that read counts (:meth:`train`,
-        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error.
+        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error, as this one does for a model without data, or that has not been trained.
 
         Parameters
         ----------
@@ -161,12 +161,7 @@ class Registration(BaseMinifiedModeModelClass):
             ``"latent_posterior_parameters"``: ``X`` and layers become empty, and ``obs["observed_lib_size"]`` keeps the
             total of each cell. ``"latent_posterior_parameters_with_counts"`` keeps the counts too.
         use_latent_qzm_key, use_latent_qzv_key
-            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)``.
-
-        Raises
-        ------
-        KeyError, ValueError, RuntimeError
-            If ``obsm`` does not have them; if the model has no data, or minified data; if it has not been trained.
+            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)`` (KeyError otherwise).
 
         Examples
         --------

@@ -25,6 +25,7 @@ _RIDGE = 0.1
 _SHRINKAGE = 3.0
 # Types and batches are fitted in turns; one round suffices if every type has the same proportions in all batches
 _MAX_ROUNDS, _TOLERANCE = 50, 1e-3
+_Fit = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,9 +218,7 @@ def mean_offsets(
     """Main effects of types and batches on the mean of real values, by least squares, as :func:`count_offsets`."""
     mean = np.asarray(a.mean(axis=0)).ravel()
     types, batches = _indicator(y, n_labels), _indicator(batch, n_batch)
-    type_sums, batch_sums, n_cells = (
-        (rows @ columns).toarray() for rows, columns in ((types, a), (batches, a), (types, batches.T))
-    )
+    type_sums, batch_sums, n_cells = (m.toarray() for m in (types @ a, batches @ a, types @ batches.T))
 
     def offsets(observed: np.ndarray, n: np.ndarray, others: np.ndarray) -> np.ndarray:
         size = n.sum(axis=1, keepdims=True)
@@ -232,11 +231,7 @@ def mean_offsets(
     )
 
 
-def _in_turns(
-    fit_labels: Callable[[np.ndarray], np.ndarray],
-    fit_batches: Callable[[np.ndarray], np.ndarray],
-    batch_offsets: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+def _in_turns(fit_labels: _Fit, fit_batches: _Fit, batch_offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fit types and batches to each other until they converge, the types last."""
     label_offsets = fit_labels(batch_offsets)
     for _ in range(_MAX_ROUNDS if len(batch_offsets) > 1 else 0):
