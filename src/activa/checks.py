@@ -18,6 +18,7 @@ _ROWS = 10_000
 _RESERVED = ("_scvi_", "_activa_")  # what scvi-tools adds to obs, and columns of the design table
 _LAYERS = ("rna_layer", "protein_layer")
 _ONE_COLUMN = ("labels_key", "batch_key", "size_factor_key")
+_NUMBERS = ("size_factor_key", "continuous_covariate_keys")
 _COLUMN_LISTS = ("categorical_covariate_keys", "continuous_covariate_keys")
 _Find = Callable[[str], tuple[str, pd.DataFrame]]
 """Name of a set-up argument -> name and ``obs`` of the object that has its columns."""
@@ -225,16 +226,8 @@ def check_setup_mudata(
     def find(argument: str) -> tuple[str, Any]:
         return (f"mdata[{modalities[argument]!r}]", found[argument].obs) if argument in found else ("mdata", mdata.obs)
 
-    for argument, names in keys.items():
-        where, obs = find(argument)
-        for key in names:
-            elsewhere = [name for name, other in mdata.mod.items() if isinstance(key, str) and key in other.obs]
-            if elsewhere and key not in obs:
-                raise KeyError(
-                    f"{argument}={key!r} is not a column of {where}.obs, but of mdata[{elsewhere[0]!r}].obs: give "
-                    f"modalities={{..., {argument!r}: {elsewhere[0]!r}}}."
-                )
-    _check_columns(find, columns, is_new=is_new)
+    elsewhere = {key: name for name, other in reversed(mdata.mod.items()) for key in other.obs}
+    _check_columns(find, columns, is_new=is_new, elsewhere=elsewhere)
 
 
 def _check_modality(mdata: MuData, cells: AnnData, where: str, argument: str, layer: str | None) -> None:
@@ -248,13 +241,20 @@ def _check_modality(mdata: MuData, cells: AnnData, where: str, argument: str, la
         raise KeyError(f"{argument}={layer!r} is not in {where}.layers, which has {list(dict(cells.layers))}.")
 
 
-def _check_columns(find: _Find, columns: Columns, *, is_new: bool) -> None:
+def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Mapping[str, str] | None = None) -> None:
     labels_key, unlabeled = columns.labels_key, columns.unlabeled_category
     if unlabeled is not None and labels_key is None:
         raise ValueError(f"unlabeled_category={unlabeled!r} needs labels_key, the column that has it.")
     for name, keys in columns.keys.items():
         for key in keys:
-            _check_column(*find(name), name, key, is_number=name in ("size_factor_key", "continuous_covariate_keys"))
+            where, obs = find(name)
+            if not isinstance(key, str):
+                raise TypeError(f"{name} must be the name of a column of {where}.obs, got {key!r}.")
+            if key not in obs:
+                other = (elsewhere or {}).get(key)
+                hint = f": give modalities={{{name!r}: {other!r}}}" if other else f", which has {list(obs.columns)}"
+                raise KeyError(f"{name}={key!r} is not a column of {where}.obs{hint}.")
+            _check_column(where, obs[key], name, key, is_number=name in _NUMBERS)
         if repeated := [key for key in keys if keys.count(key) > 1]:
             raise ValueError(f"{name} must name each column once, got {repeated}.")
     size_factor_key = columns.size_factor_key
@@ -274,14 +274,9 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool) -> None:
         raise ValueError(f"labels_key={labels_key!r}: every cell is {unlabeled!r}, the unlabeled_category: omit both.")
 
 
-def _check_column(where: str, obs: pd.DataFrame, name: str, key: str, *, is_number: bool) -> None:
-    if not isinstance(key, str):
-        raise TypeError(f"{name} must be the name of a column of {where}.obs, got {key!r}.")
-    if key not in obs:
-        raise KeyError(f"{name}={key!r} is not a column of {where}.obs, which has {list(obs.columns)}.")
+def _check_column(where: str, column: pd.Series, name: str, key: str, *, is_number: bool) -> None:
     if key.startswith(_RESERVED):
         raise ValueError(f"{name}={key!r}: names that begin with {list(_RESERVED)} are reserved: rename the column.")
-    column = obs[key]
     if n_missing := int(column.isna().sum()):
         hint = " or name them by an unlabeled_category" if name == "labels_key" else ""
         raise ValueError(
@@ -289,7 +284,7 @@ def _check_column(where: str, obs: pd.DataFrame, name: str, key: str, *, is_numb
         )
     if not is_number and (kinds := _unsortable(column)):
         raise ValueError(
-            f"{name}={key!r} has values of the types {kinds}, which have no order: give them .astype(str)."
+            f"{name}={key!r} has values of types {kinds}, which have no order: give obs[{key!r}].astype(str)."
         )
     if is_number and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(np.asarray(column, dtype=float)).all()):
         raise ValueError(f"{name}={key!r} must hold finite numbers, got dtype {column.dtype}.")
