@@ -134,9 +134,9 @@ def _temporary(path: Path, what: str) -> Iterator[Path]:
         if (number := _disk_error(error)) is None:
             raise
         message = (
-            f"the {what} could not be written ({os.strerror(number)}). What was there before is kept. Free some space"
+            f"the {what} could not be written ({os.strerror(number)}), and what was there is kept. Free some space."
         )
-        raise OSError(number, f"path={str(path)!r}: {message}, or choose another folder.") from error
+        raise OSError(number, f"path={str(path)!r}: {message}") from error
     finally:
         try:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -185,4 +185,4 @@ def _clear(path: Path) -> None:
 
 
 def _not_writable(path: Path, what: str, reason: str) -> str:
-    return f"path={str(path)!r}: no {what} can be made in the folder {str(path.parent)!r} ({reason}): choose or create another."
+    return f"path={str(path)!r}: no {what} can be made in the folder {str(path.parent)!r} ({reason}): choose another."

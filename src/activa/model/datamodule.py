@@ -18,7 +18,6 @@ from activa.checks import check_values
 from activa.design import BATCH, LABEL, design_table
 from activa.model.registry import registered_names, state_of
 from activa.model.start import StartCells, start_from_cells
-from activa.settings import GeneLikelihood
 
 _MAX_CELLS, _MIN_PER_TYPE = 20_000, 30
 _MAX_NEW = 10_000  # cells read before the sample is reduced
@@ -139,7 +138,7 @@ class CellSample:
     table: pd.DataFrame  # codes of type and batch, and covariates, of these cells
     totals: np.ndarray  # total counts of these cells
     design: pd.DataFrame  # design table of all cells
-    covariates: dict[str, list[str]]  # names of the categorical and of the continuous ones, by registry key
+    columns: dict[str, list[str]]  # registry key -> columns of the table
     n_cells: int  # number of all cells
 
     @property
@@ -157,38 +156,46 @@ class CellSample:
         for start in range(0, self.x.shape[0], size):
             rows = slice(start, start + size)
             table = self.table.iloc[rows]
-            columns = {REGISTRY_KEYS.LABELS_KEY: [LABEL], REGISTRY_KEYS.BATCH_KEY: [BATCH], **self.covariates}
-            tensors = {key: torch.tensor(table[names].to_numpy()) for key, names in columns.items() if names}
+            tensors = {key: torch.tensor(table[names].to_numpy()) for key, names in self.columns.items() if names}
             yield {REGISTRY_KEYS.X_KEY: torch.as_tensor(self.x[rows].toarray()), **tensors}
 
 
-def sample_cells_of(
-    cells: MatchedDataModule,
-    covariates: dict[str, list[str]],
-    layer: str | None,
-    gene_likelihood: GeneLikelihood,
-    rng: np.random.Generator,
-) -> CellSample:
+def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
     """Read all cells of a data module once, check their values, and keep a sample.
 
-    Memory holds type, batch and covariates of every cell, and counts of at most 30,000 cells plus those of rare types.
+    Weights, design and genes of a model without cells are set from them. Memory holds type, batch and covariates of every
+    cell, and counts of at most 30,000 cells plus those of rare types.
     """
+    registry, rng = model.registry_, np.random.default_rng(seed)
+    matched = MatchedDataModule(datamodule, registry, seed)
+    columns = {
+        REGISTRY_KEYS.LABELS_KEY: [LABEL],
+        REGISTRY_KEYS.BATCH_KEY: [BATCH],
+        REGISTRY_KEYS.CAT_COVS_KEY: list(state_of(registry, REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", [])),
+        REGISTRY_KEYS.CONT_COVS_KEY: list(state_of(registry, REGISTRY_KEYS.CONT_COVS_KEY).get("columns", [])),
+    }
     kept: list[tuple[csr_matrix, pd.DataFrame]] = []
     designs: list[pd.DataFrame] = []
     n_new = 0
-    for tensors in cells:
+    for tensors in matched:
         x = csr_matrix(tensors[REGISTRY_KEYS.X_KEY].numpy())
-        keys = {REGISTRY_KEYS.LABELS_KEY: [LABEL], REGISTRY_KEYS.BATCH_KEY: [BATCH], **covariates}
-        columns = {name: tensors[key][:, i].numpy() for key, names in keys.items() for i, name in enumerate(names)}
-        designs.append(pd.DataFrame(columns))
-        total = check_values(x, layer=layer, gene_likelihood=gene_likelihood)
+        codes = {name: tensors[key][:, i].numpy() for key, names in columns.items() for i, name in enumerate(names)}
+        designs.append(pd.DataFrame(codes))
+        layer, likelihood = registry["setup_args"]["layer"], model.module.gene_likelihood
+        total = check_values(x, layer=layer, gene_likelihood=likelihood)
         kept.append((x, designs[-1].assign(**{_TOTAL: total, _ORDER: rng.random(len(total))})))
         n_new += len(total)
         if n_new >= _MAX_NEW:
             kept, n_new = [_reduce(kept)], 0
     x, table = _reduce(kept)
-    design = design_table(pd.concat(designs))
-    return CellSample(x, table, table[_TOTAL].to_numpy(), design, covariates, sum(map(len, designs)))
+    totals, design = table[_TOTAL].to_numpy(), design_table(pd.concat(designs))
+    sample = CellSample(x, table, totals, design, columns, sum(map(len, designs)))
+    if not hasattr(model, "design_"):
+        cells = StartCells(x, sample.y, totals, sample.batch, n_cells=sample.n_cells)
+        start_from_cells(model.module, cells, seed=seed)
+        model.design_, model.var_ = design, _gene_table(datamodule, registered_names(registry))
+        state_of(registry, REGISTRY_KEYS.X_KEY)["column_names"] = model.var_.index.to_numpy()
+    return matched, sample
 
 
 def _reduce(pieces: list[tuple[csr_matrix, pd.DataFrame]]) -> tuple[csr_matrix, pd.DataFrame]:
@@ -198,24 +205,6 @@ def _reduce(pieces: list[tuple[csr_matrix, pd.DataFrame]]) -> tuple[csr_matrix, 
     chosen = (order.rank() <= _MAX_CELLS) | (order.groupby(table[LABEL]).rank() <= _MIN_PER_TYPE)
     x = vstack([x for x, _ in pieces], format="csr")
     return x[chosen.to_numpy()], table[chosen]
-
-
-def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
-    """Read the cells of a data module once; weights, design and genes of a model without cells are set from them."""
-    registry = model.registry_
-    covariates = {
-        key: list(state_of(registry, key).get(names, []))
-        for key, names in ((REGISTRY_KEYS.CAT_COVS_KEY, "mappings"), (REGISTRY_KEYS.CONT_COVS_KEY, "columns"))
-    }
-    matched = MatchedDataModule(datamodule, registry, seed)
-    layer, likelihood = registry["setup_args"]["layer"], model.module.gene_likelihood
-    sample = sample_cells_of(matched, covariates, layer, likelihood, np.random.default_rng(seed))
-    if not hasattr(model, "design_"):
-        cells = StartCells(sample.x, sample.y, sample.totals, sample.batch, n_cells=sample.n_cells)
-        start_from_cells(model.module, cells, seed=seed)
-        model.design_, model.var_ = sample.design, _gene_table(datamodule, registered_names(registry))
-        state_of(registry, REGISTRY_KEYS.X_KEY)["column_names"] = model.var_.index.to_numpy()
-    return matched, sample
 
 
 def _gene_table(datamodule: Any, names: np.ndarray) -> pd.DataFrame:

@@ -153,7 +153,8 @@ class Registration(BaseMinifiedModeModelClass):
         """Give the model a copy of its data with latents instead of counts, which is small to save and to share.
 
         Generated cells, latents and normalized expression stay the same. Methods that read counts (:meth:`train`,
-        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error, as this one does for a model without data, or that has not been trained.
+        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error. So does this one for a
+        model without data (ValueError) or before training (RuntimeError).
 
         Parameters
         ----------
@@ -179,7 +180,7 @@ class Registration(BaseMinifiedModeModelClass):
         for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
             if key not in self.adata.obsm:
                 raise KeyError(
-                    f"{name}={key!r} is not in adata.obsm: store get_latent_representation(return_dist=True)."
+                    f"{name}={key!r} is not in adata.obsm: store get_latent_representation(return_dist=True)"
                 )
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 
@@ -193,16 +194,12 @@ class Registration(BaseMinifiedModeModelClass):
         try:
             cls._get_most_recent_anndata_manager(adata, required=True)
         except ValueError as error:
-            raise ValueError(
-                "adata was not registered, or is a copy: call setup_anndata or setup_mudata on it."
-            ) from error
+            raise ValueError("adata was not registered, or is a copy: call setup_anndata (setup_mudata).") from error
 
     def _check_counts(self, method: str) -> None:
         """Raise a ValueError if the model's data have no counts."""
         if self.minified_data_type == ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
-            raise ValueError(
-                f"{method} needs counts, and the model's data are minified: load(folder, adata=...) with counts."
-            )
+            raise ValueError(f"{method} needs counts, and the model's data are minified: load it with adata=counts.")
 
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
         if adata is None and self.adata is None:
@@ -210,9 +207,7 @@ class Registration(BaseMinifiedModeModelClass):
         if adata is not None:
             _check_same(adata, self.registry_, modalities_of(self.registry_))
             if self.minified_data_type is not None and self._LATENT_QZM_KEY not in adata.obsm:
-                raise ValueError(
-                    "The model's data are minified, and adata has counts: load(folder, adata=...) with them."
-                )
+                raise ValueError("The model's data are minified, and adata has counts: load the model with adata=.")
         return super()._validate_anndata(adata, copy_if_view)
 
 
