@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,11 +14,12 @@ from activa.model.start import StartCells, count_offsets, gene_moments, mean_off
 DEEP = {"architecture": "deep"}
 
 
-def start_of(adata, **kwargs):
+def start_of(adata, with_offsets=True, **kwargs):
     y = adata.obs["cell_type"].cat.codes.to_numpy().astype(int)
-    settings = {"n_latent": 4, "n_labels": 3, "n_batch": 1, "n_components": 2, "with_offsets": True, "is_count": True}
+    settings = {"n_latent": 4, "n_labels": 3, "n_batch": 1, "n_prior_components": 2, "is_count": True} | kwargs
     cells = StartCells(adata.X, y, np.ones(len(y)), np.zeros(len(y), int))
-    return principal_components(cells, **settings | {"seed": 0} | kwargs), y
+    module = SimpleNamespace(gate=torch.nn.Identity() if with_offsets else None, **settings)
+    return principal_components(cells, module, seed=0), y
 
 
 def test_the_projection_gives_whitened_principal_components():

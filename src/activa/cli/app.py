@@ -142,7 +142,7 @@ def evaluate(
 
         chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
         columns = {"labels_key": labels_key, "layer": layer}
-        table = commands.evaluate(given, chosen, report, columns, seed=seed, overwrite=overwrite)
+        table = commands.evaluate(given, chosen, report, overwrite=overwrite, seed=seed, **columns)
         say(commands.printed(table, print_as))
 
 

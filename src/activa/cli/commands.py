@@ -77,14 +77,7 @@ def fit(
 
 
 def generate(
-    folder: Path,
-    output: Path,
-    *,
-    n: int | None,
-    labels: dict[str, int],
-    batch: str | None,
-    seed: int,
-    overwrite: bool,
+    folder: Path, output: Path, *, n: int | None, labels: dict[str, int], batch: str | None, seed: int, overwrite: bool
 ) -> dict[str, Any]:
     """Write cells, and tell the number of each type."""
     kind = output.suffix
@@ -112,16 +105,10 @@ def generate(
 
 
 def evaluate(
-    files: Mapping[str, Path],
-    metrics: list[str] | None,
-    report: Path | None,
-    columns: Mapping[str, str | None],
-    *,
-    seed: int,
-    overwrite: bool,
+    files: Mapping[str, Path], metrics: list[str] | None, report: Path | None, *, overwrite: bool, **given: Any
 ) -> pd.DataFrame:
-    """The table of metrics, and the report."""
-    given: dict[str, Any] = {name: read(path) for name, path in files.items()} | {"seed": seed, **columns}
+    """The table of metrics, and the report; ``given`` are the columns and the seed."""
+    given |= {name: read(path) for name, path in files.items()}
     if report is not None:
         from activa.reporting import report as write_report
 

@@ -63,7 +63,7 @@ def fetch(name: str, cache_dir: str | Path | None = None) -> Path:
     except OSError as error:  # includes the errors of requests
         found = f"The file at {path} does not match its checksum, and " if path.exists() else ""
         raise ConnectionError(
-            f"{found}{url} could not be downloaded ({error}). Without a connection, put the file at {path} and call again."
+            f"{found}{url} could not be downloaded ({error}): download it elsewhere, put it at {path} and call again."
         ) from error
     except ValueError as error:  # pooch's error for a wrong checksum
         raise RuntimeError(

@@ -46,19 +46,8 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
     module.initialize_from_moments(*moments, torch.as_tensor(np.log(cells.library)).float())
     if cells.proteins is not None:
         cells = replace(cells, proteins=module.initialize_proteins(cells.proteins))
-    if not module.is_linear:
-        return
-    start = principal_components(
-        cells,
-        n_latent=module.n_latent,
-        n_labels=module.n_labels,
-        n_batch=module.n_batch,
-        n_components=module.n_prior_components,
-        with_offsets=module.gate is not None,
-        is_count=module.is_count,
-        seed=seed,
-    )
-    module.initialize_from_components(start)
+    if module.is_linear:
+        module.initialize_from_components(principal_components(cells, module, seed=seed))
 
 
 def gene_moments(x: Any, library: np.ndarray, *, is_count: bool) -> tuple[Tensor, Tensor]:
@@ -88,37 +77,28 @@ def gene_moments(x: Any, library: np.ndarray, *, is_count: bool) -> tuple[Tensor
     return torch.as_tensor(share).float(), torch.as_tensor(theta).float()
 
 
-def principal_components(
-    cells: StartCells,
-    *,
-    n_latent: int,
-    n_labels: int,
-    n_batch: int,
-    n_components: int,
-    with_offsets: bool,
-    is_count: bool,
-    seed: int,
-) -> ComponentsStart:
+def principal_components(cells: StartCells, module: ACTIVAModule, *, seed: int) -> ComponentsStart:
     """Principal components of log-normalized cells, and mixtures of Gaussians fitted to the scores of each type.
 
     The components use the 2,000 genes of largest variance in about 5,000 cells (more if many types are rare), and the
-    standardized proteins. Loadings of all genes follow by regression, within types ``with_offsets`` per type: if both
+    standardized proteins. Loadings of all genes follow by regression, within types if these have offsets: if both
     described the differences between types, offsets would not make up for the loadings that training shrinks.
     """
+    n_latent, n_labels, n_batch = module.n_latent, module.n_labels, module.n_batch
     x, y, batch = cells.x, cells.y.astype(int), cells.batch.astype(int)
     n_cells = len(y) if cells.n_cells is None else cells.n_cells
     rng = np.random.default_rng(seed)
     chosen = choose_cells(y, rng, _MAX_CELLS)
     types, n_genes = y[chosen], x.shape[1]
-    a, counts = _read(x, cells.proteins, chosen, is_count)
+    a, counts = _read(x, cells.proteins, chosen, module.is_count)
     mean, projection = _project(a, n_genes, n_latent, seed)
     scores = a @ projection.T - projection @ mean
-    if is_count:
+    if module.is_count:
         gene_offsets, batch_offsets = count_offsets(x, y, batch, n_labels, n_batch)
     else:
         gene_offsets, batch_offsets = mean_offsets(a[:, :n_genes], types, batch[chosen], n_labels, n_batch)
     offsets, label_means = None, np.zeros((n_labels, n_latent))
-    if with_offsets:
+    if module.gate is not None:
         offsets = np.zeros((n_labels, a.shape[1]))
         for label in np.unique(y):
             own = types == label
@@ -126,7 +106,7 @@ def principal_components(
             offsets[label, n_genes:] = np.asarray(a[own, n_genes:].mean(axis=0)).ravel() - mean[n_genes:]
         offsets[:, :n_genes] = gene_offsets
     loadings = _regress_loadings(a, scores - label_means[types], counts * n_cells / len(chosen))
-    loc, scale, weight = fit_mixtures(scores, types, n_labels, n_components, rng)
+    loc, scale, weight = fit_mixtures(scores, types, n_labels, module.n_prior_components, rng)
     gate_weight, gate_bias = recognize_types(scores, types, n_labels)
     return ComponentsStart(
         center=_float(mean),
