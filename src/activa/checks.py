@@ -152,7 +152,7 @@ def check_genes(adata: AnnData, trained: np.ndarray, *, where: str = "adata", wh
     missing = pd.Index(trained).difference(found)
     if len(missing) or len(found) != len(trained):
         raise ValueError(
-            f"{where} has {len(found)} {what}; {len(missing)} of the model's {len(trained)} are not among them "
+            f"{where} has {len(found)} {what}, {len(missing)} of the model's {len(trained)} are not among them "
             f"({list(missing[:3])}): give cells with the {what} that the model was trained on."
         )
     hint = "adata[:, model.get_var_names()]" if where == "adata" else "by model.get_var_names()"

@@ -122,7 +122,7 @@ def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]
     """Check that query cells have no type that the reference was not trained on."""
     key, unlabeled = design.labels_key, registry["setup_args"].get("unlabeled_category")
     if key is not None and unlabeled is None and key not in adata.obs:
-        raise KeyError(f"labels_key={key!r} is not a column of adata.obs: add the labels of the query cells.")
+        raise KeyError(f"labels_key={key!r} is not in adata.obs, and the reference has no unlabeled_category: add it.")
     if key is None or key not in adata.obs:
         return
     known = set(label_names(registry))
