@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +59,7 @@ def model_card(
 ) -> ModelCard:
     """Write the card of a trained model, for :class:`scvi.hub.HubModel` to put beside it.
 
-    scvi-tools' own helper knows only its own models. The card holds no cell, but tells how many there were of each type
-    and batch.
+    The card holds no cell, but tells how many there were of each type and batch.
 
     Parameters
     ----------
@@ -69,40 +68,24 @@ def model_card(
     license
         License of the weights, one of Hugging Face's identifiers (``"cc-by-4.0"``). The license of the training data may
         restrict it.
-    description
-        What the model was made for, in Markdown.
-    training_data
-        Where the training cells are from, in Markdown: a reference, a link, their license.
+    description, training_data
+        What the model was made for, and where the training cells are from (reference, link, license), in Markdown.
     repo_name
         ``"owner/name"`` of the repository on Hugging Face, for the code in the card; None for a local folder.
-    realism
-        Result of :func:`activa.metrics.evaluate` on cells held out of training: columns ``value``, ``floor``, ``best``
-        and ``description``.
-    tissues
-        Tissues of the training cells, for the repository's tags.
-
-    Returns
-    -------
-    A card with ``content`` in Markdown, under a header that Hugging Face reads.
+    realism, tissues
+        Result of :func:`activa.metrics.evaluate` on held-out cells, and tissues of the training cells (for tags).
 
     Raises
     ------
-    ImportError
-        If huggingface_hub is not installed.
-    RuntimeError
-        If the model has not been trained.
-    ValueError
-        If ``license`` is empty, or ``realism`` lacks a column.
-    TypeError
-        If ``tissues`` is a string.
+    ImportError, RuntimeError, ValueError, TypeError
+        If huggingface_hub is not installed; if the model has not been trained; if ``license`` is empty or ``realism``
+        lacks a column; if ``tissues`` is a string.
 
     Examples
     --------
     >>> from scvi.hub import HubMetadata, HubModel  # doctest: +SKIP
     >>> model.save("model/")  # doctest: +SKIP
-    >>> metadata = HubMetadata.from_dir(
-    ...     "model/", anndata_version="0.13", model_parent_module="activa"
-    ... )  # doctest: +SKIP
+    >>> metadata = HubMetadata.from_dir("model/", "0.13", model_parent_module="activa")  # doctest: +SKIP
     >>> card = model_card(model, license="cc-by-4.0")  # doctest: +SKIP
     >>> HubModel("model/", metadata=metadata, model_card=card).save()  # doctest: +SKIP
     """
@@ -115,10 +98,12 @@ def model_card(
     if realism is not None and (missing := {"value", "floor", "best", "description"} - set(realism.columns)):
         raise ValueError(f"realism must be the result of evaluate(); it has no column {sorted(missing)}.")
     registry = model.registry_
-    # the version of scvi-tools that trained the model, and the installed versions of what loading it needs
+    # scvi-tools as in training; of what loading needs, the installed versions
     versions = {"scvi-tools": registry["scvi_version"]} | {n: version(n) for n in ("activa-sc", "anndata", "torch")}
     tags = ["biology", "genomics", "single-cell", "synthetic-data", "model_cls_name:ACTIVA", "modality:rna"]
     tags += [f"scvi_version:{versions['scvi-tools']}", *(f"tissue:{tissue}" for tissue in tissues)]
+    settings = sampler.settings.to_dict()
+    settings |= {f"{registry['setup_method_name']}: {name}": value for name, value in registry["setup_args"].items()}
     header = hub.ModelCardData(license=license, library_name="scvi-tools", tags=tags)
     sections = {
         None: _summary(sampler, description),
@@ -127,7 +112,7 @@ def model_card(
         "Intended use and limits": _LIMITS,
         "Realism": _realism(realism),
         "Training data": training_data or "Not told by the uploader.",
-        "Settings": _settings(sampler, registry["setup_method_name"], registry["setup_args"]),
+        "Settings": _table(["setting", "value"], [(k, f"`{v!r}`") for k, v in settings.items() if v is not None]),
         "Versions": _table(["package", "version"], versions.items()),
         "Citation": _CITATION,
     }
@@ -166,10 +151,9 @@ after `pip install {"activa-sc" if repo_name is None else "'activa-sc[hub]'"}`. 
 def _generates(sampler: Sampler) -> str:
     design, genes = sampler.design, sampler.genes
     parts = [_table(["type", "training cells"], zip(design.types, design.type_sizes, strict=True))]
-    if (key := design.batch_key) is not None:
-        parts.append(
-            _table([f"batch (`{key}`)", "training cells"], zip(design.batches, design.batch_sizes, strict=True))
-        )
+    if design.batch_key is not None:
+        columns = [f"batch (`{design.batch_key}`)", "training cells"]
+        parts.append(_table(columns, zip(design.batches, design.batch_sizes, strict=True)))
     parts += [f"Covariate: `{name}`." for name in (*design.categorical, *design.continuous)]
     shown = ", ".join(f"`{gene}`" for gene in genes[:5])
     parts.append(f"Genes: {shown}{f' and {len(genes) - 5:,} more' if len(genes) > 5 else ''} (`model.sampler.genes`).")
@@ -179,17 +163,9 @@ def _generates(sampler: Sampler) -> str:
 def _realism(realism: pd.DataFrame | None) -> str:
     if realism is None:
         return "Not measured, or not told by the uploader."
-    rows = [
-        (name, *(f"{row[column]:.3f}" for column in ("value", "floor", "best")), row["description"])
-        for name, row in realism.iterrows()
-    ]
+    scores = realism[["value", "floor", "best"]].map("{:.3f}".format).assign(what=realism["description"])
     explained = "`floor` is the score of a second set of real cells, `best` that of a perfect generator."
-    return f"{_table(['metric', 'value', 'floor', 'best', 'what it is'], rows)}\n\n{explained}"
-
-
-def _settings(sampler: Sampler, method: str, arguments: Mapping[str, Any]) -> str:
-    settings = sampler.settings.to_dict() | {f"{method}: {name}": value for name, value in arguments.items()}
-    return _table(["setting", "value"], ((k, f"`{v!r}`") for k, v in settings.items() if v is not None))
+    return f"{_table(['metric', 'value', 'floor', 'best', 'what it is'], scores.itertuples())}\n\n{explained}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

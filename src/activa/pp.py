@@ -9,27 +9,16 @@ __all__ = ["filter_low", "scale_library"]
 
 
 def filter_low(adata: AnnData, *, min_genes: int = 10, min_cells: int = 3, copy: bool = False) -> AnnData | None:
-    """Drop genes with counts in few cells, then cells with counts of few genes.
+    """Drop genes with counts in few cells, then cells with counts of few genes; a ValueError if nothing would be left.
 
     Parameters
     ----------
     adata
         Cells x genes of counts, in ``X``.
-    min_genes
-        Minimum number of genes with counts per cell.
-    min_cells
-        Minimum number of cells with counts per gene.
+    min_genes, min_cells
+        Minimum numbers of genes with counts per cell, and of cells with counts per gene.
     copy
         Whether to return a filtered copy and leave ``adata`` unchanged.
-
-    Returns
-    -------
-    None, or the copy.
-
-    Raises
-    ------
-    ValueError
-        If nothing would be left; ``adata`` is unchanged.
 
     Examples
     --------
@@ -41,8 +30,8 @@ def filter_low(adata: AnnData, *, min_genes: int = 10, min_cells: int = 3, copy:
     cells, _ = sc.pp.filter_cells(left, min_genes=min_genes, inplace=False)
     if not genes.any() or not cells.any():
         raise ValueError(
-            f"No cell has counts of min_genes={min_genes} genes that have counts in min_cells={min_cells} cells, got "
-            f"{adata.n_obs} cells x {adata.n_vars} genes. Lower min_genes or min_cells."
+            f"Nothing is left of {adata.n_obs} cells x {adata.n_vars} genes, got min_genes={min_genes} and "
+            f"min_cells={min_cells}: lower one of them."
         )
     if copy:
         return left[cells].copy()
@@ -58,27 +47,14 @@ def scale_library(
 
     Parameters
     ----------
-    adata
-        Cells x genes of counts.
+    adata, copy
+        As in :func:`filter_low`.
     target_sum
-        Sum of each cell's scaled values; 20,000 in the paper.
+        Sum of each cell's scaled values; 20,000 in the paper. A ValueError is raised unless it is positive.
     log
         Whether to apply log(1 + x) afterwards. The paper's model is trained without it.
     layer
         Layer to scale. None scales ``X``.
-    copy
-        Whether to return a scaled copy and leave ``adata`` unchanged.
-
-    Returns
-    -------
-    None, or the copy; float32 values.
-
-    Raises
-    ------
-    ValueError
-        If ``target_sum`` is not positive.
-    KeyError
-        If ``layer`` does not exist.
 
     Examples
     --------

@@ -1,15 +1,18 @@
-"""Threads that each compute alone, so that results do not depend on how many there are."""
+"""Threads that each compute alone, so that results do not depend on their number; and delayed interrupts."""
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
-from threading import Barrier, Lock
 
 import torch
 
-_making = Lock()
+_making = threading.Lock()
 
 
 def single_threaded_pool(device: torch.device) -> ThreadPoolExecutor:
@@ -27,7 +30,7 @@ def single_threaded_pool(device: torch.device) -> ThreadPoolExecutor:
 def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
     """The threads of one process: a fork does not inherit them."""
     n_outside = torch.get_num_threads()
-    started = Barrier(n_threads + 1)
+    started = threading.Barrier(n_threads + 1)
 
     def start() -> None:
         torch.get_num_threads()  # a thread's first use of PyTorch sets its number: what is set before is lost
@@ -40,3 +43,23 @@ def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
     started.wait()
     torch.set_num_threads(n_outside)  # gives new threads the default they had
     return pool
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Delay an interrupt (SIGINT) to the end of the block, for milliseconds of work that must not be left half done.
+
+    Only the main thread is ever interrupted; the block does nothing in others.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    waiting: list[tuple] = []
+    signal.signal(signal.SIGINT, lambda *interrupt: waiting.append(interrupt))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if waiting:
+            handler(*waiting[0])

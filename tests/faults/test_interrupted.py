@@ -12,7 +12,7 @@ import torch
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
-from activa.interrupts import interrupts_wait
+from activa.threads import interrupts_wait
 
 # an interrupt may come while something is finalized, where Python can only say so
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -51,9 +51,7 @@ def test_normalized_expression(model):
     else:
         values = model.get_normalized_expression(n_samples=20).mean()
         np.testing.assert_allclose(values, model.adata.X.toarray().mean(0), atol=0.2)
-        with pytest.raises(
-            ValueError, match=f"get_normalized_expression: library_size.*{model.module.gene_likelihood}"
-        ):
+        with pytest.raises(ValueError, match=f"library_size.*{model.module.gene_likelihood}"):
             model.get_normalized_expression(library_size=1e4)
 
 
@@ -201,5 +199,5 @@ def test_importance_weights_where_they_are_defined(short):
         lambda m: m.get_normalized_expression(weights="importance", n_samples_overall=10),
         lambda m: m.differential_expression(groupby="cell_type", group1="B", weights="importance", silent=True),
     ):
-        with pytest.raises(ValueError, match="differential_expression: weights='importance'.*nb-outlier.*uniform"):
+        with pytest.raises(ValueError, match="weights='importance'.*nb-outlier.*uniform"):
             call(short["nb-outlier"])

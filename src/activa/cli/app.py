@@ -1,16 +1,19 @@
-"""The commands and their arguments, checked before anything heavy is imported."""
+"""The commands, their arguments (checked before anything heavy is imported), and how they end."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from enum import StrEnum
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-from activa.cli.outcome import outcome
 from activa.io import SAMPLER_MARKS, STORE_MARKS
 from activa.io.atomic import check_free
 
@@ -24,35 +27,47 @@ app = typer.Typer(
 )
 
 
-class Format(StrEnum):
-    """How a table is printed."""
-
-    tsv = "tsv"
-    json = "json"
-
-
 Model = Annotated[Path, typer.Argument(help="Folder that 'activa fit' or model.export() wrote.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same result.")]
 Layer = Annotated[str | None, typer.Option(help="Layer of the counts; X by default.")]
-PrintAs = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
+PrintAs = Annotated[Literal["tsv", "json"], typer.Option("--format", help="How the table is printed.")]
 _CELLS = (".h5ad", ".zarr")
+_PACKAGE = Path(__file__).parents[1]
+
+
+@contextmanager
+def outcome() -> Iterator[Callable[[Any], None]]:
+    """Yield a function that prints text or JSON; all other output goes to stderr. Refused input ends with exit code 2."""
+    stdout = sys.stdout
+    # silence Lightning's notes on hardware and tips
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    try:
+        with redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield lambda result: print(result if isinstance(result, str) else json.dumps(result, indent=1), file=stdout)
+    except (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if not (frames and Path(frames[-1].filename).is_relative_to(_PACKAGE)):
+            raise  # only what the package itself raises is about the input
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"activa: {' '.join(str(message).split())}", file=sys.stderr)
+        raise typer.Exit(2) from None
 
 
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("demo"),
     seed: Seed = 0,
-    print_as: PrintAs = Format.tsv,
+    print_as: PrintAs = "tsv",
     overwrite: Overwrite = False,
 ) -> None:
     """Train on 700 real blood cells, generate as many, and compare them with held-out ones."""
     with outcome() as say:
         _check_free(output, overwrite, "demo", ("metrics.csv",))
         from activa.cli import commands
-        from activa.cli.demo import run_demo
 
-        say(commands.printed(run_demo(output, seed=seed, overwrite=overwrite), print_as.value))
+        say(commands.printed(commands.demo(output, seed=seed, overwrite=overwrite), print_as))
 
 
 @app.command()
@@ -73,8 +88,7 @@ def fit(
         from activa.cli import commands
 
         columns = {"labels_key": labels_key, "batch_key": batch_key, "layer": layer}
-        described = commands.fit(data, output, columns, max_epochs=max_epochs, seed=seed, overwrite=overwrite)
-        say(json.dumps(described, indent=1))
+        say(commands.fit(data, output, columns, max_epochs=max_epochs, seed=seed, overwrite=overwrite))
 
 
 @app.command()
@@ -82,11 +96,9 @@ def generate(
     model: Model,
     output: Annotated[Path, typer.Option("--output", "-o", help=".h5ad, .zarr or .h5mu to write.", show_default=False)],
     n: Annotated[
-        int | None, typer.Option("-n", min=1, help="Cells in all; types without a --label share the rest.")
+        int | None, typer.Option("-n", min=1, help="All cells; types without a --label share the rest.")
     ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(help="TYPE=COUNT, the number of cells of a type. Can be given several times.")
-    ] = None,
+    label: Annotated[list[str] | None, typer.Option(help="TYPE=COUNT, cells of a type. Can be given again.")] = None,
     batch: Annotated[str | None, typer.Option(help="Batch of all cells; drawn as they occur by default.")] = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -99,8 +111,7 @@ def generate(
         _check_model(model)
         from activa.cli import commands
 
-        made = commands.generate(model, output, n=n, labels=labels, batch=batch, seed=seed, overwrite=overwrite)
-        say(json.dumps(made, indent=1))
+        say(commands.generate(model, output, n=n, labels=labels, batch=batch, seed=seed, overwrite=overwrite))
 
 
 @app.command()
@@ -114,7 +125,7 @@ def evaluate(
     metrics: Annotated[str | None, typer.Option(help="Names separated by commas; all by default.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all metrics and plots.")] = None,
     seed: Seed = 0,
-    print_as: PrintAs = Format.tsv,
+    print_as: PrintAs = "tsv",
     overwrite: Overwrite = False,
 ) -> None:
     """Compare generated cells with real ones. Prints a table."""
@@ -130,10 +141,9 @@ def evaluate(
         from activa.cli import commands
 
         chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
-        table = commands.evaluate(
-            given, chosen, report, labels_key=labels_key, layer=layer, seed=seed, overwrite=overwrite
-        )
-        say(commands.printed(table, print_as.value))
+        columns = {"labels_key": labels_key, "layer": layer}
+        table = commands.evaluate(given, chosen, report, overwrite=overwrite, seed=seed, **columns)
+        say(commands.printed(table, print_as))
 
 
 @app.command()
@@ -143,7 +153,7 @@ def info(model: Model) -> None:
         _check_model(model)
         from activa.cli import commands
 
-        say(json.dumps(commands.describe(model), indent=1))
+        say(commands.describe(model))
 
 
 def _check_free(path: Path, overwrite: bool, what: str, marks: Sequence[str] | None) -> None:
@@ -151,14 +161,12 @@ def _check_free(path: Path, overwrite: bool, what: str, marks: Sequence[str] | N
 
 
 def _check_cells(path: Path) -> None:
-    """Raise the error of a file of cells with another suffix, or that does not exist."""
     kind = _suffix(path, _CELLS)
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} does not exist: give an existing {kind}.")
 
 
 def _check_model(folder: Path) -> None:
-    """Raise the error of a folder that does not exist; reading it says all others."""
     if not folder.is_dir():
         raise FileNotFoundError(f"path={str(folder)!r} does not exist: give a folder that 'activa fit' wrote.")
 
@@ -170,7 +178,6 @@ def _suffix(path: Path, known: Sequence[str]) -> str:
 
 
 def _labels(given: Sequence[str]) -> dict[str, int]:
-    """The TYPE=COUNT options."""
     labels: dict[str, int] = {}
     for item in given:
         name, _, count = item.rpartition("=")

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal
 
 import anndata as ad
@@ -13,9 +14,49 @@ import pandas as pd
 import zarr
 
 from activa.assembly import plain, size_of
-from activa.io.atomic import atomic_file, check_space
+from activa.io.atomic import atomic_file, atomic_folder, check_space
 from activa.io.sampler_files import read as read_files
 from activa.sampler import Sampler
+
+
+def demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.DataFrame:
+    """Write ``synthetic.h5ad``, ``metrics.csv`` and ``umap.png`` to a folder, each step timed on stderr; return metrics."""
+    from sklearn.model_selection import train_test_split
+
+    from activa import datasets, metrics, pl
+    from activa.model import ACTIVA
+
+    last = perf_counter()
+
+    def done(step: str) -> None:
+        nonlocal last
+        before, last = last, perf_counter()
+        print(f"{last - before:6.1f} s  {step}", file=sys.stderr, flush=True)
+
+    with atomic_folder(output, overwrite=overwrite, what="demo", marks=("metrics.csv",)) as part:
+        adata = datasets.pbmc68k_reduced()
+        train_cells, held_out_cells = train_test_split(
+            adata.obs_names, test_size=0.4, stratify=adata.obs["cell_type"], random_state=seed
+        )
+        train, held_out = adata[train_cells].copy(), adata[held_out_cells].copy()
+        done(f"loaded {adata.n_obs} cells x {adata.n_vars} genes; {train.n_obs} train, {held_out.n_obs} held out")
+
+        ACTIVA.setup_anndata(train, labels_key="cell_type")
+        model = ACTIVA(train)
+        model.train(seed=seed)
+        done("trained")
+
+        synthetic = model.generate(adata.n_obs, labels_key="cell_type", seed=seed)
+        synthetic.write_h5ad(part / "synthetic.h5ad")
+        done(f"generated {synthetic.n_obs} cells of {synthetic.obs['cell_type'].nunique()} types")
+
+        table = metrics.evaluate(held_out, synthetic, labels_key="cell_type", train=train, seed=seed)
+        table.to_csv(part / "metrics.csv")
+        done("evaluated")
+
+        pl.umap(held_out, synthetic, labels_key="cell_type", seed=seed, save=part / "umap.png", show=False)
+        done("drew the UMAP")
+    return table
 
 
 def fit(
@@ -36,23 +77,18 @@ def fit(
 
 
 def generate(
-    folder: Path,
-    output: Path,
-    *,
-    n: int | None,
-    labels: dict[str, int],
-    batch: str | None,
-    seed: int,
-    overwrite: bool,
+    folder: Path, output: Path, *, n: int | None, labels: dict[str, int], batch: str | None, seed: int, overwrite: bool
 ) -> dict[str, Any]:
     """Write cells, and tell the number of each type."""
     kind = output.suffix
     sampler = Sampler.load(folder)
     has_proteins = sampler.protein_var is not None
     if (kind == ".h5mu") != has_proteins:
-        given = "genes and proteins, .h5mu" if has_proteins else "genes, .h5ad or .zarr"
-        raise ValueError(f"--output={str(output)!r}: the model generates {given}: choose that suffix.")
-    request: dict[str, Any] = {"labels": labels or None, "batch": _batch(sampler, batch), "seed": seed}
+        given = ".h5mu (it generates proteins too)" if has_proteins else ".h5ad or .zarr"
+        raise ValueError(f"--output={str(output)!r}: the suffix of this model's cells must be {given}.")
+    # batches can be numbers, which a command line gives as text
+    batches = {str(b): b for b in sampler.batches.tolist()}
+    request: dict[str, Any] = {"labels": labels or None, "batch": batches.get(batch, batch), "seed": seed}
     if kind == ".zarr":
         sampler.generate_zarr(output, n, overwrite=overwrite, **request)
         obs: Any = ad.io.read_elem(zarr.open_group(output, mode="r")["obs"])
@@ -69,25 +105,17 @@ def generate(
 
 
 def evaluate(
-    files: Mapping[str, Path],
-    metrics: list[str] | None,
-    report: Path | None,
-    *,
-    labels_key: str | None,
-    layer: str | None,
-    seed: int,
-    overwrite: bool,
+    files: Mapping[str, Path], metrics: list[str] | None, report: Path | None, *, overwrite: bool, **given: Any
 ) -> pd.DataFrame:
-    """The table of metrics, and the report."""
-    given: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "seed": seed}
-    sets: dict[str, Any] = {name: read(path) for name, path in files.items()}
+    """The table of metrics, and the report; ``given`` are the columns and the seed."""
+    given |= {name: read(path) for name, path in files.items()}
     if report is not None:
         from activa.reporting import report as write_report
 
-        return write_report(path=report, name=files["synthetic"].name, overwrite=overwrite, **sets, **given)
+        return write_report(path=report, name=files["synthetic"].name, overwrite=overwrite, **given)
     from activa.metrics import evaluate as evaluate_cells
 
-    return evaluate_cells(metrics=metrics, **sets, **given)
+    return evaluate_cells(metrics=metrics, **given)
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -122,14 +150,7 @@ def read(path: Path) -> ad.AnnData:
 
 
 def printed(table: pd.DataFrame, form: Literal["tsv", "json"]) -> str:
-    """A table for stdout, without a line end; what could not be computed is empty, or null."""
+    """A table for stdout; what could not be computed is empty, or null."""
     if form == "tsv":
         return table.to_csv(sep="\t", lineterminator="\n").rstrip("\n")
-    records = json.loads(table.reset_index().to_json(orient="records", double_precision=15))
-    return json.dumps(records, indent=1)
-
-
-def _batch(sampler: Sampler, batch: str | None) -> Any:
-    """The batch of this name; batches can be numbers, which a command line gives as text."""
-    known = {str(b): b for b in sampler.batches.tolist()}
-    return None if batch is None else known.get(batch, batch)
+    return json.dumps(json.loads(table.reset_index().to_json(orient="records", double_precision=15)), indent=1)

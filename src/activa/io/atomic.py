@@ -38,26 +38,8 @@ def check_free(
 ) -> None:
     """Check that a path can be written to, and remove what killed processes left while they wrote to it.
 
-    Parameters
-    ----------
-    path
-        File or folder to write.
-    overwrite
-        Whether an existing file or folder of the same kind may be replaced.
-    what
-        Name of what is written, for the messages.
-    marks
-        File names that identify a folder of this kind; only a folder with one of them is replaced. None when a file is
-        written, which never replaces a folder.
-    overwriting
-        How to ask for replacement, for the message.
-
-    Raises
-    ------
-    FileExistsError
-        If the path exists, and ``overwrite`` is False or it is of another kind.
-    FileNotFoundError, NotADirectoryError, PermissionError
-        If the parent folder does not exist, is not a folder, or is not writable.
+    Of an existing ``path``, ``overwrite`` replaces a file (``marks`` is None), or a folder that holds a file of ``marks``.
+    ``what`` and ``overwriting`` (how to ask for replacement) are for messages. Raises the OSError that Python has for it.
     """
     path = path.absolute()
     _clear(path)
@@ -66,51 +48,34 @@ def check_free(
             raise FileExistsError(f"path={str(path)!r} exists: choose another, or {overwriting} to replace it.")
         if not (path.is_file() if marks is None else any((path / name).is_file() for name in marks)):
             raise FileExistsError(f"path={str(path)!r} holds no {what}, so it is not overwritten: choose another path.")
-    reason: type[OSError] | None = None
-    if not path.parent.exists():
-        reason = FileNotFoundError
-    elif not path.parent.is_dir():
-        reason = NotADirectoryError
-    elif not os.access(path.parent, os.W_OK | os.X_OK):
-        reason = PermissionError
-    if reason is not None:
-        raise reason(_not_writable(path, what, reason.__name__))
+    for reason, is_fine in (
+        (FileNotFoundError, path.parent.exists()),
+        (NotADirectoryError, path.parent.is_dir()),
+        (PermissionError, os.access(path.parent, os.W_OK | os.X_OK)),
+    ):
+        if not is_fine:
+            raise reason(_not_writable(path, what, reason.__name__))
 
 
 def check_space(folder: Path, n_bytes: int, *, argument: str, what: str) -> None:
-    """Create a folder if it does not exist, and check that ``n_bytes`` can be written to it.
-
-    Raises
-    ------
-    FileExistsError, NotADirectoryError, PermissionError
-        If it is not a folder, cannot be created, or is not writable.
-    OSError
-        With ``errno.ENOSPC``, if the disk has less free space.
-    """
+    """Create a folder if it does not exist, and check that ``n_bytes`` can be written to it (OSError otherwise)."""
     given = f"{argument}={str(folder)!r}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise type(error)(
-            error.errno, f"{given}: no such folder can be made ({error.strerror}). Choose another."
-        ) from error
+        message = f"{given}: no such folder can be made ({error.strerror}). Choose another."
+        raise type(error)(error.errno, message) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, f"{given}: the folder is not writable. Choose another.")
     free = shutil.disk_usage(folder).free
     if free < n_bytes:
-        raise OSError(
-            errno.ENOSPC,
-            f"{given}: the disk has {free / 2**20:.1f} MiB free, and {what} needs {n_bytes / 2**20:.1f}. Free "
-            "some space, or choose another folder.",
-        )
+        found = f"the disk has {free / 2**20:.1f} MiB free, and {what} needs {n_bytes / 2**20:.1f}"
+        raise OSError(errno.ENOSPC, f"{given}: {found}. Free some space, or choose another folder.")
 
 
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool, what: str, marks: Sequence[str]) -> Iterator[Path]:
-    """Yield a temporary folder to write to; move it to ``path`` at the end, or remove it after an error.
-
-    Takes the arguments and raises the errors of :func:`check_free`. The OSError of a full or read-only disk names the path.
-    """
+    """Yield a temporary folder; move it to ``path`` at the end, or remove it. Arguments and errors as check_free."""
     path = path.absolute()
     check_free(path, overwrite=overwrite, what=what, marks=marks)
     with _temporary(path, what) as temporary:
@@ -166,14 +131,12 @@ def _temporary(path: Path, what: str) -> Iterator[Path]:
     try:
         yield temporary
     except (OSError, RuntimeError) as error:
-        number = _disk_error(error)
-        if number is None:
+        if (number := _disk_error(error)) is None:
             raise
-        raise OSError(
-            number,
-            f"path={str(path)!r}: the {what} could not be written ({os.strerror(number)}). What was there before is kept. "
-            "Free some space, or choose another folder.",
-        ) from error
+        message = (
+            f"the {what} could not be written ({os.strerror(number)}), and what was there is kept. Free some space."
+        )
+        raise OSError(number, f"path={str(path)!r}: {message}") from error
     finally:
         try:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -222,7 +185,4 @@ def _clear(path: Path) -> None:
 
 
 def _not_writable(path: Path, what: str, reason: str) -> str:
-    return (
-        f"path={str(path)!r}: no {what} can be made in the folder {str(path.parent)!r} ({reason}). Choose another folder, "
-        "or create this one."
-    )
+    return f"path={str(path)!r}: no {what} can be made in the folder {str(path.parent)!r} ({reason}): choose another."

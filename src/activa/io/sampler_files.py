@@ -20,12 +20,12 @@ from safetensors.numpy import save as save_tensors
 
 from activa.assembly import plain
 from activa.design import LABEL, N_CELLS, Design
-from activa.interrupts import interrupts_wait
 from activa.io import SAMPLER_MARKS
 from activa.io.atomic import as_path, atomic_folder
 from activa.io.tables import files_to_tables, tables_to_files
 from activa.module import CellModel
 from activa.settings import Settings
+from activa.threads import interrupts_wait
 
 (MANIFEST,) = SAMPLER_MARKS
 WEIGHTS, TABLES, MODEL = "weights.safetensors", "tables.zarr/", "model.json"

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from activa.checks import check_values
 from activa.design import BATCH, LABEL, design_table
-from activa.model.registry import registered_names
+from activa.model.registry import registered_names, state_of
 from activa.model.start import StartCells, start_from_cells
-from activa.settings import GeneLikelihood
 
 _MAX_CELLS, _MIN_PER_TYPE = 20_000, 30
 _MAX_NEW = 10_000  # cells read before the sample is reduced
@@ -30,20 +29,11 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
     """The registry that ``setup_anndata`` would have written for a data module's cells; other registries unchanged.
 
     A model trained from a data module is thus saved, loaded and given AnnData like any other.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``registry`` is not a registry.
-    KeyError
-        If the data module did not find its column of labels.
     """
     if not isinstance(registry, dict):
         raise TypeError(f"registry must be that of a data module or a model, got {registry!r}.")
     if missing := {"setup_args", "field_registries"} - set(registry):
-        raise ValueError(
-            f"registry must be that of a data module or a model, got {registry!r} without {sorted(missing)}."
-        )
+        raise ValueError(f"registry must be that of a data module or a model, got one without {sorted(missing)}.")
     if registry.get("setup_method_name") != "setup_datamodule":
         return registry
     given, fields = registry["setup_args"], registry["field_registries"]
@@ -76,13 +66,7 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
 
 
 class MatchedDataModule(LightningDataModule):
-    """The user's data module with the codes of the model, shuffled by a seed: annbatch has a generator of its own.
-
-    Raises
-    ------
-    ValueError, KeyError
-        If it has other genes than the model, or categories that the model does not know.
-    """
+    """The user's data module with the codes of the model, shuffled by a seed: annbatch has a generator of its own."""
 
     def __init__(self, datamodule: Any, registry: dict[str, Any], seed: int):
         super().__init__()
@@ -104,10 +88,6 @@ class MatchedDataModule(LightningDataModule):
             raise AttributeError(name)
         return getattr(self.datamodule, name)
 
-    def setup(self, stage: str) -> None:
-        """Set up the user's data module."""
-        self.datamodule.setup(stage)
-
     def train_dataloader(self) -> Any:
         """The user's loader, shuffled by the seed."""
         loader = self.datamodule.train_dataloader()
@@ -115,6 +95,10 @@ class MatchedDataModule(LightningDataModule):
         if hasattr(sampler, "rng"):
             sampler.rng = np.random.default_rng(self.seed)
         return loader
+
+    def setup(self, stage: str) -> None:
+        """Set up the user's data module."""
+        self.datamodule.setup(stage)
 
     def val_dataloader(self) -> Any:
         """The user's loader."""
@@ -150,18 +134,12 @@ def _codes(key: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Tensor:
 class CellSample:
     """What one reading of a data module's cells finds."""
 
-    x: csr_matrix
-    """Values of about 20,000 of the cells: the same share of each type, but at least 30 cells or all."""
-    table: pd.DataFrame
-    """Codes of type and batch, and covariates, of these cells."""
-    totals: np.ndarray
-    """Total counts of these cells."""
-    design: pd.DataFrame
-    """The design table of all cells."""
-    covariates: dict[str, list[str]]
-    """Names of the categorical and of the continuous covariates, by registry key."""
-    n_cells: int
-    """Number of all cells."""
+    x: csr_matrix  # about 20,000 of the cells: the same share of each type, but at least 30 cells or all
+    table: pd.DataFrame  # codes of type and batch, and covariates, of these cells
+    totals: np.ndarray  # total counts of these cells
+    design: pd.DataFrame  # design table of all cells
+    columns: dict[str, list[str]]  # registry key -> columns of the table
+    n_cells: int  # number of all cells
 
     @property
     def y(self) -> np.ndarray:
@@ -178,49 +156,46 @@ class CellSample:
         for start in range(0, self.x.shape[0], size):
             rows = slice(start, start + size)
             table = self.table.iloc[rows]
-            tensors = {
-                REGISTRY_KEYS.X_KEY: torch.as_tensor(self.x[rows].toarray()),
-                REGISTRY_KEYS.LABELS_KEY: torch.tensor(table[[LABEL]].to_numpy()),
-                REGISTRY_KEYS.BATCH_KEY: torch.tensor(table[[BATCH]].to_numpy()),
-            }
-            for key, columns in self.covariates.items():
-                if columns:
-                    tensors[key] = torch.tensor(table[columns].to_numpy())
-            yield tensors
+            tensors = {key: torch.tensor(table[names].to_numpy()) for key, names in self.columns.items() if names}
+            yield {REGISTRY_KEYS.X_KEY: torch.as_tensor(self.x[rows].toarray()), **tensors}
 
 
-def sample_cells_of(
-    cells: MatchedDataModule,
-    *,
-    covariates: dict[str, list[str]],
-    layer: str | None,
-    gene_likelihood: GeneLikelihood,
-    rng: np.random.Generator,
-) -> CellSample:
+def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
     """Read all cells of a data module once, check their values, and keep a sample.
 
-    Memory holds type, batch and covariates of every cell, and counts of at most 30,000 cells plus those of rare types.
+    Weights, design and genes of a model without cells are set from them. Memory holds type, batch and covariates of every
+    cell, and counts of at most 30,000 cells plus those of rare types.
     """
+    registry, rng = model.registry_, np.random.default_rng(seed)
+    matched = MatchedDataModule(datamodule, registry, seed)
+    columns = {
+        REGISTRY_KEYS.LABELS_KEY: [LABEL],
+        REGISTRY_KEYS.BATCH_KEY: [BATCH],
+        REGISTRY_KEYS.CAT_COVS_KEY: list(state_of(registry, REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", [])),
+        REGISTRY_KEYS.CONT_COVS_KEY: list(state_of(registry, REGISTRY_KEYS.CONT_COVS_KEY).get("columns", [])),
+    }
     kept: list[tuple[csr_matrix, pd.DataFrame]] = []
     designs: list[pd.DataFrame] = []
     n_new = 0
-    for tensors in cells:
+    for tensors in matched:
         x = csr_matrix(tensors[REGISTRY_KEYS.X_KEY].numpy())
-        columns = {
-            LABEL: tensors[REGISTRY_KEYS.LABELS_KEY][:, 0].numpy(),
-            BATCH: tensors[REGISTRY_KEYS.BATCH_KEY][:, 0].numpy(),
-        }
-        for key, names in covariates.items():
-            columns |= {name: tensors[key][:, i].numpy() for i, name in enumerate(names)}
-        designs.append(pd.DataFrame(columns))
-        total = check_values(x, layer=layer, gene_likelihood=gene_likelihood)
+        codes = {name: tensors[key][:, i].numpy() for key, names in columns.items() for i, name in enumerate(names)}
+        designs.append(pd.DataFrame(codes))
+        layer, likelihood = registry["setup_args"]["layer"], model.module.gene_likelihood
+        total = check_values(x, layer=layer, gene_likelihood=likelihood)
         kept.append((x, designs[-1].assign(**{_TOTAL: total, _ORDER: rng.random(len(total))})))
         n_new += len(total)
         if n_new >= _MAX_NEW:
             kept, n_new = [_reduce(kept)], 0
     x, table = _reduce(kept)
-    design = design_table(pd.concat(designs))
-    return CellSample(x, table, table[_TOTAL].to_numpy(), design, covariates, sum(map(len, designs)))
+    totals, design = table[_TOTAL].to_numpy(), design_table(pd.concat(designs))
+    sample = CellSample(x, table, totals, design, columns, sum(map(len, designs)))
+    if not hasattr(model, "design_"):
+        cells = StartCells(x, sample.y, totals, sample.batch, n_cells=sample.n_cells)
+        start_from_cells(model.module, cells, seed=seed)
+        model.design_, model.var_ = design, _gene_table(datamodule, registered_names(registry))
+        state_of(registry, REGISTRY_KEYS.X_KEY)["column_names"] = model.var_.index.to_numpy()
+    return matched, sample
 
 
 def _reduce(pieces: list[tuple[csr_matrix, pd.DataFrame]]) -> tuple[csr_matrix, pd.DataFrame]:
@@ -230,35 +205,6 @@ def _reduce(pieces: list[tuple[csr_matrix, pd.DataFrame]]) -> tuple[csr_matrix, 
     chosen = (order.rank() <= _MAX_CELLS) | (order.groupby(table[LABEL]).rank() <= _MIN_PER_TYPE)
     x = vstack([x for x, _ in pieces], format="csr")
     return x[chosen.to_numpy()], table[chosen]
-
-
-def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
-    """Read the cells of a data module once; weights, design and genes of a model without cells are set from them.
-
-    Raises
-    ------
-    ValueError, KeyError
-        If the cells do not suit the model.
-    """
-    fields = model.registry_["field_registries"]
-    covariates = {
-        key: list((fields[key]["state_registry"] or {}).get(names, []))
-        for key, names in ((REGISTRY_KEYS.CAT_COVS_KEY, "mappings"), (REGISTRY_KEYS.CONT_COVS_KEY, "columns"))
-    }
-    matched = MatchedDataModule(datamodule, model.registry_, seed)
-    sample = sample_cells_of(
-        matched,
-        covariates=covariates,
-        layer=model.registry_["setup_args"]["layer"],
-        gene_likelihood=model.module.gene_likelihood,
-        rng=np.random.default_rng(seed),
-    )
-    if not hasattr(model, "design_"):
-        cells = StartCells(sample.x, sample.y, sample.totals, sample.batch, n_cells=sample.n_cells)
-        start_from_cells(model.module, cells, seed=seed)
-        model.design_, model.var_ = sample.design, _gene_table(datamodule, registered_names(model.registry_))
-        fields[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"] = model.var_.index.to_numpy()
-    return matched, sample
 
 
 def _gene_table(datamodule: Any, names: np.ndarray) -> pd.DataFrame:

@@ -42,34 +42,21 @@ class Expression(RNASeqMixin, VAEMixin):
 
         Parameters
         ----------
-        adata
-            Cells with the model's genes; the model's own cells by default.
-        indices
-            Positions of the cells; all by default.
-        n_samples
-            Number of latents drawn per cell.
-        give_mean
-            Whether to average over them.
-        batch_size
-            Number of cells read at a time.
-        dataloader
-            Minibatches to read instead of ``adata``.
+        adata, indices
+            Cells with the model's genes, and their positions; all of the model's own cells by default.
+        n_samples, give_mean
+            Number of latents drawn per cell, and whether to average over them.
+        batch_size, dataloader
+            Number of cells read at a time, or minibatches to read instead of ``adata``.
 
         Returns
         -------
-        Arrays of float32, ``(n_cells, n_genes)``, or ``(n_samples, n_cells, n_genes)`` for several samples that are not
-        averaged: ``"mean"``, and by likelihood
+        Arrays of float32, ``(n_cells, n_genes)``, or ``(n_samples, n_cells, n_genes)`` without averaging: ``"mean"``, and
 
-        - ``"nb"``: ``"dispersions"``, the inverse dispersion :math:`\theta`; the variance is
-          :math:`\mu + \mu^2 / \theta`;
+        - ``"nb"``: ``"dispersions"``, the inverse dispersion :math:`\theta` of the variance :math:`\mu + \mu^2 / \theta`;
         - ``"nb-outlier"``: ``"dispersions"`` of the counts that are not outliers, and ``"outlier_share"``,
           ``"outlier_factor"`` and ``"outlier_dispersions"`` (:class:`~activa.module.OutlierNegativeBinomial`);
         - ``"normal"``, ``"mse"``: ``"scale"``, the standard deviation.
-
-        Raises
-        ------
-        ValueError
-            If the cells have other genes, or the model has no data.
 
         Examples
         --------
@@ -105,31 +92,18 @@ class Expression(RNASeqMixin, VAEMixin):
 
         Parameters
         ----------
-        adata, indices, gene_list
-            Cells, their positions, and genes; all by default.
-        transform_batch
-            Batch to decode the cells in, or batches to average over; their own by default.
+        adata, indices, gene_list, transform_batch, return_numpy, **kwargs
+            As in :meth:`scvi.model.base.RNASeqMixin.get_normalized_expression`.
         library_size
             Sum of the expression of a cell; ``"latent"`` for its own total, which gives expected counts.
         weights
             How samples are drawn for ``n_samples_overall``: ``"uniform"``, or ``"importance"``, which needs the N(0, I)
-            prior, the likelihood ``"nb"``, and no registered size factor.
-        return_numpy
-            Whether to return an array instead of a DataFrame.
-        **kwargs
-            ``n_samples``, ``n_samples_overall``, ``return_mean``, ``batch_size``, ``silent``, ``dataloader``,
-            ``data_loader_kwargs``, and arguments of :meth:`get_importance_weights`, as in
-            :meth:`scvi.model.base.RNASeqMixin.get_normalized_expression`.
+            prior, the likelihood ``"nb"``, and no registered size factor (ValueError otherwise).
 
         Returns
         -------
         ``(n_cells, n_genes)``; ``(n_samples, n_cells, n_genes)`` if samples are not averaged;
         ``(n_samples_overall, n_genes)`` for samples of all cells together.
-
-        Raises
-        ------
-        ValueError
-            For arguments that the model's likelihood or prior does not support.
 
         Examples
         --------
@@ -138,15 +112,14 @@ class Expression(RNASeqMixin, VAEMixin):
         likelihood = self.module.gene_likelihood
         if not self.module.is_count and library_size not in (1, "latent"):
             raise ValueError(
-                f"get_normalized_expression: library_size={library_size!r} does not apply to gene_likelihood="
-                f"{likelihood!r}, whose values are not counts: leave it out."
+                f"library_size={library_size!r} does not apply to gene_likelihood={likelihood!r}, whose values are not "
+                "counts: leave it out."
             )
         is_standard = isinstance(self.module.prior, StandardPrior)
         if weights == "importance" and (not is_standard or likelihood != "nb" or self.module.use_size_factor_key):
             raise ValueError(
-                "get_normalized_expression and differential_expression: weights='importance' needs architecture='deep', "
-                f"gene_likelihood='nb' and no size_factor_key, got gene_likelihood={likelihood!r} and "
-                f"{'an N(0, I)' if is_standard else 'a labeled'} prior: use weights='uniform'."
+                "weights='importance' needs architecture='deep', gene_likelihood='nb' and no size_factor_key, got "
+                f"gene_likelihood={likelihood!r} and {'an N(0, I)' if is_standard else 'a labeled'} prior: use 'uniform'."
             )
         asked = {"library_size": library_size, "weights": weights, **kwargs}
         if modalities_of(self.registry_) is None:
@@ -187,11 +160,7 @@ class Expression(RNASeqMixin, VAEMixin):
         rna_size_factor: int = 1000,
         **kwargs: Any,
     ) -> np.ndarray:
-        """Expression without technical noise, ``(n_cells, n_genes)`` or ``(n_cells, n_genes, n_samples)``.
-
-        scvi-tools' method draws the Poisson rates of a negative binomial. The noise of a Gaussian has no such part, so its
-        mean is returned.
-        """
+        """Poisson rates of a negative binomial by scvi-tools; means of a Gaussian, whose noise has no such part."""
         if self.module.is_count:
             return super()._get_denoised_samples(adata, indices, n_samples, batch_size, rna_size_factor, **kwargs)
         samples = []

@@ -23,25 +23,8 @@ class Queries(ArchesMixin):
     ) -> AnnData | pd.Index | None:
         """Bring query cells to the reference model's genes, in its order; missing genes get zero counts.
 
-        Parameters
-        ----------
-        adata
-            Query cells.
-        reference_model
-            The trained model, or the folder it is saved in.
-        return_reference_var_names
-            Whether to return only the names of the reference's genes.
-        inplace
-            Whether to change ``adata``; otherwise it is left as it is.
-
-        Returns
-        -------
-        The cells with the reference's genes (None with ``inplace``), or the names.
-
-        Raises
-        ------
-        ValueError
-            If no gene is the reference's.
+        Parameters and results are those of :meth:`scvi.model.base.ArchesMixin.prepare_query_anndata`; without ``inplace``,
+        ``adata`` is left as it is. Raises a ValueError if no gene is the reference's.
 
         Examples
         --------
@@ -67,22 +50,20 @@ class Queries(ArchesMixin):
         """Make a model of query cells beside those that a reference model was trained on (Lotfollahi et al. 2022).
 
         New batches, and new categories of covariates, get weights of their own, which start as the mean of the known
-        ones; :meth:`train` then changes nothing else. Cells of the reference keep their latents, types, and what is
-        generated for their batches, and :meth:`generate` knows the new batches too. Types and their prior stay the
-        reference's; query cells may have only some of them. If the reference was registered with an
-        ``unlabeled_category``, they may have that label, or no column of labels.
+        ones; :meth:`train` then changes nothing else. Cells of the reference keep their latents and types, and
+        :meth:`generate` knows both batches. Query cells may have some of the reference's types. If it was registered
+        with an ``unlabeled_category``, they may have that label, or no column of labels.
 
         Parameters
         ----------
         adata
-            Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``. They are
-            registered as the reference's cells were.
+            Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``.
         reference_model
             The trained model, which is left as it is, or the folder it is saved in.
         inplace_subset_query_vars
             Whether to bring ``adata`` itself to the reference's genes, if it has all of them.
         accelerator, device
-            Where to put the model, as in :meth:`load`.
+            As in :meth:`load`.
         unfrozen
             Whether :meth:`train` changes all weights, and fits the prior of the query's types.
 
@@ -92,12 +73,9 @@ class Queries(ArchesMixin):
 
         Raises
         ------
-        TypeError
-            If ``adata`` is not an AnnData, or the reference is not a model of this class.
-        KeyError
-            If a column of ``obs`` is missing.
-        ValueError
-            If the reference has not been trained, or the cells have other genes, or a type that it was not trained on.
+        TypeError, KeyError, ValueError
+            If an argument has the wrong type; if a column of ``obs`` is missing; if the reference has not been trained, or
+            the cells have other genes, or a type that it was not trained on.
 
         Examples
         --------
@@ -111,14 +89,13 @@ class Queries(ArchesMixin):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
             raise TypeError(
-                f"reference_model must be an {cls.__name__} model or the folder of one, got {type(reference_model).__name__}."
+                f"reference_model must be an {cls.__name__} or its folder, got {type(reference_model).__name__}."
             )
         design = reference_model.design
         if design.modalities is not None:
             raise NotImplementedError("load_query_data is not available for MuData: train a model on all cells.")
-        reference_model._check_if_trained(
-            warn=False, message="reference_model has not been trained: call its train() before load_query_data."
-        )
+        untrained = "reference_model has not been trained: call its train() before load_query_data."
+        reference_model._check_if_trained(warn=False, message=untrained)
         _check_query_labels(adata, design, reference_model.registry_)
         model = super().load_query_data(
             adata,
@@ -143,20 +120,14 @@ class Queries(ArchesMixin):
 def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]) -> None:
     """Check that query cells have no type that the reference was not trained on."""
     key, unlabeled = design.labels_key, registry["setup_args"].get("unlabeled_category")
-    if key is None:
-        return
-    if key not in adata.obs:
-        if unlabeled is None:
-            raise KeyError(
-                f"labels_key={key!r} is not a column of adata.obs, and the reference was registered without an "
-                "unlabeled_category: add the column, or register the reference with one."
-            )
+    if key is not None and unlabeled is None and key not in adata.obs:
+        raise KeyError(f"labels_key={key!r} is not in adata.obs, and the reference has no unlabeled_category: add it.")
+    if key is None or key not in adata.obs:
         return
     known = set(label_names(registry))
-    unknown = sorted(str(t) for t in pd.unique(adata.obs[key].dropna()) if t not in known)
-    if unknown:
-        hint = "label these cells with one of them" if unlabeled is None else f"label these cells {unlabeled!r}"
+    if unknown := sorted(str(t) for t in pd.unique(adata.obs[key].dropna()) if t not in known):
+        hint = "with one of them" if unlabeled is None else repr(unlabeled)
         raise ValueError(
             f"labels_key={key!r}: the reference was not trained on the types {unknown}, only on "
-            f"{[str(t) for t in design.types]}; {hint}, leave them out, or train a model on all cells."
+            f"{[str(t) for t in design.types]}; label these cells {hint}, leave them out, or train a model on all cells."
         )

@@ -13,9 +13,8 @@ from scvi.data import AnnDataManager, fields
 from scvi.model.base import BaseMinifiedModeModelClass
 
 from activa.arguments import check_choices
-from activa.checks import check_genes, check_mudata, genes_of
+from activa.checks import Columns, check_genes, check_mudata, check_setup, check_setup_mudata, genes_of
 from activa.model.registry import registered_names
-from activa.model.setup_checks import Columns, check_setup, check_setup_mudata
 from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
 
 MinifiedData = Literal["latent_posterior_parameters", "latent_posterior_parameters_with_counts"]
@@ -55,7 +54,7 @@ class Registration(BaseMinifiedModeModelClass):
     ) -> None:
         """Register cells: where counts, types, batches and covariates are found.
 
-        Adds the bookkeeping columns and entries of scvi-tools (``_scvi_*``) to ``adata``; nothing else is changed.
+        Adds the columns and entries ``_scvi_*`` to ``adata``.
 
         Parameters
         ----------
@@ -63,18 +62,13 @@ class Registration(BaseMinifiedModeModelClass):
             Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``).
         layer
             Layer that holds the counts; None for ``X``.
-        labels_key
-            Column of ``obs`` with cell types; None if all cells have one type.
-        batch_key
-            Column of ``obs`` with batches.
-        size_factor_key
-            Column of ``obs`` with positive size factors, used instead of total counts.
+        labels_key, batch_key, size_factor_key
+            Columns of ``obs`` with cell types, batches, and positive size factors to use instead of total counts.
         categorical_covariate_keys, continuous_covariate_keys
-            Columns of ``obs`` with further covariates. Scale continuous covariates to a standard deviation of about 1:
-            all weights are shrunk equally, so effects of smaller values would come out too small.
+            Columns of ``obs`` with further covariates. Scale continuous ones to a standard deviation of about 1: all
+            weights are shrunk equally, so effects of smaller values would come out too small.
         unlabeled_category
-            Value of the labels that stands for no label. The model trains on such cells and never generates them as a
-            type.
+            Value of the labels that stands for no label. The model trains on such cells but never generates this type.
         **kwargs
             Passed to :meth:`scvi.data.AnnDataManager.register_fields`; used by :meth:`load`.
 
@@ -99,9 +93,7 @@ class Registration(BaseMinifiedModeModelClass):
         all_fields = _fields(adata, columns, {"layer": layer}, None)
         if minify_type(adata) is not None:
             all_fields += cls._get_fields_for_adata_minification(minify_type(adata))
-        manager = AnnDataManager(fields=all_fields, setup_method_args=setup_method_args)
-        manager.register_fields(adata, **kwargs)
-        cls.register_manager(manager)
+        cls._register(adata, all_fields, setup_method_args, kwargs)
 
     @classmethod
     def setup_mudata(
@@ -121,12 +113,10 @@ class Registration(BaseMinifiedModeModelClass):
     ) -> None:
         """Register cells with genes and proteins, which the model then generates together.
 
-        Adds the bookkeeping columns and entries of scvi-tools (``_scvi_*``) to ``mdata``; nothing else is changed.
-
         Parameters
         ----------
         mdata
-            Cells, the same in each modality and in the same order. Genes: as in :meth:`setup_anndata`. Proteins: raw
+            Cells, the same in each modality and in the same order (ValueError otherwise). Genes: as in :meth:`setup_anndata`. Proteins: raw
             counts, or values of any sign such as CLR-normalized ones.
         rna_layer, protein_layer
             Layers that hold the values; None for ``X``.
@@ -134,18 +124,10 @@ class Registration(BaseMinifiedModeModelClass):
             As in :meth:`setup_anndata`; columns of ``mdata.obs``, or of the modality that ``modalities`` names.
         modalities
             Argument -> modality. ``{"rna_layer": "rna", "protein_layer": "protein"}`` by default.
-        **kwargs
-            Passed to :meth:`scvi.data.AnnDataManager.register_fields`; used by :meth:`load`.
-
-        Raises
-        ------
-        TypeError, KeyError, ValueError
-            As :meth:`setup_anndata`; and if the modalities do not have the same cells in the same order.
 
         Examples
         --------
         >>> ACTIVA.setup_mudata(mdata, labels_key="cell_type", modalities={"labels_key": "rna"})  # doctest: +SKIP
-        >>> model = ACTIVA(mdata)  # doctest: +SKIP
         """
         modalities = {"rna_layer": "rna", "protein_layer": "protein"} | (modalities or {})
         setup_method_args = cls._get_setup_method_args(**locals())
@@ -154,9 +136,12 @@ class Registration(BaseMinifiedModeModelClass):
         check_setup_mudata(mdata, columns, layers=layers, modalities=modalities, is_new=source is None)
         if source is not None:
             _check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
-        all_fields = _fields(mdata, columns, layers, modalities)
+        cls._register(mdata, _fields(mdata, columns, layers, modalities), setup_method_args, kwargs)
+
+    @classmethod
+    def _register(cls, cells: Any, all_fields: list[Any], setup_method_args: dict[str, Any], kwargs: Any) -> None:
         manager = AnnDataManager(fields=all_fields, setup_method_args=setup_method_args)
-        manager.register_fields(mdata, **kwargs)
+        manager.register_fields(cells, **kwargs)
         cls.register_manager(manager)
 
     def minify_adata(
@@ -168,26 +153,16 @@ class Registration(BaseMinifiedModeModelClass):
         """Give the model a copy of its data with latents instead of counts, which is small to save and to share.
 
         Generated cells, latents and normalized expression stay the same. Methods that read counts (:meth:`train`,
-        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error. The AnnData that the
-        model was made with is left as it is.
+        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error. So does this one for a
+        model without data (ValueError) or before training (RuntimeError).
 
         Parameters
         ----------
         minified_data_type
             ``"latent_posterior_parameters"``: ``X`` and layers become empty, and ``obs["observed_lib_size"]`` keeps the
-            total of each cell. ``"latent_posterior_parameters_with_counts"``: counts are kept, and latents are not
-            computed again.
+            total of each cell. ``"latent_posterior_parameters_with_counts"`` keeps the counts too.
         use_latent_qzm_key, use_latent_qzv_key
-            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)``.
-
-        Raises
-        ------
-        KeyError
-            If ``obsm`` does not have them.
-        ValueError
-            If the model was loaded without data, or its data are minified already.
-        RuntimeError
-            If the model has not been trained.
+            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)`` (KeyError otherwise).
 
         Examples
         --------
@@ -202,12 +177,10 @@ class Registration(BaseMinifiedModeModelClass):
         if self.minified_data_type is not None:
             raise ValueError(f"The model's data are minified already, as {self.minified_data_type!r}.")
         self._check_if_trained(warn=False)
-        arguments = {"use_latent_qzm_key": use_latent_qzm_key, "use_latent_qzv_key": use_latent_qzv_key}
-        for name, key in arguments.items():
+        for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
             if key not in self.adata.obsm:
                 raise KeyError(
-                    f"{name}={key!r} is not in adata.obsm, which has {list(self.adata.obsm)}: store the means and "
-                    "variances that get_latent_representation(return_dist=True) returns."
+                    f"{name}={key!r} is not in adata.obsm: store get_latent_representation(return_dist=True)"
                 )
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 
@@ -221,18 +194,12 @@ class Registration(BaseMinifiedModeModelClass):
         try:
             cls._get_most_recent_anndata_manager(adata, required=True)
         except ValueError as error:
-            raise ValueError(
-                "adata was not registered, or is a copy or view of registered cells: call setup_anndata or setup_mudata on "
-                f"the object that the model is made of. ({error})"
-            ) from error
+            raise ValueError("adata was not registered, or is a copy: call setup_anndata (setup_mudata).") from error
 
     def _check_counts(self, method: str) -> None:
         """Raise a ValueError if the model's data have no counts."""
         if self.minified_data_type == ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
-            raise ValueError(
-                f"{method} needs counts, and the model's data are minified: load the saved model with the full data, "
-                "load(folder, adata=...)."
-            )
+            raise ValueError(f"{method} needs counts, and the model's data are minified: load it with adata=counts.")
 
     def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
         if adata is None and self.adata is None:
@@ -240,10 +207,7 @@ class Registration(BaseMinifiedModeModelClass):
         if adata is not None:
             _check_same(adata, self.registry_, modalities_of(self.registry_))
             if self.minified_data_type is not None and self._LATENT_QZM_KEY not in adata.obsm:
-                raise ValueError(
-                    "adata has counts, and the model's data are minified, so that it reads latents: load the saved model "
-                    "with these cells, load(folder, adata=...)."
-                )
+                raise ValueError("The model's data are minified, and adata has counts: load the model with adata=.")
         return super()._validate_anndata(adata, copy_if_view)
 
 

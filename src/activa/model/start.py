@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from torch import Tensor
 
 from activa.checks import row_slices
 from activa.model.mixtures import choose_cells, fit_mixtures, recognize_types
-from activa.model.offsets import count_offsets, mean_offsets
 from activa.module import ACTIVAModule, ComponentsStart
 
 _MAX_CELLS, _N_GENES = 5_000, 2_000
@@ -21,61 +21,44 @@ _MAX_CELLS, _N_GENES = 5_000, 2_000
 _LOADING = 0.5
 # Ridge penalty of the regression on scores, whose variance is 1 overall and less within types
 _RIDGE = 0.1
+# Pseudo-count that shrinks the offset of a type or batch towards the gene's share of all counts
+_SHRINKAGE = 3.0
+# Types and batches are fitted in turns; one round suffices if every type has the same proportions in all batches
+_MAX_ROUNDS, _TOLERANCE = 50, 1e-3
+_Fit = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class StartCells:
     """The cells that training starts from."""
 
-    x: Any
-    """Values, cells x genes: sparse, dense or backed."""
-    y: np.ndarray
-    """Label codes, ``(n_cells,)``."""
-    library: np.ndarray
-    """Library sizes, ``(n_cells,)``."""
-    batch: np.ndarray
-    """Batch codes, ``(n_cells,)``."""
-    proteins: np.ndarray | None = None
-    """Values of the proteins, ``(n_cells, n_proteins)``."""
-    n_cells: int | None = None
-    """Number of training cells if these are a sample of them."""
+    x: Any  # values, cells x genes: sparse, dense or backed
+    y: np.ndarray  # label codes, (n_cells,)
+    library: np.ndarray  # library sizes, (n_cells,)
+    batch: np.ndarray  # batch codes, (n_cells,)
+    proteins: np.ndarray | None = None  # values of the proteins, (n_cells, n_proteins)
+    n_cells: int | None = None  # number of training cells if these are a sample of them
 
 
 def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> None:
     """Set the module's weights from the cells: moments, and for the log-linear architecture principal components."""
     moments = gene_moments(cells.x, cells.library, is_count=module.is_count)
     module.initialize_from_moments(*moments, torch.as_tensor(np.log(cells.library)).float())
-    proteins = None if cells.proteins is None else module.initialize_proteins(cells.proteins)
-    if not module.is_linear:
-        return
-    start = principal_components(
-        cells.x,
-        cells.y.astype(int),
-        cells.batch.astype(int),
-        proteins=proteins,
-        n_cells=cells.n_cells,
-        n_latent=module.n_latent,
-        n_labels=module.n_labels,
-        n_batch=module.n_batch,
-        n_components=module.n_prior_components,
-        with_offsets=module.gate is not None,
-        is_count=module.is_count,
-        seed=seed,
-    )
-    module.initialize_from_components(start)
+    if cells.proteins is not None:
+        cells = replace(cells, proteins=module.initialize_proteins(cells.proteins))
+    if module.is_linear:
+        module.initialize_from_components(principal_components(cells, module, seed=seed))
 
 
 def gene_moments(x: Any, library: np.ndarray, *, is_count: bool) -> tuple[Tensor, Tensor]:
     r"""Mean expression and dispersion of each gene, by the method of moments.
 
     With :math:`\mu_{ig} = l_i p_g`, the inverse dispersion is :math:`\theta_g = \sum_i \mu_{ig}^2 /
-    \sum_i ((x_{ig} - \mu_{ig})^2 - \mu_{ig})`, bounded to 3 to 100. The estimate takes differences between types and a few
-    extreme cells for dispersion. Started near the Poisson, dispersion leaves differences to the latent and falls in
-    training to what remains; started low it stays low, and generated cells have too many zeros and too weak correlations
-    (pbmc3k: correlation discrepancy 2.6 instead of 1.7, with a floor of 1.4).
+    \sum_i ((x_{ig} - \mu_{ig})^2 - \mu_{ig})`, bounded to 3 to 100. Started low it stays low in training, and generated
+    cells have too many zeros and too weak correlations (pbmc3k: correlation discrepancy 2.6 instead of 1.7; floor 1.4).
 
-    Returns share p and inverse dispersion of each gene, or mean and standard deviation of values that are not counts, each
-    float32 ``(n_genes,)``.
+    Returns share p and inverse dispersion, or mean and standard deviation of values that are not counts, float32
+    ``(n_genes,)``.
     """
     first, second, weighted = (np.zeros(x.shape[1]) for _ in range(3))
     for part in row_slices(x.shape[0]):
@@ -94,43 +77,28 @@ def gene_moments(x: Any, library: np.ndarray, *, is_count: bool) -> tuple[Tensor
     return torch.as_tensor(share).float(), torch.as_tensor(theta).float()
 
 
-def principal_components(
-    x: Any,
-    y: np.ndarray,
-    batch: np.ndarray,
-    *,
-    n_latent: int,
-    n_labels: int,
-    n_batch: int,
-    n_components: int,
-    with_offsets: bool,
-    is_count: bool,
-    seed: int,
-    proteins: np.ndarray | None = None,
-    n_cells: int | None = None,
-) -> ComponentsStart:
+def principal_components(cells: StartCells, module: ACTIVAModule, *, seed: int) -> ComponentsStart:
     """Principal components of log-normalized cells, and mixtures of Gaussians fitted to the scores of each type.
 
-    The components use the 2,000 genes of largest variance in about 5,000 cells (more if many types are rare). Loadings of
-    all genes follow by regression, within types where each type has offsets: if both described the differences between
-    types, offsets would not make up for the loadings that training shrinks.
-
-    ``x`` is cells x genes, sparse, dense or backed; ``y`` and ``batch`` are int ``(n_cells,)``. Standardized ``proteins``
-    follow the genes as further columns. ``with_offsets``: the generator is given the types, and has an offset per type.
+    The components use the 2,000 genes of largest variance in about 5,000 cells (more if many types are rare), and the
+    standardized proteins. Loadings of all genes follow by regression, within types if these have offsets: if both
+    described the differences between types, offsets would not make up for the loadings that training shrinks.
     """
-    n_cells = len(y) if n_cells is None else n_cells
+    n_latent, n_labels, n_batch = module.n_latent, module.n_labels, module.n_batch
+    x, y, batch = cells.x, cells.y.astype(int), cells.batch.astype(int)
+    n_cells = len(y) if cells.n_cells is None else cells.n_cells
     rng = np.random.default_rng(seed)
     chosen = choose_cells(y, rng, _MAX_CELLS)
     types, n_genes = y[chosen], x.shape[1]
-    a, counts = _read(x, proteins, chosen, is_count)
+    a, counts = _read(x, cells.proteins, chosen, module.is_count)
     mean, projection = _project(a, n_genes, n_latent, seed)
     scores = a @ projection.T - projection @ mean
-    if is_count:
+    if module.is_count:
         gene_offsets, batch_offsets = count_offsets(x, y, batch, n_labels, n_batch)
     else:
         gene_offsets, batch_offsets = mean_offsets(a[:, :n_genes], types, batch[chosen], n_labels, n_batch)
     offsets, label_means = None, np.zeros((n_labels, n_latent))
-    if with_offsets:
+    if module.gate is not None:
         offsets = np.zeros((n_labels, a.shape[1]))
         for label in np.unique(y):
             own = types == label
@@ -138,7 +106,7 @@ def principal_components(
             offsets[label, n_genes:] = np.asarray(a[own, n_genes:].mean(axis=0)).ravel() - mean[n_genes:]
         offsets[:, :n_genes] = gene_offsets
     loadings = _regress_loadings(a, scores - label_means[types], counts * n_cells / len(chosen))
-    loc, scale, weight = fit_mixtures(scores, types, n_labels, n_components, rng)
+    loc, scale, weight = fit_mixtures(scores, types, n_labels, module.n_prior_components, rng)
     gate_weight, gate_bias = recognize_types(scores, types, n_labels)
     return ComponentsStart(
         center=_float(mean),
@@ -193,3 +161,67 @@ def _regress_loadings(a: csr_matrix, scores: np.ndarray, counts: np.ndarray) -> 
 
 def _float(array: np.ndarray) -> Tensor:
     return torch.as_tensor(array).float()
+
+
+def count_offsets(
+    x: Any, y: np.ndarray, batch: np.ndarray, n_labels: int, n_batch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Main effects of a log-linear model of counts, by iterative proportional fitting (Deming and Stephan 1940).
+
+    The expected counts of a gene in cells of type t and batch b are N_tb p exp(a_t + b_b), with the total count N_tb of
+    these cells and the gene's share p of all counts. Returns offsets of the labels ``(n_labels, n_genes)`` and of the
+    batches ``(n_batch, n_genes)``; those without cells get zeros.
+    """
+    type_counts, batch_counts = np.zeros((n_labels, x.shape[1])), np.zeros((n_batch, x.shape[1]))
+    totals = np.zeros((n_labels, n_batch))
+    for part in row_slices(x.shape[0]):
+        rows = csr_matrix(x[part], dtype=np.float64)
+        type_counts += (_indicator(y[part], n_labels) @ rows).toarray()
+        if n_batch > 1:
+            batch_counts += (_indicator(batch[part], n_batch) @ rows).toarray()
+        np.add.at(totals, (y[part], batch[part]), np.asarray(rows.sum(axis=1)).ravel())
+    counts = type_counts.sum(axis=0)
+
+    def offsets(observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.log((observed + _SHRINKAGE) / (weights * counts / counts.sum() + _SHRINKAGE))
+
+    return _in_turns(
+        lambda batch_offsets: offsets(type_counts, totals @ np.exp(batch_offsets)),
+        lambda label_offsets: offsets(batch_counts, totals.T @ np.exp(label_offsets)),
+        np.zeros_like(batch_counts),
+    )
+
+
+def mean_offsets(
+    a: csr_matrix, y: np.ndarray, batch: np.ndarray, n_labels: int, n_batch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Main effects of types and batches on the mean of real values, by least squares, as :func:`count_offsets`."""
+    mean = np.asarray(a.mean(axis=0)).ravel()
+    types, batches = _indicator(y, n_labels), _indicator(batch, n_batch)
+    type_sums, batch_sums, n_cells = (m.toarray() for m in (types @ a, batches @ a, types @ batches.T))
+
+    def offsets(observed: np.ndarray, n: np.ndarray, others: np.ndarray) -> np.ndarray:
+        size = n.sum(axis=1, keepdims=True)
+        return np.where(size > 0, (observed - n @ others) / np.maximum(size, 1) - mean, 0.0)
+
+    return _in_turns(
+        lambda batch_offsets: offsets(type_sums, n_cells, batch_offsets),
+        lambda label_offsets: offsets(batch_sums, n_cells.T, label_offsets),
+        np.zeros_like(batch_sums),
+    )
+
+
+def _in_turns(fit_labels: _Fit, fit_batches: _Fit, batch_offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit types and batches to each other until they converge, the types last."""
+    label_offsets = fit_labels(batch_offsets)
+    for _ in range(_MAX_ROUNDS if len(batch_offsets) > 1 else 0):
+        before, batch_offsets = batch_offsets, fit_batches(label_offsets)
+        label_offsets = fit_labels(batch_offsets)
+        if np.abs(batch_offsets - before).max() < _TOLERANCE:
+            break
+    return label_offsets, batch_offsets
+
+
+def _indicator(codes: np.ndarray, n: int) -> csr_matrix:
+    """Indicator of the cells with each code, ``(n, n_cells)``."""
+    return csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n, len(codes)))

@@ -1,4 +1,4 @@
-"""The paper's three datasets: 68K PBMC, Brain Small and NeuroCOVID."""
+"""The paper's three datasets (68K PBMC, Brain Small, NeuroCOVID), and the 700 cells of 68K PBMC that scanpy ships."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ import tarfile
 import warnings
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
-from activa.datasets.fetching import fetch, reading
-from activa.datasets.preparing import check_split, prepare, read_mtx, to_adata
+from activa.datasets.fetching import check_split, fetch, prepare, read_mtx, reading, to_adata
 from activa.optional import import_optional
 
+# scanpy keeps three decimals of each logarithm, so a count of 260 comes back to within 0.13 of a whole number.
+_MAX_DEVIATION = 0.25
+
+_ZHENG = (
+    "Zheng et al. (2017), Massively parallel digital transcriptional profiling of single cells, Nature Communications "
+    "8:14049, doi:10.1038/ncomms14049; "
+)
+_REDUCED = (
+    f"{_ZHENG}68K PBMC, donor A. 700 cells and 765 genes as shipped with scanpy (scanpy.datasets.pbmc68k_reduced), counts "
+    "recovered from its log-normalized values."
+)
 _PBMC68K = (
-    "Zheng et al. (2017), Massively parallel digital transcriptional profiling of single cells, "
-    "Nature Communications 8:14049, doi:10.1038/ncomms14049; 10x Genomics, Fresh 68K PBMCs (Donor A), Cell Ranger 1.1.0, "
-    "and the cell types of github.com/10XGenomics/single-cell-3prime-paper."
+    f"{_ZHENG}10x Genomics, Fresh 68K PBMCs (Donor A), Cell Ranger 1.1.0, and the cell types of "
+    "github.com/10XGenomics/single-cell-3prime-paper."
 )
 _BRAIN_SMALL = (
     "10x Genomics (2017), 1.3 Million Brain Cells from E18 Mice, Cell Ranger 1.3.0, the subsample of 20,000 cells "
@@ -54,34 +64,21 @@ def pbmc68k(
 
     Returns
     -------
-    AnnData
-        68,579 cells x 17,789 genes if the filters keep what they kept in the paper, x 32,738 genes without them. ``X``
-        holds whole counts (CSR, float32), ``obs["cell_type"]`` the 11 types and ``obs["split"]`` "train" or "test"
-        (categorical), ``var["gene_id"]`` Ensembl's identifiers (the names are unique symbols), ``uns["source"]`` where
-        the data come from.
+    68,579 cells x 32,738 genes, or 17,789 after the paper's filters. ``X`` holds whole counts (CSR, float32),
+    ``obs["cell_type"]`` the 11 types and ``obs["split"]`` "train" or "test" (categorical), ``var["gene_id"]`` Ensembl's
+    identifiers (the names are unique symbols), ``uns["source"]`` where the data come from.
 
     Raises
     ------
-    ValueError
-        If ``test_fraction`` or ``seed`` is out of range; nothing is downloaded then.
-    ImportError
-        If pooch is not installed.
-    ConnectionError
-        If a file must be downloaded and cannot be.
-    RuntimeError
-        If a downloaded file does not match its checksum, or a file cannot be read.
+    ValueError, ImportError, ConnectionError, RuntimeError
+        If an argument is out of range; if pooch is not installed; if a file cannot be downloaded; if a file does not match
+        its checksum, or cannot be read.
 
     Notes
     -----
-    The study assigned the types by correlation with purified cells. The paper has 10 classes, apparently clusters of
-    scGAN's preprocessing (Louvain, resolution 0.15), so its results per class cannot be compared type by type.
-
-    This loader and the other two were written without a connection, from public code and the papers: they are tested
-    on small files in the same formats, not on the data.
-
-    References
-    ----------
-    Zheng et al. (2017), Nature Communications 8:14049, https://doi.org/10.1038/ncomms14049
+    The study (Zheng et al. 2017, https://doi.org/10.1038/ncomms14049) assigned the types by correlation with purified
+    cells. The paper has 10 classes, apparently clusters, so its results per class cannot be compared type by type. The
+    loaders were written from public code and the papers and tested on small files in the same formats, not on the data.
 
     Examples
     --------
@@ -91,14 +88,9 @@ def pbmc68k(
     archive = fetch("fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz", cache_dir)
     types = fetch("68k_pbmc_barcodes_annotation.tsv", cache_dir)
     with reading(archive, types):
-        return prepare(
-            _read_archive(archive),
-            pd.read_csv(types, sep="\t", dtype=str).set_index("barcodes")[["celltype"]].set_axis(["cell_type"], axis=1),
-            filtered=filtered,
-            test_fraction=test_fraction,
-            seed=seed,
-            source=_PBMC68K,
-        )
+        annotation = pd.read_csv(types, sep="\t", dtype=str).set_index("barcodes")[["celltype"]]
+        annotation.columns = ["cell_type"]
+        return prepare(_read_archive(archive), annotation, _PBMC68K, filtered, test_fraction, seed)
 
 
 def brain_small(
@@ -116,31 +108,19 @@ def brain_small(
     cache_dir, test_fraction, filtered, seed
         As in :func:`pbmc68k`. The paper holds out 1,997 cells. The clusters do not depend on ``seed``.
     resolution
-        Resolution of the clustering; a higher one gives more clusters.
+        Resolution of the clustering, which needs igraph; a higher one gives more clusters.
 
     Returns
     -------
-    AnnData
-        As from :func:`pbmc68k`: 20,000 cells x 17,970 genes if the filters keep what they kept in the paper, x 27,998
-        genes without them. ``obs["cell_type"]`` holds the clusters "0", "1", ..., the largest first.
-
-    Raises
-    ------
-    ValueError, ImportError, ConnectionError, RuntimeError
-        As :func:`pbmc68k`; ValueError also for ``resolution``, ImportError also if igraph is not installed.
+    As from :func:`pbmc68k`: 20,000 cells x 27,998 genes, or 17,970 after the paper's filters. ``obs["cell_type"]`` holds
+    the clusters "0", "1", ..., the largest first.
 
     Notes
     -----
-    The paper's 8 classes are clusters of scGAN's preprocessing: 1,000 variable genes by Zheng's recipe, 50 principal
-    components, Louvain on 15 neighbors at a resolution of 0.15. This function uses Leiden, Louvain's successor, on
-    weighted neighbors instead; its clusters are not the paper's, and their number may differ.
-
-    References
-    ----------
-    10x Genomics (2017), 1.3 Million Brain Cells from E18 Mice,
-    https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons
-
-    Marouf et al. (2020), scGAN, Nature Communications 11:166, https://doi.org/10.1038/s41467-019-14018-z
+    The data are https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons. The paper's 8
+    classes are clusters of scGAN's preprocessing (Marouf et al. 2020, https://doi.org/10.1038/s41467-019-14018-z): 1,000
+    variable genes by Zheng's recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15. This
+    function uses Leiden on weighted neighbors; its clusters are not the paper's, and their number may differ.
 
     Examples
     --------
@@ -154,7 +134,7 @@ def brain_small(
     with reading(path):
         adata = _read_h5(path)
     clusters = pd.DataFrame({"cell_type": _clusters(adata, resolution)})
-    return prepare(adata, clusters, filtered=filtered, test_fraction=test_fraction, seed=seed, source=_BRAIN_SMALL)
+    return prepare(adata, clusters, _BRAIN_SMALL, filtered, test_fraction, seed)
 
 
 def neurocovid(
@@ -162,24 +142,14 @@ def neurocovid(
 ) -> AnnData:
     """Cells of the cerebrospinal fluid of patients with COVID-19 and controls, with the cell types of the study.
 
-    The parameters are those of :func:`pbmc68k`. The files are downloaded once and kept, but not checked: no checksums
-    of them are known.
+    Parameters and errors are those of :func:`pbmc68k`. No checksums of the files are known. The study is Heming et al.
+    (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011.
 
     Returns
     -------
-    AnnData
-        As from :func:`pbmc68k`; only the cells that have a type. ``obs["cell_type"]`` holds the types (16 in the paper),
-        ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` the study's annotation. Patients were sequenced
-        separately, so that ``patient`` is a sensible ``batch_key``.
-
-    Raises
-    ------
-    ValueError, ImportError, ConnectionError, RuntimeError
-        As :func:`pbmc68k`.
-
-    References
-    ----------
-    Heming et al. (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011
+    As from :func:`pbmc68k`; only the cells that have a type. ``obs["cell_type"]`` holds the types (16 in the paper),
+    ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` the study's annotation. Patients were sequenced
+    separately, so that ``patient`` is a sensible ``batch_key``.
 
     Examples
     --------
@@ -190,17 +160,56 @@ def neurocovid(
     files = {"cell_type": "cluster", "diagnosis": "dx", "patient": "patients"}
     annotation = {key: fetch(f"GSE163005_annotation_{name}.csv.gz", cache_dir) for key, name in files.items()}
     with reading(*counts, *annotation.values()):
-        return prepare(
-            read_mtx(*counts),
-            # R wrote the barcode and one value per row; the column names carry no information.
-            pd.DataFrame(
-                {column: pd.read_csv(file, index_col=0, dtype=str).iloc[:, 0] for column, file in annotation.items()}
-            ),
-            filtered=filtered,
-            test_fraction=test_fraction,
-            seed=seed,
-            source=_NEUROCOVID,
+        # R wrote the barcode and one value per row; the column names carry no information
+        columns = {key: pd.read_csv(file, index_col=0, dtype=str).iloc[:, 0] for key, file in annotation.items()}
+        return prepare(read_mtx(*counts), pd.DataFrame(columns), _NEUROCOVID, filtered, test_fraction, seed)
+
+
+def pbmc68k_reduced() -> AnnData:
+    r"""700 labeled peripheral blood cells with whole counts, without a download.
+
+    scanpy's copy (:func:`scanpy.datasets.pbmc68k_reduced`) holds :math:`\log(1 + 10^4 c_{ng} / l_n)` for the count
+    :math:`c_{ng}` of gene :math:`g` in cell :math:`n` and the cell's total :math:`l_n` over all genes. The smallest
+    non-zero value of a cell is a count of 1; exponentiated values divided by it are the counts, up to rounding. Raises a
+    RuntimeError if they are not whole, because scanpy's values have changed.
+
+    Returns
+    -------
+    700 cells x 765 genes. ``X`` holds whole counts (CSR, float32), ``obs["cell_type"]`` the 10 cell types (categorical; 8
+    to 240 cells per type), ``uns["source"]`` where the data come from.
+
+    Examples
+    --------
+    >>> activa.datasets.pbmc68k_reduced().shape
+    (700, 765)
+    """
+    bundled = sc.datasets.pbmc68k_reduced()
+    log_normalized = sparse.csr_matrix(bundled.raw.X)
+    log_normalized.sort_indices()
+    types = {"cell_type": pd.Categorical(bundled.obs["bulk_labels"])}
+    return AnnData(
+        X=_whole_counts(log_normalized),
+        obs=pd.DataFrame(types, index=bundled.obs_names.rename(None)),
+        var=pd.DataFrame(index=bundled.raw.var_names.rename(None)),
+        uns={"source": _REDUCED},
+    )
+
+
+def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Undo log1p and the division by the library size; each cell must hold a gene with a count of 1."""
+    scaled = np.expm1(log_normalized.data.astype(np.float64))
+    of_one_count = np.minimum.reduceat(scaled, log_normalized.indptr[:-1])
+    counts = scaled / np.repeat(of_one_count, np.diff(log_normalized.indptr))
+    whole = np.rint(counts)
+    deviation = np.abs(counts - whole).max()
+    if deviation > _MAX_DEVIATION:
+        raise RuntimeError(
+            f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a whole "
+            f"number, expected at most {_MAX_DEVIATION}. Please report it."
         )
+    found = log_normalized.copy()
+    found.data = whole.astype(np.float32)
+    return found
 
 
 def _read_archive(path: Path) -> AnnData:
