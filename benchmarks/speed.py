@@ -55,7 +55,11 @@ def step_rounds(n_genes: int, n_rounds: int) -> list[dict]:
             clock = Clock()
             model = ACTIVA.paper(adata)
             model.train(
-                max_epochs=3, game=Hinge(margin=110, n_epochs_warmup=0), callbacks=[clock], enable_progress_bar=False, **kwargs
+                max_epochs=3,
+                game=Hinge(margin=110, n_epochs_warmup=0),
+                callbacks=[clock],
+                enable_progress_bar=False,
+                **kwargs,
             )
             last = float(model.history["reconstruction_loss_train"].iloc[-1, 0])
             # the first epoch sets up
