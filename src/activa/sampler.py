@@ -302,7 +302,6 @@ class Sampler:
         --------
         >>> model.sampler.save("blood/")  # doctest: +SKIP
         """
-        check_booleans(overwrite=overwrite)
         sampler_files.save(path, self, overwrite=overwrite)
 
     @classmethod

@@ -136,7 +136,8 @@ def test_a_learning_rate_that_no_model_survives(lr, architecture):
     with pytest.raises((ExplodedLossError, NonFiniteLossError), match="smaller lr"):
         model.train(**TRAINING, plan_kwargs={"lr": lr}, callbacks=[at])
     assert any(
-        all(torch.equal(value, weights[name]) for name, value in model.module.state_dict().items())
+        # not the statistics of batch normalization, which a sound minibatch changes before the first step
+        all(torch.equal(value, weights[name]) for name, value in model.module.named_parameters())
         for weights in [before, *at.weights]
     )
     cells = model.generate(300, seed=0).X

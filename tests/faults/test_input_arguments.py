@@ -77,9 +77,8 @@ def test_numpys_numbers_make_and_train_and_export_a_model(tmp_path):
     setup = {"categorical_covariate_keys": ["sex"], "labels_key": np.str_("cell_type")}
     ACTIVA.setup_anndata(adata, **setup)
     model = ACTIVA(
-        adata, n_hidden=np.array([8, 4]), n_latent=np.int64(3), dropout_rate=np.float32(0.1), seed=np.int32(1),
-        architecture="deep",
-    )  # fmt: skip
+        adata, n_hidden=np.array([8, 4]), n_latent=np.int64(3), dropout_rate=np.float32(0.1), seed=np.int32(1)
+    )
     model.train(
         max_epochs=np.int64(2), batch_size=np.int32(32), train_size=np.float32(0.8), seed=np.uint16(3),
         early_stopping=np.False_, plan_kwargs={"lr": np.float32(1e-3)},

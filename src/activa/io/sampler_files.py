@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from activa.arguments import check_booleans
 from activa.assembly import plain
 from activa.design import LABEL, N_CELLS, Design
 from activa.io import SAMPLER_MARKS
@@ -80,6 +81,7 @@ def save(
     path: str | os.PathLike[str], sampler: Any, *, overwrite: bool = False, model: Mapping[str, Any] | None = None
 ) -> None:
     """Write a sampler, and for :meth:`activa.ACTIVA.export` what the model knows beside it, into a folder."""
+    check_booleans(overwrite=overwrite)
     files = sampler_to_files(sampler, model)
     with atomic_folder(as_path(path), overwrite=overwrite, what="sampler", marks=SAMPLER_MARKS) as part:
         for name, content in files.items():
