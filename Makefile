@@ -13,7 +13,7 @@ export MPLBACKEND := Agg
 # idle OpenMP threads sleep; spinning threads would take the cores from other processes
 export OMP_WAIT_POLICY ?= PASSIVE
 # one thread per test process
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test-fast test doctest test-lowest browser docs links lint clean

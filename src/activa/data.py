@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from anndata import AnnData
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix, vstack
@@ -59,14 +56,16 @@ class Cells:
 
 
 def log_normalize(counts: csr_matrix) -> csr_matrix:
-    """Copy of the counts as log1p of counts scaled to 10,000 per cell; an empty cell stays empty."""
-    adata = AnnData(counts.astype(np.float32))
-    # catch_warnings is not thread-safe, and cells are drawn in threads: enter it only if scanpy would warn.
-    empty = bool((adata.X.sum(axis=1) == 0).any())
-    with warnings.catch_warnings(action="ignore", category=UserWarning) if empty else nullcontext():
-        sc.pp.normalize_total(adata, target_sum=TARGET_SUM)
-    sc.pp.log1p(adata)
-    return csr_matrix(adata.X)
+    """Copy of the counts as log1p of counts scaled to 10,000 per cell; an empty cell stays empty.
+
+    Bit for bit what scanpy's ``normalize_total`` and ``log1p`` give, which are not called because their numba kernel sets
+    the number of PyTorch's threads of the calling thread, and cells are drawn in threads.
+    """
+    x = csr_matrix(counts, dtype=np.float32, copy=True)
+    scale = np.asarray(x.sum(axis=1)).ravel() / TARGET_SUM
+    x.data /= np.repeat(np.where(scale == 0, 1, scale).astype(np.float32), np.diff(x.indptr))
+    np.log1p(x.data, out=x.data)
+    return x
 
 
 def strings(adata: AnnData, key: str | None) -> np.ndarray | None:

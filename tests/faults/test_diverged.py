@@ -140,5 +140,6 @@ def test_a_learning_rate_that_no_model_survives(lr, architecture):
         all(torch.equal(value, weights[name]) for name, value in model.module.named_parameters())
         for weights in [before, *at.weights]
     )
-    cells = model.generate(300, seed=0).X
-    assert np.isfinite(cells.data).all() and 0.3 < cells.sum() / 300 / (model.adata.X.sum() / 480) < 3
+    # rates, since the deep architecture keeps only cells of the classifier's types, and has hardly been trained
+    cells = model.generate(300, seed=0, expected=True).X
+    assert np.isfinite(cells).all() and 0.3 < cells.sum() / 300 / (model.adata.X.sum() / 480) < 3
