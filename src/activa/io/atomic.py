@@ -133,9 +133,7 @@ def _temporary(path: Path, what: str) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:
         if (number := _disk_error(error)) is None:
             raise
-        message = (
-            f"the {what} could not be written ({os.strerror(number)}), and what was there is kept. Free some space."
-        )
+        message = f"the {what} could not be written ({os.strerror(number)}): free space. What was there before is kept."
         raise OSError(number, f"path={str(path)!r}: {message}") from error
     finally:
         try:
