@@ -28,21 +28,11 @@ _MAX_ATTEMPTS = 50
 
 @dataclass(frozen=True, eq=False)
 class Filters:
-    """Which drawn cells are kept: those of the requested type by the classifier, and those not refused.
-
-    Parameters
-    ----------
-    module, design
-        Networks and types.
-    order
-        Positions of the filter's genes among the model's; None without ``refuse``.
-    min_confidence, refuse
-        As in :meth:`activa.Sampler.generate`.
-    """
+    """Which drawn cells are kept: those of the requested type by the classifier, and those not refused."""
 
     module: CellModel
     design: Design
-    order: np.ndarray | None
+    order: np.ndarray | None  # positions of the filter's genes among the model's; None without refuse
     min_confidence: float | None = None
     refuse: CellFilter | None = None
 
@@ -75,22 +65,7 @@ def draw_chunks(
 ) -> Iterator[Any]:
     """Values of planned cells in chunks of ``batch_size``, rounded up to whole blocks: CSR counts, or dense rates.
 
-    The columns of proteins follow those of the genes; float32.
-
-    Parameters
-    ----------
-    module
-        Networks in evaluation mode.
-    plan
-        The planned cells.
-    batch_size
-        Cells per chunk.
-    seed
-        Random seed of the request.
-    expected
-        Whether to return rates instead of counts.
-    filters
-        Which cells to keep; None keeps all.
+    The columns of proteins follow those of the genes; float32. ``expected`` asks for rates.
     """
     assert seed is not None
 

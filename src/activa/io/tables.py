@@ -57,13 +57,7 @@ def _is_writable(table: pd.DataFrame) -> bool:
 
 
 def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, pd.DataFrame]:
-    """The tables of these names.
-
-    Raises
-    ------
-    ValueError
-        If the files are not what :func:`tables_to_files` returns.
-    """
+    """The tables of these names; a ValueError if the files are not what :func:`tables_to_files` returns."""
     n_bytes = sum(map(len, files.values()))
     for path, content in files.items():
         if path.endswith("zarr.json"):

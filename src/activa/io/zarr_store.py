@@ -25,20 +25,9 @@ def write(
     layer: str | None,
     overwrite: bool,
 ) -> None:
-    """Write chunks of cells below each other into a store that appears once it is complete.
+    """Write chunks of cells with the same genes and ``columns`` of ``obs`` into a store that appears once it is complete.
 
-    Parameters
-    ----------
-    path
-        The store, a folder.
-    chunks
-        Cells with the same genes and the same columns of ``obs``.
-    columns
-        These columns of ``obs``.
-    layer
-        Layer to write ``X`` to as well; None for none.
-    overwrite
-        Whether to replace a store at ``path``.
+    ``layer`` is a layer to write ``X`` to as well.
     """
     path = as_path(path)
     if slashed := [column for column in columns if column is not None and "/" in column]:

@@ -53,11 +53,9 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type, or a setting does not exist.
-    ValueError
-        If the values are not what the likelihood describes (negative or not finite, or, for counts, not whole), a cell is
-        empty, a setting is out of range, or the cells were not registered.
+    TypeError, ValueError
+        If an argument has the wrong type; if a setting does not exist or is out of range; if the cells were not registered,
+        one of them is empty, or their values are not what the likelihood describes.
 
     Examples
     --------
@@ -180,16 +178,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
             Cells registered by :meth:`setup_anndata`, with non-negative values. The paper's are counts scaled to 20,000 per
             cell (:func:`activa.pp.scale_library`), without a logarithm.
         seed
-            Random seed of the initial weights, as in :class:`ACTIVA`.
-
-        Returns
-        -------
-        An untrained model.
-
-        Raises
-        ------
-        ValueError
-            As for :class:`ACTIVA`.
+            Random seed of the initial weights, as in :class:`ACTIVA`, whose errors are raised.
 
         Examples
         --------
@@ -221,19 +210,12 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
 
         What is written is a pickle, which can run code where it is loaded: :meth:`load` only what comes from someone you
         trust, and :meth:`export` a model that travels. In an existing folder each file is replaced once the new one is
-        complete, the model last.
-
-        Parameters
-        ----------
-        dir_path, prefix, overwrite, save_anndata, save_kwargs, legacy_mudata_format, datamodule, **anndata_write_kwargs
-            As in scvi-tools.
+        complete, the model last. Arguments are those of scvi-tools.
 
         Raises
         ------
-        ValueError
-            If the folder exists, and ``overwrite`` is not set.
-        OSError
-            If the disk is full, has no room for the cells, or cannot be written to.
+        ValueError, OSError
+            If the folder exists without ``overwrite``; if the disk is full, has no room for the cells, or is not writable.
 
         Examples
         --------

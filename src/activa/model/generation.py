@@ -58,13 +58,7 @@ class Generation:
 
     @property
     def sampler(self) -> Sampler:
-        """What draws the model's cells: it shares the model's networks and needs none of its data.
-
-        Raises
-        ------
-        RuntimeError
-            If the model has not been trained.
-        """
+        """What draws the model's cells, with its networks and without its data; a RuntimeError before training."""
         self._check_if_trained(warn=False)
         return self.make_sampler()
 
@@ -91,14 +85,9 @@ class Generation:
         indices: Sequence[int] | None = None,
         batch_size: int = 1024,
     ) -> np.ndarray | pd.DataFrame:
-        """Predict the types of cells, or of the model's own cells, as :meth:`activa.Sampler.predict` does.
+        """Predict the types of cells, or without ``adata`` of the model's own cells.
 
-        Parameters
-        ----------
-        adata
-            Cells with the model's genes; None for the cells that the model was made with.
-        soft, indices, batch_size
-            As in :meth:`activa.Sampler.predict`, as are the result and the errors.
+        Arguments, result and errors are those of :meth:`activa.Sampler.predict`.
 
         Examples
         --------
@@ -106,17 +95,11 @@ class Generation:
         (700, 10)
         """
         sampler = self.sampler
-        if adata is None:
-            adata = self._cells_with_counts("predict without adata=")
+        adata = self._cells_with_counts("predict without adata=") if adata is None else adata
         return sampler.predict(adata, soft=soft, indices=indices, batch_size=batch_size)
 
     def augment(self, n: int | None = None, **request: Any) -> AnnData:
-        """The registered cells and new ones in one AnnData (or MuData, as registered).
-
-        Parameters
-        ----------
-        n, **request
-            As in :meth:`generate`.
+        """The registered cells and new ones, for arguments as in :meth:`generate`, in one AnnData (or MuData, as registered).
 
         Returns
         -------
@@ -185,12 +168,8 @@ class Generation:
         """Write the model, without its cells, as files that are data, not a program.
 
         For models that travel: what :meth:`save` writes is a pickle, which can run code where it is loaded. Beside what
-        :meth:`activa.Sampler.save` writes, ``model.json`` holds what scvi-tools registered.
-
-        Parameters
-        ----------
-        path, overwrite
-            As in :meth:`activa.Sampler.save`, as are the errors.
+        :meth:`activa.Sampler.save` writes, ``model.json`` holds what scvi-tools registered. Arguments and errors are those
+        of :meth:`activa.Sampler.save`.
 
         Examples
         --------
@@ -213,10 +192,8 @@ class Generation:
 
         Parameters
         ----------
-        path
-            The folder.
-        accelerator, device
-            Where to put the model, as in :meth:`load`.
+        path, accelerator, device
+            The folder, and where to put the model, as in :meth:`load`.
 
         Returns
         -------

@@ -60,10 +60,8 @@ class Queries(ArchesMixin):
             Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``.
         reference_model
             The trained model, which is left as it is, or the folder it is saved in.
-        inplace_subset_query_vars
-            Whether to bring ``adata`` itself to the reference's genes, if it has all of them.
-        accelerator, device
-            As in :meth:`load`.
+        inplace_subset_query_vars, accelerator, device
+            Whether to bring ``adata`` itself to the reference's genes, if it has all of them; devices as in :meth:`load`.
         unfrozen
             Whether :meth:`train` changes all weights, and fits the prior of the query's types.
 

@@ -58,10 +58,9 @@ class Registration(BaseMinifiedModeModelClass):
 
         Parameters
         ----------
-        adata
-            Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``).
-        layer
-            Layer that holds the counts; None for ``X``.
+        adata, layer
+            Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``), and the
+            layer that holds them; None for ``X``.
         labels_key, batch_key, size_factor_key
             Columns of ``obs`` with cell types, batches, and positive size factors to use instead of total counts.
         categorical_covariate_keys, continuous_covariate_keys
@@ -116,8 +115,8 @@ class Registration(BaseMinifiedModeModelClass):
         Parameters
         ----------
         mdata
-            Cells, the same in each modality and in the same order (ValueError otherwise). Genes: as in :meth:`setup_anndata`. Proteins: raw
-            counts, or values of any sign such as CLR-normalized ones.
+            Cells, the same in each modality and in the same order (ValueError otherwise). Genes: as in
+            :meth:`setup_anndata`. Proteins: raw counts, or values of any sign such as CLR-normalized ones.
         rna_layer, protein_layer
             Layers that hold the values; None for ``X``.
         labels_key, batch_key, size_factor_key, categorical_covariate_keys, continuous_covariate_keys, unlabeled_category

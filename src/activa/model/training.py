@@ -103,11 +103,9 @@ class Training(UnsupervisedTrainingMixin):
             ``game=Hinge(n_epochs_warmup=max_epochs)``.
         accelerator, devices
             Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``.
-        train_size, validation_size, shuffle_set_split
-            Split of the cells, as in scvi-tools. By default all cells are trained on, or 90% with early stopping,
-            ``realism`` or ``check_val_every_n_epoch``.
-        batch_size
-            Cells per minibatch.
+        train_size, validation_size, shuffle_set_split, batch_size
+            Split of the cells, and cells per minibatch, as in scvi-tools. By default all cells are trained on, or 90% with
+            early stopping, ``realism`` or ``check_val_every_n_epoch``.
         early_stopping
             Stop when the validation ELBO no longer falls. The ELBO does not measure a game, and scvi-tools does not stop
             early on several devices; choose ``max_epochs`` there.
@@ -133,10 +131,9 @@ class Training(UnsupervisedTrainingMixin):
         TypeError, ValueError
             If an argument is wrong or does not exist; if the model cannot be trained as it is; or, at the end, if latents are
             not finite, so that the prior cannot be fitted (the trained weights are kept).
-        OSError
-            If ``checkpoint_dir`` is a file, cannot be written to or has no room.
-        activa.train.NonFiniteLossError, activa.train.ExplodedLossError
-            If a loss is not finite, or the reconstruction far worse than it was. The model has the last good weights.
+        OSError, activa.train.NonFiniteLossError, activa.train.ExplodedLossError
+            If ``checkpoint_dir`` is a file, cannot be written to or has no room; or if a loss is not finite, or the
+            reconstruction far worse than it was. The model has the last good weights.
 
         Examples
         --------

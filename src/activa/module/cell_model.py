@@ -68,16 +68,13 @@ class CellModel(nn.Module):
 
     Parameters
     ----------
-    n_input, n_proteins
-        Number of genes, and of surface proteins beside them.
-    n_batch, n_labels, n_types
-        Number of batches, of labels, and of labels that are types. An unlabeled category is the last label and no type.
+    n_input, n_proteins, n_batch, n_labels, n_types
+        Number of genes, of surface proteins, of batches, of labels, and of labels that are types. An unlabeled category is
+        the last label and no type.
     n_cats_per_cov, n_continuous_cov
         Number of categories of each categorical covariate, and number of continuous covariates.
-    settings
-        Sizes, likelihoods and architecture.
-    use_size_factor_key
-        Whether l is a registered size factor instead of the cell's total count.
+    settings, use_size_factor_key
+        Sizes, likelihoods and architecture; and whether l is a registered size factor instead of the cell's total count.
     """
 
     margin: Tensor

@@ -42,14 +42,8 @@ class StandardPrior(nn.Module):
 class LabeledPrior(nn.Module):
     """p(z | y): a mixture of Gaussians with diagonal covariance per type, learned with the model.
 
-    Parameters
-    ----------
-    n_types, n_latent
-        Number of types, plus one if some cells are unlabeled, and of latent dimensions.
-    n_batch
-        Number of batches. The weights of a type's Gaussians differ between batches after :meth:`weigh_batches`.
-    n_components
-        Gaussians per type.
+    ``n_types`` counts the unlabeled category, if there is one. The weights of a type's Gaussians differ between batches after
+    :meth:`weigh_batches`.
     """
 
     batch_logits: Tensor

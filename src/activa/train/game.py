@@ -127,8 +127,6 @@ class Game(ABC):
 class Hinge(Game):
     r"""The paper's game (Heydari et al. 2022, Eq. 4-5), with :math:`L_{CT}` and whole minibatches of synthetic cells.
 
-    A wrong value raises a TypeError or ValueError.
-
     .. math::
         l_E = \tfrac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+, \qquad
         l_G = \tfrac{1}{2} \sum_{s \in \{r, g\}} L_{REG}(z_s)

@@ -34,10 +34,9 @@ class RealismCallback(Callback):
 
     Parameters
     ----------
-    model
-        The :class:`~activa.ACTIVA` that is trained, with its data.
-    metric
-        Key of :data:`activa.metrics.METRICS`. All are lower for better cells; ``"wasserstein"`` has no fixed floor.
+    model, metric
+        The :class:`~activa.ACTIVA` that is trained, with its data; and a key of :data:`activa.metrics.METRICS`. All are lower
+        for better cells; ``"wasserstein"`` has no fixed floor.
     n_draws, seed
         Sets of cells, each of the validation cells' types, that the figure is the mean of, and their random seed.
 
@@ -78,11 +77,6 @@ class RealismCallback(Callback):
     def _cells(self, x: Any, codes: np.ndarray) -> Cells:
         x = csr_matrix(x)
         return Cells(log_normalize(x), x, codes) if self.model.module.is_count else Cells(x, None, codes)
-
-    @property
-    def n_real(self) -> int:
-        """Number of validation cells that are compared."""
-        return len(self._real)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the figure."""
