@@ -174,10 +174,8 @@ def filters_of(
     order = None
     if refuse is not None:
         if not module.is_count:
-            raise ValueError(
-                f"refuse compares counts, which gene_likelihood={module.settings.gene_likelihood!r} does not give: leave "
-                "it out."
-            )
+            given = f"gene_likelihood={module.gene_likelihood!r}"
+            raise ValueError(f"refuse compares counts, which {given} does not give: leave it out.")
         order = genes.get_indexer(refuse.genes)
         if len(order) != len(genes) or (order < 0).any():
             n_shared = int((order >= 0).sum())

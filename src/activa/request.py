@@ -80,7 +80,7 @@ class Request:
         """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use."""
         if self.labels_key is not None and self.labels_key in design.obs_columns:
             raise ValueError(
-                f"labels_key={self.labels_key!r} is where the batch or a covariate is written: choose another column."
+                f"labels_key={self.labels_key!r} is the column of the batch or a covariate: choose another."
             )
         rng = np.random.default_rng([self.seed, _PLAN_STREAM])
         sizes = design.type_sizes
@@ -115,7 +115,7 @@ class Request:
             return None
         if not module.is_count:
             raise ValueError(
-                f"library_size has no effect with gene_likelihood={module.settings.gene_likelihood!r}: leave it out."
+                f"library_size has no effect with gene_likelihood={module.gene_likelihood!r}: leave it out."
             )
         library_size = _numbers("library_size", self.library_size, n)
         if (library_size <= 0).any():

@@ -63,9 +63,8 @@ class Settings:
     architecture: Architecture = "log-linear"
 
     def __post_init__(self) -> None:
-        check_choices(
-            gene_likelihood=(self.gene_likelihood, GeneLikelihood), architecture=(self.architecture, Architecture)
-        )
+        check_choices(gene_likelihood=(self.gene_likelihood, GeneLikelihood))
+        check_choices(architecture=(self.architecture, Architecture))
         if self.protein_likelihood is not None:
             check_choices(protein_likelihood=(self.protein_likelihood, ProteinLikelihood))
         given: Any = self.n_hidden

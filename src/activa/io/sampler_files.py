@@ -140,13 +140,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         module = _module(manifest, settings, tables, load_tensors(files[WEIGHTS]))
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         raise _damaged(where, str(error)) from error
-    return {
-        "module": module,
-        "design": design,
-        "settings": settings,
-        "var": tables["genes"],
-        "protein_var": tables.get("proteins"),
-    }
+    given = {"module": module, "design": design, "settings": settings}
+    return given | {"var": tables["genes"], "protein_var": tables.get("proteins")}
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, bytes]]:
@@ -189,10 +184,8 @@ def _manifest(file: Path) -> Manifest:
         raise _damaged(str(file), f"'format' is not {FORMAT!r}")
     found = content.get("format_version")
     if isinstance(found, int) and found > FORMAT_VERSION:
-        raise ValueError(
-            f"{file}: format version {found} is newer than what activa {version('activa-sc')} reads, {FORMAT_VERSION}: "
-            "install a newer activa."
-        )
+        known = f"what activa {version('activa-sc')} reads, {FORMAT_VERSION}"
+        raise ValueError(f"{file}: format version {found} is newer than {known}: install a newer activa.")
     if content.get("sha256") != _digest({name: value for name, value in content.items() if name != "sha256"}):
         raise _damaged(str(file), "its content differs from what its checksum (sha256) was made of")
     try:

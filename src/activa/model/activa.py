@@ -86,9 +86,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         release_with_model(self)
         arguments = self.registry_["setup_args"]
         if chosen.protein_likelihood is not None and modalities_of(self.registry_) is None:
-            raise ValueError(
-                f"protein_likelihood={chosen.protein_likelihood!r} needs proteins, which setup_mudata registers."
-            )
+            raise ValueError(f"protein_likelihood={chosen.protein_likelihood!r} needs proteins: use setup_mudata.")
         cells = None
         if adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
             cells, protein_likelihood = self._read_cells(chosen)
@@ -141,9 +139,8 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         if protein is not None:
             values = registered(REGISTRY_KEYS.PROTEIN_EXP_KEY)
             proteins = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float32)
-            likelihood = check_proteins(
-                proteins, settings.protein_likelihood, layer=arguments["protein_layer"], modality=protein
-            )
+            layer = arguments["protein_layer"]
+            likelihood = check_proteins(proteins, settings.protein_likelihood, layer=layer, modality=protein)
         if arguments["size_factor_key"] is not None:
             library = np.asarray(registered(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
         y, batch = (np.asarray(registered(key)).ravel() for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY))

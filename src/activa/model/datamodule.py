@@ -136,8 +136,6 @@ class CellSample:
 
     x: csr_matrix  # about 20,000 of the cells: the same share of each type, but at least 30 cells or all
     table: pd.DataFrame  # codes of type and batch, and covariates, of these cells
-    totals: np.ndarray  # total counts of these cells
-    design: pd.DataFrame  # design table of all cells
     columns: dict[str, list[str]]  # registry key -> columns of the table
     n_cells: int  # number of all cells
 
@@ -189,7 +187,7 @@ def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedData
             kept, n_new = [_reduce(kept)], 0
     x, table = _reduce(kept)
     totals, design = table[_TOTAL].to_numpy(), design_table(pd.concat(designs))
-    sample = CellSample(x, table, totals, design, columns, sum(map(len, designs)))
+    sample = CellSample(x, table, columns, sum(map(len, designs)))
     if not hasattr(model, "design_"):
         cells = StartCells(x, sample.y, totals, sample.batch, n_cells=sample.n_cells)
         start_from_cells(model.module, cells, seed=seed)

@@ -111,10 +111,8 @@ class Expression(RNASeqMixin, VAEMixin):
         """
         likelihood = self.module.gene_likelihood
         if not self.module.is_count and library_size not in (1, "latent"):
-            raise ValueError(
-                f"library_size={library_size!r} does not apply to gene_likelihood={likelihood!r}, whose values are not "
-                "counts: leave it out."
-            )
+            given = f"library_size={library_size!r}"
+            raise ValueError(f"{given} does not apply to values, got gene_likelihood={likelihood!r}: leave it out.")
         is_standard = isinstance(self.module.prior, StandardPrior)
         if weights == "importance" and (not is_standard or likelihood != "nb" or self.module.use_size_factor_key):
             raise ValueError(
@@ -123,9 +121,8 @@ class Expression(RNASeqMixin, VAEMixin):
             )
         asked = {"library_size": library_size, "weights": weights, **kwargs}
         if modalities_of(self.registry_) is None:
-            return super().get_normalized_expression(
-                adata, indices, transform_batch, gene_list, return_numpy=return_numpy, **asked
-            )
+            asked |= {"gene_list": gene_list, "return_numpy": return_numpy}
+            return super().get_normalized_expression(adata, indices, transform_batch, **asked)
         # scvi-tools' table would be named after the variables of all modalities
         x: Any = super().get_normalized_expression(adata, indices, transform_batch, return_numpy=True, **asked)
         genes = registered_names(self.registry_)

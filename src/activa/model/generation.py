@@ -226,9 +226,8 @@ class Generation:
             model = cls(registry=registry, **sampler.settings.to_dict())  # type: ignore[call-arg]
             reference = content["reference_categories"]
             model.training_defaults_ = _training_defaults(**content["training_defaults"])
-            model.reference_categories_ = (
-                None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))
-            )
+            known = None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))
+            model.reference_categories_ = known
             model.module.load_state_dict(sampler.module.state_dict())
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             raise ValueError(
@@ -249,9 +248,8 @@ def _check_registry(registry: dict[str, Any], sampler: Sampler) -> None:
     for name in ("types", "batches", "continuous", "labels_key", "batch_key", "layer", "protein_layer", "modalities"):
         if not np.array_equal(getattr(ours, name), getattr(theirs, name)):
             raise ValueError(f"the registered {name} are {getattr(theirs, name)}, not {getattr(ours, name)}")
-    if {name: list(values) for name, values in ours.categorical.items()} != {
-        name: list(values) for name, values in theirs.categorical.items()
-    }:
+    covariates = [{name: list(values) for name, values in d.categorical.items()} for d in (ours, theirs)]
+    if covariates[0] != covariates[1]:
         raise ValueError("the registered categorical covariates differ from the sampler's")
     if list(registered_names(registry)) != list(sampler.genes):
         raise ValueError("the registered genes differ from the sampler's")

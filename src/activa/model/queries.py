@@ -86,9 +86,8 @@ class Queries(ArchesMixin):
         if isinstance(reference_model, str | os.PathLike):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
-            raise TypeError(
-                f"reference_model must be an {cls.__name__} or its folder, got {type(reference_model).__name__}."
-            )
+            found = type(reference_model).__name__
+            raise TypeError(f"reference_model must be an {cls.__name__} or its folder, got {found}.")
         design = reference_model.design
         if design.modalities is not None:
             raise NotImplementedError("load_query_data is not available for MuData: train a model on all cells.")

@@ -178,9 +178,7 @@ class Registration(BaseMinifiedModeModelClass):
         self._check_if_trained(warn=False)
         for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
             if key not in self.adata.obsm:
-                raise KeyError(
-                    f"{name}={key!r} is not in adata.obsm: store get_latent_representation(return_dist=True)"
-                )
+                raise KeyError(f"{name}={key!r} is not in obsm: store get_latent_representation(return_dist=True).")
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 
     @classmethod

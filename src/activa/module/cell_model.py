@@ -216,9 +216,8 @@ class CellModel(nn.Module):
             log_total = self.proteins.library.sample(total_input, generator).unsqueeze(-1)
         elif self.proteins.library is not None:
             log_total = self.proteins.log_total(proteins)
-        return self.proteins.distribution(
-            torch.cat([latent, self.library.scaled(log_library), *joined], dim=-1), log_total
-        )
+        h = torch.cat([latent, self.library.scaled(log_library), *joined], dim=-1)
+        return self.proteins.distribution(h, log_total)
 
     def sample_latent(self, condition: Condition, generator: torch.Generator | None = None) -> Tensor:
         """z ~ p(z | y, b), ``(n_cells, n_latent)``."""
