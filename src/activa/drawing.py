@@ -63,10 +63,7 @@ class Filters:
 def draw_chunks(
     module: CellModel, plan: CellPlan, batch_size: int, *, seed: int | None, expected: bool, filters: Filters | None
 ) -> Iterator[Any]:
-    """Values of planned cells in chunks of ``batch_size``, rounded up to whole blocks: CSR counts, or dense rates.
-
-    The columns of proteins follow those of the genes; float32. ``expected`` asks for rates.
-    """
+    """Values of planned cells, genes before proteins, float32, in chunks of whole blocks: CSR counts, or dense rates."""
     assert seed is not None
 
     def draw(number: int) -> Any:

@@ -45,10 +45,7 @@ class CellPlan:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """The arguments of :meth:`activa.Sampler.generate` that decide which cells are generated.
-
-    A TypeError or ValueError names an argument that is of the wrong type or out of range for every model.
-    """
+    """The arguments of :meth:`activa.Sampler.generate` that decide which cells are generated, checked for any model."""
 
     n: int | None = None
     labels: Mapping[Any, int] | pd.Series | Sequence[Any] | str | None = None

@@ -33,10 +33,7 @@ def torch_generator(device: torch.device | str, *seed: int) -> torch.Generator:
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Run with all global generators (Python, NumPy, PyTorch on CPU and CUDA) seeded, then restore their states.
-
-    For training and for libraries that take no generator; drawing cells uses :func:`torch_generator`.
-    """
+    """Run with all global generators (Python, NumPy, PyTorch on CPU and CUDA) seeded, then restore their states."""
     state = _mixed(*seed)
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():

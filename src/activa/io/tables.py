@@ -22,10 +22,7 @@ _ENCODINGS = {
 
 
 def tables_to_files(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
-    """Tables as the files of a zarr group: relative path -> content.
-
-    Columns that anndata cannot write (dates, objects) are left out with a warning.
-    """
+    """Tables as the files of a zarr group, path -> content; warns of columns that anndata cannot write (dates, objects)."""
     store: dict[str, Any] = {}
     group = zarr.open_group(MemoryStore(store), mode="w")
     for name, table in tables.items():

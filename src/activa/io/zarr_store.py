@@ -25,10 +25,7 @@ def write(
     layer: str | None,
     overwrite: bool,
 ) -> None:
-    """Write chunks of cells with the same genes and ``columns`` of ``obs`` into a store that appears once it is complete.
-
-    ``layer`` is a layer to write ``X`` to as well.
-    """
+    """Write chunks of cells, with ``X`` in a layer too, into a store that appears once it is complete."""
     path = as_path(path)
     if slashed := [column for column in columns if column is not None and "/" in column]:
         raise ValueError(

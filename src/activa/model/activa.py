@@ -166,16 +166,13 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
 
         :meth:`train` then takes :data:`activa.train.PAPER_RECIPE` and 610 epochs by default: 10 epochs of warm-up and 600
         of the hinge game with m = 110, alpha_1 = 1 and alpha_2 = 0.5. The released code departs from the paper, for
-        example by cutting the generator's adversarial gradient; this model follows the paper. To train it without a game,
-        let the warm-up last for all epochs: ``train(100, game=Hinge(n_epochs_warmup=100))``.
+        example by cutting the generator's adversarial gradient; this model follows the paper.
 
         Parameters
         ----------
-        adata
-            Cells registered by :meth:`setup_anndata`, with non-negative values. The paper's are counts scaled to 20,000 per
-            cell (:func:`activa.pp.scale_library`), without a logarithm.
-        seed
-            Random seed of the initial weights, as in :class:`ACTIVA`, whose errors are raised.
+        adata, seed
+            As in :class:`ACTIVA`, with non-negative values. The paper's are counts scaled to 20,000 per cell
+            (:func:`activa.pp.scale_library`), without a logarithm.
 
         Examples
         --------

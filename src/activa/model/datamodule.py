@@ -26,10 +26,7 @@ _KEPT = ("X_KEY", "BATCH_KEY", "LABELS_KEY", "SIZE_FACTOR_KEY", "CAT_COVS_KEY", 
 
 
 def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any]:
-    """The registry that ``setup_anndata`` would have written for a data module's cells; other registries unchanged.
-
-    A model trained from a data module is thus saved, loaded and given AnnData like any other.
-    """
+    """The registry that ``setup_anndata`` would have written for a data module's cells; other registries unchanged."""
     if not isinstance(registry, dict):
         raise TypeError(f"registry must be that of a data module or a model, got {registry!r}.")
     if missing := {"setup_args", "field_registries"} - set(registry):
@@ -159,10 +156,9 @@ class CellSample:
 
 
 def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
-    """Read all cells of a data module once, check their values, and keep a sample.
+    """Read all cells of a data module once, check their values, keep a sample, and start a model without cells from it.
 
-    Weights, design and genes of a model without cells are set from them. Memory holds type, batch and covariates of every
-    cell, and counts of at most 30,000 cells plus those of rare types.
+    Memory holds type, batch and covariates of every cell, and counts of at most 30,000 cells plus those of rare types.
     """
     registry, rng = model.registry_, np.random.default_rng(seed)
     matched = MatchedDataModule(datamodule, registry, seed)

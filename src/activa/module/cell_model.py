@@ -137,10 +137,7 @@ class CellModel(nn.Module):
             self.proteins = ProteinModel(n_proteins, n_latent, 1 + n_joined, 1 + n_library_input, likelihood)
 
     def initialize_from_moments(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
-        """Start from the genes' shares and inverse dispersions ``(n_genes,)``, and log library sizes ``(n_cells,)``.
-
-        If values are not counts, from their means and standard deviations.
-        """
+        """Start from what ``gene_moments`` returns, ``(n_genes,)``, and from log library sizes ``(n_cells,)``."""
         self.generator.initialize_means(gene_share)
         self.likelihood.initialize_dispersion(inverse_dispersion)
         self.library.standardize(log_library)
@@ -204,10 +201,7 @@ class CellModel(nn.Module):
         proteins: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> ProteinDistribution:
-        """p(proteins | z, l, y, b), for arguments as in :meth:`decode`.
-
-        Counts are conditioned on their totals too: those of ``proteins``, ``(n_cells, n_proteins)``, or drawn ones.
-        """
+        """p(proteins | z, l, y, b), of counts given the totals of ``proteins``, ``(n_cells, n_proteins)``, or drawn ones."""
         assert self.proteins is not None
         latent, *joined = self._generator_input(z, condition)
         log_total = None

@@ -42,8 +42,7 @@ class StandardPrior(nn.Module):
 class LabeledPrior(nn.Module):
     """p(z | y): a mixture of Gaussians with diagonal covariance per type, learned with the model.
 
-    ``n_types`` counts the unlabeled category, if there is one. The weights of a type's Gaussians differ between batches after
-    :meth:`weigh_batches`.
+    ``n_types`` counts the unlabeled category too. After :meth:`weigh_batches` the weights differ between batches.
     """
 
     batch_logits: Tensor
@@ -57,10 +56,7 @@ class LabeledPrior(nn.Module):
         self.register_buffer("batch_logits", torch.zeros(n_types, n_components, n_batch))
 
     def set_components(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
-        """Set the Gaussians of the labels in ``labels``, bool ``(n_types,)``, or of all.
-
-        Means and standard deviations are ``(n_types, n_components, n_latent)``, weights ``(n_types, n_components)``.
-        """
+        """Set the Gaussians, ``(n_types, n_components, n_latent)``, of all labels, or of those of a bool ``(n_types,)``."""
         chosen = slice(None) if labels is None else labels.to(self.loc.device)
         with torch.no_grad():
             for parameter, value in ((self.loc, loc), (self.log_scale, scale.log()), (self.logits, weight.log())):
@@ -112,10 +108,7 @@ def _rows(table: Tensor, index: Tensor) -> Tensor:
 
 
 class LibrarySize(nn.Module):
-    """p(log l | z, y, b): a mixture of Gaussians whose parameters a small network computes from latent, type and batch.
-
-    Depth depends on a cell's state too, and is as correlated with it in generated cells as in real ones.
-    """
+    """p(log l | z, y, b): a mixture of Gaussians whose parameters a small network computes from latent, type and batch."""
 
     loc: Tensor
     scale: Tensor

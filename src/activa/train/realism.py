@@ -27,9 +27,8 @@ _MIN_REAL = 5
 class RealismCallback(Callback):
     """Compare generated with validation cells at each validation; log ``realism_validation``.
 
-    ``model.train(realism=...)`` makes it. It measures the cells that a user would get if training ended now: a copy of the
-    module, its prior fitted to training cells, draws them. The classifier's filter of a model whose latents do not know the
-    type is left out, because a classifier that has learned little rejects all cells. The run ends in the same model, bit for
+    ``model.train(realism=...)`` makes it. It measures the cells that a user would get if training ended now, without the
+    classifier's filter, as a classifier that has learned little rejects all cells. The run ends in the same model, bit for
     bit, as one without the callback. With fewer than five labeled validation cells training raises a ValueError.
 
     Parameters
