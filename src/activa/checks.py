@@ -92,10 +92,8 @@ def check_values(
         if (values < 0).any():
             raise ValueError(f"{where} has negative values, got {values.min():.4g}: give raw counts as {hint}.")
         if gene_likelihood in COUNT_LIKELIHOODS and (fractional := values[values != np.round(values)]).size:
-            raise ValueError(
-                f"{where} has values that are not whole, got {fractional[0]:.4g}, and gene_likelihood={gene_likelihood!r} "
-                f"describes counts: give raw counts as {hint}, or use gene_likelihood='normal'."
-            )
+            given = f"got {fractional[0]:.4g} with gene_likelihood={gene_likelihood!r}: give counts as {hint}"
+            raise ValueError(f"{where} has values that are not whole, {given}, or use gene_likelihood='normal'.")
         totals.append(np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel())
     total = np.concatenate(totals)
     if n_empty := int((total == 0).sum()):
@@ -117,10 +115,7 @@ def check_proteins(
             "counts as protein_layer= in setup_mudata, or use protein_likelihood='normal'."
         )
     if likelihood == "normal" and not unfit.size:
-        raise ValueError(
-            f"{where} has only whole counts, and protein_likelihood='normal' would generate fractions of them: use 'nb', "
-            "or give normalized values."
-        )
+        raise ValueError(f"{where} has whole counts only: use protein_likelihood='nb', or give normalized values.")
     return likelihood or ("normal" if unfit.size else "nb")
 
 

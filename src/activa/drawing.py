@@ -175,8 +175,6 @@ def filters_of(
             raise ValueError(f"refuse compares counts, which {given} does not give: leave it out.")
         order = genes.get_indexer(refuse.genes)
         if len(order) != len(genes) or (order < 0).any():
-            n_shared = int((order >= 0).sum())
-            raise ValueError(
-                f"refuse must have the model's genes: {n_shared} of its {len(order)} genes are among the model's {len(genes)}."
-            )
+            shared = f"{int((order >= 0).sum())} of its {len(order)} genes"
+            raise ValueError(f"refuse must have the model's genes: {shared} are among the model's {len(genes)}.")
     return Filters(module, design, order, min_confidence, refuse)

@@ -76,9 +76,7 @@ class Request:
     def plan(self, design: Design, module: CellModel) -> CellPlan:
         """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use."""
         if self.labels_key is not None and self.labels_key in design.obs_columns:
-            raise ValueError(
-                f"labels_key={self.labels_key!r} is the column of the batch or a covariate: choose another."
-            )
+            raise ValueError(f"labels_key={self.labels_key!r} is a column of batch or covariates: choose another.")
         rng = np.random.default_rng([self.seed, _PLAN_STREAM])
         sizes = design.type_sizes
         label = _plan_labels(self.n, self.labels, design.types, sizes, rng)
@@ -112,7 +110,7 @@ class Request:
             return None
         if not module.is_count:
             raise ValueError(
-                f"library_size has no effect with gene_likelihood={module.gene_likelihood!r}: leave it out."
+                f"library_size needs counts, got gene_likelihood={module.gene_likelihood!r}: leave it out."
             )
         library_size = _numbers("library_size", self.library_size, n)
         if (library_size <= 0).any():

@@ -28,10 +28,7 @@ def write(
     """Write chunks of cells, with ``X`` in a layer too, into a store that appears once it is complete."""
     path = as_path(path)
     if slashed := [column for column in columns if column is not None and "/" in column]:
-        raise ValueError(
-            f"obs columns {slashed} contain a slash, which a zarr store cannot hold: give another labels_key, or register "
-            "batch and covariates under other names."
-        )
+        raise ValueError(f"zarr cannot hold the slash in the obs columns {slashed}: give or register other names.")
     with atomic_folder(path, overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
         _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=layer)
         with warnings.catch_warnings():

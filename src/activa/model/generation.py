@@ -139,10 +139,7 @@ class Generation:
     def _cells_with_counts(self, method: str) -> Any:
         """The model's own cells; a ValueError names the method that needs their counts where there are none."""
         if self.adata is None:
-            raise ValueError(
-                f"{method} needs the model's cells, and the model was loaded without data: load what save() wrote with "
-                "adata=. (An export holds no cells.)"
-            )
+            raise ValueError(f"{method} needs cells, and the model was loaded without data: load it with adata=.")
         self._check_counts(method)
         return self.adata
 
@@ -230,10 +227,8 @@ class Generation:
             model.reference_categories_ = known
             model.module.load_state_dict(sampler.module.state_dict())
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
-            raise ValueError(
-                f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files ({error}). Use "
-                "activa.Sampler.load, or get the export again."
-            ) from error
+            found = f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files"
+            raise ValueError(f"{found} ({error}). Use activa.Sampler.load, or get the export again.") from error
         model.design_, model.var_, model.is_trained_ = sampler.design.table, sampler.var, True
         if sampler.protein_var is not None:
             model.protein_var_ = sampler.protein_var

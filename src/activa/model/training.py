@@ -197,21 +197,13 @@ class Training(UnsupervisedTrainingMixin):
     def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""
         if self.adata is None and datamodule is None:
-            raise ValueError(
-                "The model was made without data: give datamodule=, or load what save() wrote with adata=, to train it. "
-                "(An export holds no cells.)"
-            )
+            raise ValueError("The model was made without data: give datamodule=, or load it with adata=, to train it.")
         if self.adata is not None and datamodule is not None:
-            raise ValueError(
-                f"datamodule={datamodule!r} was given, and the model has an AnnData to train on: leave it out, or make the "
-                "model with registry=datamodule.registry."
-            )
+            hint = "leave it out, or make the model with registry=datamodule.registry"
+            raise ValueError(f"datamodule={datamodule!r} was given, and the model has an AnnData to train on: {hint}.")
         if self.minified_data_type is not None:
             # with counts too: the latents that are kept would no longer be the encoder's
-            raise ValueError(
-                "train needs an encoder that reads counts, and the model's data are minified: load the saved model with "
-                "the full data, load(folder, adata=...)."
-            )
+            raise ValueError("train needs counts, and the model's data are minified: load(folder, adata=counts).")
         if realism is not None and (datamodule is not None or modalities_of(self.registry_) is not None):
             raise ValueError(f"realism={realism!r} needs cells of an AnnData: leave it out, and evaluate afterwards.")
         reference = self.reference_categories_

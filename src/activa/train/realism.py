@@ -57,10 +57,8 @@ class RealismCallback(Callback):
         self._train_indices = np.sort(np.asarray(splitter.train_idx, dtype=int))
         self._real = self._read(np.asarray(splitter.val_idx, dtype=int), _MAX_REAL)
         if len(self._real) < _MIN_REAL:
-            raise ValueError(
-                f"realism needs at least {_MIN_REAL} labeled validation cells, got {len(self._real)}: give a smaller "
-                "train_size or a larger validation_size."
-            )
+            needed = f"realism needs at least {_MIN_REAL} labeled validation cells, got {len(self._real)}"
+            raise ValueError(f"{needed}: give a smaller train_size or a larger validation_size.")
         self._space = Space(self._read(self._train_indices, _MAX_REFERENCE), self.seed)
 
     def _read(self, indices: np.ndarray, max_cells: int) -> Cells:
