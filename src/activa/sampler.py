@@ -183,12 +183,10 @@ class Sampler:
 
         Parameters
         ----------
-        path
-            The store, a folder that appears once it is complete; an interrupt or an error leaves nothing.
+        path, overwrite
+            The store, a folder that appears once it is complete, and whether to replace a store there.
         n, batch_size, **request
             As in :meth:`generate`; ``batch_size`` is also the size of the store's chunks.
-        overwrite
-            Whether to replace a store at ``path``, which is kept until the new one is complete.
 
         Raises
         ------

@@ -43,10 +43,9 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
     ----------
     adata
         Cells registered by :meth:`setup_anndata` or :meth:`setup_mudata`. None to train from a data module.
-    registry
-        Registry of a data module, to :meth:`train` from it without an AnnData.
-    seed
-        Random seed of the initial weights; None takes ``scvi.settings.seed``, or a fresh seed where that is not set.
+    registry, seed
+        Registry of a data module, to :meth:`train` from it without an AnnData; and random seed of the initial weights (None
+        takes ``scvi.settings.seed``, or a fresh seed where that is not set).
     **settings
         Fields of :class:`activa.settings.Settings`: ``n_hidden``, ``n_latent``, ``dropout_rate``, ``gene_likelihood``,
         ``protein_likelihood``, ``architecture``. They are kept as ``model.settings``.

@@ -42,12 +42,11 @@ class Expression(RNASeqMixin, VAEMixin):
 
         Parameters
         ----------
-        adata, indices
-            Cells with the model's genes, and their positions; all of the model's own cells by default.
+        adata, indices, batch_size, dataloader
+            Cells with the model's genes, and their positions; all of the model's own cells by default. Number of cells read
+            at a time, or minibatches to read instead of ``adata``.
         n_samples, give_mean
             Number of latents drawn per cell, and whether to average over them.
-        batch_size, dataloader
-            Number of cells read at a time, or minibatches to read instead of ``adata``.
 
         Returns
         -------

@@ -114,11 +114,9 @@ class Registration(BaseMinifiedModeModelClass):
 
         Parameters
         ----------
-        mdata
-            Cells, the same in each modality and in the same order (ValueError otherwise). Genes: as in
-            :meth:`setup_anndata`. Proteins: raw counts, or values of any sign such as CLR-normalized ones.
-        rna_layer, protein_layer
-            Layers that hold the values; None for ``X``.
+        mdata, rna_layer, protein_layer
+            Cells, the same in each modality and in the same order (ValueError otherwise), and layers that hold the values.
+            Genes: as in :meth:`setup_anndata`. Proteins: raw counts, or values of any sign such as CLR-normalized ones.
         labels_key, batch_key, size_factor_key, categorical_covariate_keys, continuous_covariate_keys, unlabeled_category
             As in :meth:`setup_anndata`; columns of ``mdata.obs``, or of the modality that ``modalities`` names.
         modalities

@@ -220,10 +220,8 @@ class Soft(Game):
 
     Parameters
     ----------
-    weight
-        Weight of the introspective terms.
-    n_epochs_warmup
-        As in :class:`Hinge`.
+    weight, n_epochs_warmup
+        Weight of the introspective terms; epochs before the game as in :class:`Hinge`.
 
     Examples
     --------
