@@ -213,10 +213,9 @@ class Sampler:
 
         Parameters
         ----------
-        adata
-            Cells with the model's genes, and counts in ``X`` or the registered layer. Labels are not needed.
-        soft
-            Whether to return the probability of every type.
+        adata, soft
+            Cells with the model's genes, and counts in ``X`` or the registered layer, but not necessarily labels; and whether
+            to return the probability of every type.
         indices, batch_size
             Positions of the cells to predict (all by default), and cells read at a time.
 

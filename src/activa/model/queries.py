@@ -23,8 +23,7 @@ class Queries(ArchesMixin):
     ) -> AnnData | pd.Index | None:
         """Bring query cells to the reference model's genes, in its order; missing genes get zero counts.
 
-        Parameters and results are those of :meth:`scvi.model.base.ArchesMixin.prepare_query_anndata`; without ``inplace``,
-        ``adata`` is left as it is. Raises a ValueError if no gene is the reference's.
+        Parameters, results and errors are those of :meth:`scvi.model.base.ArchesMixin.prepare_query_anndata`.
 
         Examples
         --------

@@ -150,7 +150,7 @@ class Registration(BaseMinifiedModeModelClass):
         """Give the model a copy of its data with latents instead of counts, which is small to save and to share.
 
         Generated cells, latents and normalized expression stay the same. Methods that read counts (:meth:`train`,
-        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error. So does this one for a
+        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error; so does this one for a
         model without data (ValueError) or before training (RuntimeError).
 
         Parameters

@@ -99,16 +99,14 @@ class Training(UnsupervisedTrainingMixin):
             :meth:`ACTIVA.paper`.
         game
             Game between encoder and generator, such as :class:`activa.train.Soft` or :class:`activa.train.Hinge`. None: no
-            game, or the paper's for :meth:`ACTIVA.paper`. A paper model trains without a game if the warm-up never ends:
-            ``game=Hinge(n_epochs_warmup=max_epochs)``.
+            game, or the paper's for :meth:`ACTIVA.paper`, which ``game=Hinge(n_epochs_warmup=max_epochs)`` turns off.
         accelerator, devices
             Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``.
         train_size, validation_size, shuffle_set_split, batch_size
             Split of the cells, and cells per minibatch, as in scvi-tools. By default all cells are trained on, or 90% with
             early stopping, ``realism`` or ``check_val_every_n_epoch``.
         early_stopping
-            Stop when the validation ELBO no longer falls. The ELBO does not measure a game, and scvi-tools does not stop
-            early on several devices; choose ``max_epochs`` there.
+            Stop when the validation ELBO, which does not measure a game, no longer falls. Not on several devices.
         seed
             Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
         checkpoint_dir, ckpt_path

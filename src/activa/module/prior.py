@@ -100,10 +100,7 @@ class LabeledPrior(nn.Module):
 
 
 def _rows(table: Tensor, index: Tensor) -> Tensor:
-    """``table[index]`` with a gradient that is summed in a fixed order.
-
-    With several threads, plain indexing sums its gradient in varying order, and a seed would not reproduce the weights.
-    """
+    """``table[index]`` with a gradient that threads sum in a fixed order, so that a seed reproduces the weights."""
     return embedding(index, table.flatten(1)).unflatten(1, table.shape[1:])
 
 

@@ -16,11 +16,10 @@ type ProteinDistribution = NegativeBinomial | Normal
 
 
 class ProteinModel(nn.Module):
-    """Input scaling and likelihood of surface proteins.
+    """Input scaling and likelihood of surface proteins: ``"normal"`` for real values, ``"nb"`` for counts.
 
-    Real values such as CLR-normalized ones are ``"normal"``; counts are ``"nb"``, and their totals have a model of their
-    own with ``n_library`` inputs, because staining affects all proteins of a cell. ``n_joined`` inputs (depth,
-    covariates, types) follow the latent in the generator's input.
+    Totals of counts have a model of their own with ``n_library`` inputs, because staining affects all proteins of a cell.
+    ``n_joined`` inputs (depth, covariates, types) follow the latent in the generator's input.
     """
 
     loc: Tensor
