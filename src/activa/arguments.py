@@ -37,7 +37,7 @@ def check_numbers(
     optional: bool = False,
     **arguments: Any,
 ) -> None:
-    """Check that arguments are finite numbers in a range (ValueError), not such as True (TypeError), or None if optional."""
+    """Check that arguments are finite numbers in a range, or None if ``optional``; a TypeError for others, such as True."""
     bounds = {"above": above, "at least": least, "below": below, "at most": most}
     in_range = " and ".join(
         f"{word} {bound}" for word, bound in bounds.items() if bound is not None and math.isfinite(bound)

@@ -25,7 +25,7 @@ def write(
     layer: str | None,
     overwrite: bool,
 ) -> None:
-    """Write chunks of cells, with ``X`` in a layer too, into a store that appears once it is complete."""
+    """Write chunks of cells, with ``columns`` in ``obs`` and ``X`` in a layer too, into a store that appears once complete."""
     path = as_path(path)
     if slashed := [column for column in columns if column is not None and "/" in column]:
         raise ValueError(f"zarr cannot hold the slash in the obs columns {slashed}: give or register other names.")

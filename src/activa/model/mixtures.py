@@ -35,7 +35,10 @@ def choose_cells(y: np.ndarray, rng: np.random.Generator, n_cells: int) -> np.nd
 def fit_mixtures(
     z: np.ndarray, y: np.ndarray, n_labels: int, n_components: int, rng: np.random.Generator, *, draws: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Diagonal Gaussians per label, at most one per ten cells (others repeat); latents are ``(n_cells * draws, n_latent)``."""
+    """Means, standard deviations and weights of diagonal Gaussians per label; N(0, I) for a label without cells.
+
+    Latents are ``(n_cells * draws, n_latent)``. At most one Gaussian per ten cells is fitted; the others repeat.
+    """
     shape = (n_labels, n_components, z.shape[1])
     loc, scale, weight = np.zeros(shape), np.ones(shape), np.full(shape[:2], 1 / n_components)
     for label in np.unique(y):

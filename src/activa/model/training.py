@@ -106,7 +106,7 @@ class Training(UnsupervisedTrainingMixin):
             Split of the cells, and cells per minibatch, as in scvi-tools. By default all cells are trained on, or 90% with
             early stopping, ``realism`` or ``check_val_every_n_epoch``.
         early_stopping
-            Stop when the validation ELBO, which does not measure a game, no longer falls. Not on several devices.
+            Stop when the validation ELBO, which does not measure a game, no longer falls; not possible on several devices.
         seed
             Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
         checkpoint_dir, ckpt_path

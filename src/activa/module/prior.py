@@ -56,7 +56,7 @@ class LabeledPrior(nn.Module):
         self.register_buffer("batch_logits", torch.zeros(n_types, n_components, n_batch))
 
     def set_components(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
-        """Set the Gaussians, ``(n_types, n_components, n_latent)``, of all labels, or of those of a bool ``(n_types,)``."""
+        """Set the Gaussians, ``(n_types, n_components, n_latent)``, of all types or of those in a mask, ``(n_types,)``."""
         chosen = slice(None) if labels is None else labels.to(self.loc.device)
         with torch.no_grad():
             for parameter, value in ((self.loc, loc), (self.log_scale, scale.log()), (self.logits, weight.log())):

@@ -32,7 +32,7 @@ class SyntheticCells:
     ) -> Self:
         """Draw synthetic cells with a gradient to the generator, from a minibatch and the module's outputs for it.
 
-        All cells are reconstructed and one of each's type generated, or half of the cells each unless ``whole``.
+        With ``whole`` each cell is reconstructed, and one of its type generated; otherwise the first and the second half.
         """
         condition = module.condition(batch)
         z, log_library = inference["z"], module._get_generative_input(batch, inference)["library"]
