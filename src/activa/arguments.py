@@ -11,15 +11,8 @@ import numpy as np
 def check_integers(*, least: int = 1, most: int | None = None, optional: bool = False, **arguments: Any) -> None:
     """Check that arguments are whole numbers (Python's or NumPy's) in a range, or None if ``optional``.
 
-    Raises
-    ------
-    TypeError
-        If an argument is not a whole number, such as True or 2.0.
-    ValueError
-        If an argument is out of range.
+    Raises a TypeError if an argument is not a whole number, such as True or 2.0, and a ValueError if it is out of range.
 
-    Examples
-    --------
     >>> check_integers(n_latent=0)
     Traceback (most recent call last):
     ValueError: n_latent must be at least 1, got 0.
@@ -44,15 +37,7 @@ def check_numbers(
     optional: bool = False,
     **arguments: Any,
 ) -> None:
-    """Check that arguments are finite numbers in a range, or None if ``optional``.
-
-    Raises
-    ------
-    TypeError
-        If an argument is not a number, such as True.
-    ValueError
-        If an argument is not finite or out of range.
-    """
+    """Check that arguments are finite numbers in a range, or None if ``optional``; a TypeError for others, such as True."""
     bounds = {"above": above, "at least": least, "below": below, "at most": most}
     in_range = " and ".join(
         f"{word} {bound}" for word, bound in bounds.items() if bound is not None and math.isfinite(bound)

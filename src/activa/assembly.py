@@ -27,12 +27,7 @@ def obs_of(plan: CellPlan, design: Design, labels_key: str | None) -> pd.DataFra
 
 
 def as_cells(
-    x: Any,
-    obs: pd.DataFrame,
-    var: pd.DataFrame,
-    protein_var: pd.DataFrame | None,
-    design: Design,
-    uns: dict[str, Any],
+    x: Any, obs: pd.DataFrame, var: pd.DataFrame, protein_var: pd.DataFrame | None, design: Design, uns: dict[str, Any]
 ) -> AnnData | MuData:
     """AnnData of values ``(n_cells, n_genes)``; with proteins, whose columns follow the genes', MuData."""
     if protein_var is None or design.modalities is None:
@@ -61,10 +56,7 @@ def as_mudata(modalities: dict[str, AnnData], obs: pd.DataFrame, uns: dict[str, 
 
 
 def stack(real: AnnData, synthetic: AnnData) -> AnnData:
-    """Real cells above synthetic ones of the same genes in the same order; ``obs["origin"]`` tells them apart.
-
-    Synthetic cells are renamed if a real cell has the same name.
-    """
+    """Real cells above synthetic ones of the same genes, which are renamed if names repeat; ``obs["origin"]`` tells which."""
     if real.obs_names.isin(synthetic.obs_names).any():
         synthetic.obs_names = [f"{name}-activa" for name in synthetic.obs_names]
     obs: Any = real.obs
@@ -86,10 +78,7 @@ def stack(real: AnnData, synthetic: AnnData) -> AnnData:
 
 
 def size_of(cells: Any) -> int:
-    """Bytes of an AnnData or a MuData in memory, about what they take in a file.
-
-    To compare with the free space on a disk before HDF5 writes to it, which crashes the process when it is full.
-    """
+    """Bytes of an AnnData or MuData, about as in a file: HDF5 crashes the process when the disk is full."""
     return sum(modality.__sizeof__() for modality in getattr(cells, "mod", {"": cells}).values())
 
 

@@ -92,10 +92,8 @@ def check_values(
         if (values < 0).any():
             raise ValueError(f"{where} has negative values, got {values.min():.4g}: give raw counts as {hint}.")
         if gene_likelihood in COUNT_LIKELIHOODS and (fractional := values[values != np.round(values)]).size:
-            raise ValueError(
-                f"{where} has values that are not whole, got {fractional[0]:.4g}, and gene_likelihood={gene_likelihood!r} "
-                f"describes counts: give raw counts as {hint}, or use gene_likelihood='normal'."
-            )
+            given = f"got {fractional[0]:.4g} with gene_likelihood={gene_likelihood!r}: give counts as {hint}"
+            raise ValueError(f"{where} has values that are not whole, {given}, or use gene_likelihood='normal'.")
         totals.append(np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel())
     total = np.concatenate(totals)
     if n_empty := int((total == 0).sum()):
@@ -117,10 +115,7 @@ def check_proteins(
             "counts as protein_layer= in setup_mudata, or use protein_likelihood='normal'."
         )
     if likelihood == "normal" and not unfit.size:
-        raise ValueError(
-            f"{where} has only whole counts, and protein_likelihood='normal' would generate fractions of them: use 'nb', "
-            "or give normalized values."
-        )
+        raise ValueError(f"{where} has whole counts only: use protein_likelihood='nb', or give normalized values.")
     return likelihood or ("normal" if unfit.size else "nb")
 
 
@@ -234,9 +229,7 @@ def _check_modality(mdata: MuData, cells: AnnData, where: str, argument: str, la
     if cells.n_obs == 0 or cells.n_vars == 0:
         raise ValueError(f"{where} must have cells and variables, got shape {cells.shape}.")
     if not cells.obs_names.equals(mdata.obs_names):
-        raise ValueError(
-            f"{where} must have the cells of mdata, in the order of mdata.obs_names (mudata.intersect_obs)."
-        )
+        raise ValueError(f"{where} must have the cells of mdata, in the order of its obs_names (mudata.intersect_obs).")
     if layer is not None and layer not in cells.layers:
         raise KeyError(f"{argument}={layer!r} is not in {where}.layers, which has {list(dict(cells.layers))}.")
 
@@ -267,9 +260,7 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Ma
     labels = set(find("labels_key")[1][labels_key])
     if unlabeled is not None and unlabeled not in labels:
         known = sorted(map(str, labels))
-        raise ValueError(
-            f"unlabeled_category={unlabeled!r} is not a value of labels_key={labels_key!r}: name one of {known}."
-        )
+        raise ValueError(f"unlabeled_category={unlabeled!r} is not a value of labels_key={labels_key!r}, got {known}.")
     if labels == {unlabeled}:
         raise ValueError(f"labels_key={labels_key!r}: every cell is {unlabeled!r}, the unlabeled_category: omit both.")
 
@@ -279,13 +270,9 @@ def _check_column(where: str, column: pd.Series, name: str, key: str, *, is_numb
         raise ValueError(f"{name}={key!r}: names that begin with {list(_RESERVED)} are reserved: rename the column.")
     if n_missing := int(column.isna().sum()):
         hint = " or name them by an unlabeled_category" if name == "labels_key" else ""
-        raise ValueError(
-            f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave those cells out{hint}."
-        )
+        raise ValueError(f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave these out{hint}.")
     if not is_number and (kinds := _unsortable(column)):
-        raise ValueError(
-            f"{name}={key!r} has values of types {kinds}, which have no order: give obs[{key!r}].astype(str)."
-        )
+        raise ValueError(f"{name}={key!r} has values of types {kinds}, which have no order: give strings only.")
     if is_number and not (pd.api.types.is_numeric_dtype(column) and np.isfinite(np.asarray(column, dtype=float)).all()):
         raise ValueError(f"{name}={key!r} must hold finite numbers, got dtype {column.dtype}.")
 

@@ -80,9 +80,8 @@ def check_labels(name: str, adata: AnnData, key: str, argument: str = "labels_ke
     if key not in adata.obs:
         raise KeyError(f"{argument} {key!r} is not in {name}.obs, which has {list(adata.obs.columns)}.")
     if missing := int(adata.obs[key].isna().sum()):
-        raise ValueError(
-            f"{argument}={key!r} is missing for {missing} of {adata.n_obs} cells of {name}: label or remove them."
-        )
+        found = f"{missing} of {adata.n_obs} cells of {name}"
+        raise ValueError(f"{argument}={key!r} is missing for {found}: label or remove them.")
 
 
 def check_genes(name: str, var_names: pd.Index, first: str, expected: pd.Index) -> None:
@@ -129,9 +128,7 @@ def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
         raise ValueError(f"{name} holds values that are not finite; remove or replace them.")
     if (data < 0).any():
         kind = "log-normalized values" if normalized else "counts"
-        raise ValueError(
-            f"{name} holds negative values (smallest {data.min():.3g}), which {kind} cannot be; give unscaled data."
-        )
+        raise ValueError(f"{name} holds negative values ({data.min():.3g}), not {kind}; give unscaled data.")
     fractions = data[data != np.rint(data)]
     if not normalized and fractions.size:
         raise ValueError(
@@ -139,9 +136,7 @@ def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
             "has the counts, or give normalized=True if every set holds log1p of counts scaled to 10,000 per cell."
         )
     if normalized and values.nnz and not fractions.size:
-        raise ValueError(
-            f"{name} holds whole counts, but normalized=True: log-normalize all sets alike, or give counts in all."
-        )
+        raise ValueError(f"{name} holds whole counts, but normalized=True: log-normalize all sets, or leave it out.")
 
 
 def read_cells(
@@ -212,9 +207,8 @@ def check_columns(
 ) -> None:
     """Raise a ValueError unless both matrices have the same number of columns."""
     if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"{names[0]} has {first.shape[1]} {kind} and {names[1]} {second.shape[1]}; give the same {kind}."
-        )
+        found = f"{first.shape[1]} {kind} and {names[1]} {second.shape[1]}"
+        raise ValueError(f"{names[0]} has {found}; give the same {kind}.")
 
 
 def as_labels(name: str, labels: ArrayLike, n_cells: int) -> np.ndarray:

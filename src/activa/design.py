@@ -16,38 +16,23 @@ LABEL, BATCH, N_CELLS = "_activa_label", "_activa_batch", "_activa_n"
 class Design:
     """Types, batches and covariates of the training cells, and where generated cells are to have them.
 
-    Parameters
-    ----------
-    types
-        Cell types in the order of their codes, ``(n_types,)``; ``["all"]`` without labels.
-    batches
-        Batches in the order of their codes, ``(n_batch,)``.
-    table
-        One row per combination of type, batch and covariates that occurs: the codes ``LABEL`` and ``BATCH``, a column per
-        covariate (codes or values), and ``N_CELLS``, the number of training cells. Unlabeled cells have the code
-        ``n_types``.
-    categorical
-        Categorical covariate -> its categories in the order of their codes.
-    continuous
-        Continuous covariates.
-    labels_key, batch_key
-        Columns of ``obs`` for types and batches; None where none was registered.
-    layer, protein_layer
-        Layers that hold the counts of genes and proteins; None for ``X``.
-    modalities
-        Names of the modalities of genes and proteins; None for AnnData.
+    The table has one row per combination of type, batch and covariates that occurs: the codes ``LABEL`` and ``BATCH``, a
+    column per covariate (codes or values), and ``N_CELLS``, the number of training cells. Unlabeled cells have the code
+    ``n_types``.
     """
 
-    types: np.ndarray
-    batches: np.ndarray
+    types: np.ndarray  # cell types in the order of their codes, (n_types,); ["all"] without labels
+    batches: np.ndarray  # batches in the order of their codes, (n_batch,)
     table: pd.DataFrame
-    categorical: dict[str, np.ndarray] = field(default_factory=dict)
-    continuous: tuple[str, ...] = ()
-    labels_key: str | None = None
-    batch_key: str | None = None
-    layer: str | None = None
-    protein_layer: str | None = None
-    modalities: tuple[str, str] | None = None
+    categorical: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # covariate -> categories in the order of their codes
+    continuous: tuple[str, ...] = ()  # continuous covariates
+    labels_key: str | None = None  # column of obs for types; None if it was not registered
+    batch_key: str | None = None  # column of obs for batches; None if it was not registered
+    layer: str | None = None  # layer with the counts of genes; None for X
+    protein_layer: str | None = None  # layer with the values of proteins; None for X
+    modalities: tuple[str, str] | None = None  # of genes and proteins; None for AnnData
 
     @property
     def type_sizes(self) -> np.ndarray:

@@ -28,21 +28,11 @@ _MAX_ATTEMPTS = 50
 
 @dataclass(frozen=True, eq=False)
 class Filters:
-    """Which drawn cells are kept: those of the requested type by the classifier, and those not refused.
-
-    Parameters
-    ----------
-    module, design
-        Networks and types.
-    order
-        Positions of the filter's genes among the model's; None without ``refuse``.
-    min_confidence, refuse
-        As in :meth:`activa.Sampler.generate`.
-    """
+    """Which drawn cells are kept: those of the requested type by the classifier, and those not refused."""
 
     module: CellModel
     design: Design
-    order: np.ndarray | None
+    order: np.ndarray | None  # positions of the filter's genes among the model's; None without refuse
     min_confidence: float | None = None
     refuse: CellFilter | None = None
 
@@ -73,25 +63,7 @@ class Filters:
 def draw_chunks(
     module: CellModel, plan: CellPlan, batch_size: int, *, seed: int | None, expected: bool, filters: Filters | None
 ) -> Iterator[Any]:
-    """Values of planned cells in chunks of ``batch_size``, rounded up to whole blocks: CSR counts, or dense rates.
-
-    The columns of proteins follow those of the genes; float32.
-
-    Parameters
-    ----------
-    module
-        Networks in evaluation mode.
-    plan
-        The planned cells.
-    batch_size
-        Cells per chunk.
-    seed
-        Random seed of the request.
-    expected
-        Whether to return rates instead of counts.
-    filters
-        Which cells to keep; None keeps all.
-    """
+    """Values of planned cells, genes before proteins, float32, in chunks of whole blocks: CSR counts, or dense rates."""
     assert seed is not None
 
     def draw(number: int) -> Any:
@@ -199,14 +171,10 @@ def filters_of(
     order = None
     if refuse is not None:
         if not module.is_count:
-            raise ValueError(
-                f"refuse compares counts, which gene_likelihood={module.settings.gene_likelihood!r} does not give: leave "
-                "it out."
-            )
+            given = f"gene_likelihood={module.gene_likelihood!r}"
+            raise ValueError(f"refuse compares counts, which {given} does not give: leave it out.")
         order = genes.get_indexer(refuse.genes)
         if len(order) != len(genes) or (order < 0).any():
-            n_shared = int((order >= 0).sum())
-            raise ValueError(
-                f"refuse must have the model's genes: {n_shared} of its {len(order)} genes are among the model's {len(genes)}."
-            )
+            shared = f"{int((order >= 0).sum())} of its {len(order)} genes"
+            raise ValueError(f"refuse must have the model's genes: {shared} are among the model's {len(genes)}.")
     return Filters(module, design, order, min_confidence, refuse)

@@ -66,8 +66,7 @@ def model_card(
     model
         A trained model, loaded with or without its data.
     license
-        License of the weights, one of Hugging Face's identifiers (``"cc-by-4.0"``). The license of the training data may
-        restrict it.
+        License of the weights, as Hugging Face names it (``"cc-by-4.0"``); that of the training data may restrict it.
     description, training_data
         What the model was made for, and where the training cells are from (reference, link, license), in Markdown.
     repo_name

@@ -22,8 +22,6 @@ SoftAdapt = Literal["original", "normalized", "loss-weighted"]
 def regularization(mu: Tensor, log_var: Tensor) -> Tensor:
     r"""The paper's ``L_REG``, ``(n_cells,)``: KL divergence of N(mu, exp(log_var)), ``(n_cells, n_latent)``, from N(0, I).
 
-    Examples
-    --------
     >>> regularization(torch.ones(1, 2), torch.zeros(1, 2))
     tensor([1.])
     """
@@ -36,8 +34,6 @@ def hinge_encoder(reg_synthetic: Sequence[Tensor], margin: Tensor | float, *, pe
 
     With ``per_cell`` the hinge is that of each cell (IntroVAE) instead of the cells' mean (the released ACTIVA).
 
-    Examples
-    --------
     >>> hinge_encoder([torch.tensor([1.0, 5.0]), torch.tensor([9.0, 9.0])], margin=4.0)
     tensor(0.5000)
     """
@@ -48,8 +44,6 @@ def hinge_encoder(reg_synthetic: Sequence[Tensor], margin: Tensor | float, *, pe
 def hinge_generator(reg_synthetic: Sequence[Tensor]) -> Tensor:
     r"""The generator's term, :math:`\frac{1}{2} \sum_{s \in \{r, g\}} L_{REG}(z_s)`.
 
-    Examples
-    --------
     >>> hinge_generator([torch.tensor([1.0, 5.0]), torch.tensor([9.0, 9.0])])
     tensor(6.)
     """
@@ -67,8 +61,6 @@ def soft_encoder(
     multiplies the whole encoder loss by s. Dividing it by s keeps the minimum and puts this term on the scale of the real
     cells' ELBO, in nats.
 
-    Examples
-    --------
     >>> zero = torch.zeros(3)
     >>> soft_encoder([zero, zero], [zero, zero], scale=0.5)
     tensor(1.)
@@ -83,8 +75,6 @@ def soft_encoder(
 def classifier_consistency(logits: Tensor, logits_reconstruction: Tensor) -> Tensor:
     """``L_CT``: squared distance of the classifier's logits, ``(n_cells, n_types)``, for cells and reconstructions.
 
-    Examples
-    --------
     >>> classifier_consistency(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
     tensor(5.)
     """
@@ -104,8 +94,6 @@ def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: 
     that falls slowest, or rises. Values are ``(n_times, n_parts)``, oldest first, with at least two times; the weights
     ``(n_parts,)`` sum to one.
 
-    Examples
-    --------
     >>> softadapt_weights(torch.tensor([[4.0, 4.0], [2.0, 4.0]]), beta=1.0)
     tensor([0.1192, 0.8808])
     """

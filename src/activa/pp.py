@@ -13,12 +13,10 @@ def filter_low(adata: AnnData, *, min_genes: int = 10, min_cells: int = 3, copy:
 
     Parameters
     ----------
-    adata
-        Cells x genes of counts, in ``X``.
+    adata, copy
+        Cells x genes of counts, in ``X``; and whether to return a filtered copy and leave ``adata`` unchanged.
     min_genes, min_cells
         Minimum numbers of genes with counts per cell, and of cells with counts per gene.
-    copy
-        Whether to return a filtered copy and leave ``adata`` unchanged.
 
     Examples
     --------
@@ -51,10 +49,8 @@ def scale_library(
         As in :func:`filter_low`.
     target_sum
         Sum of each cell's scaled values; 20,000 in the paper. A ValueError is raised unless it is positive.
-    log
-        Whether to apply log(1 + x) afterwards. The paper's model is trained without it.
-    layer
-        Layer to scale. None scales ``X``.
+    log, layer
+        Whether to apply log(1 + x) afterwards (the paper does not); and the layer to scale, None for ``X``.
 
     Examples
     --------

@@ -34,14 +34,10 @@ class CellFilter(Protocol):
 class CellPlan:
     """One row per cell to generate, with codes instead of categories."""
 
-    label: np.ndarray
-    """Type codes, ``(n,)``."""
-    design: np.ndarray
-    """Batch code and covariates, ``(n, 1 + n_covariates)``, in the order of ``Design.columns``."""
-    library_size: np.ndarray | None
-    """Library sizes, ``(n,)``, where they are given."""
-    z: np.ndarray | None
-    """Latents, ``(n, n_latent)``, where they are given."""
+    label: np.ndarray  # type codes, (n,)
+    design: np.ndarray  # batch code and covariates, (n, 1 + n_covariates), in the order of Design.columns
+    library_size: np.ndarray | None  # library sizes, (n,), where they are given
+    z: np.ndarray | None  # latents, (n, n_latent), where they are given
 
     def __len__(self) -> int:
         return len(self.label)
@@ -49,18 +45,7 @@ class CellPlan:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """The arguments of :meth:`activa.Sampler.generate` that decide which cells are generated.
-
-    Parameters
-    ----------
-    n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
-        As in :meth:`activa.Sampler.generate`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range, whatever the model is.
-    """
+    """The arguments of :meth:`activa.Sampler.generate` that decide which cells are generated, checked for any model."""
 
     n: int | None = None
     labels: Mapping[Any, int] | pd.Series | Sequence[Any] | str | None = None
@@ -89,19 +74,9 @@ class Request:
             raise TypeError(f"refuse must be an activa.metrics.privacy.TooClose, got {type(self.refuse).__name__}.")
 
     def plan(self, design: Design, module: CellModel) -> CellPlan:
-        """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use.
-
-        Parameters
-        ----------
-        design
-            What the model knows of its training cells.
-        module
-            The model's networks.
-        """
+        """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use."""
         if self.labels_key is not None and self.labels_key in design.obs_columns:
-            raise ValueError(
-                f"labels_key={self.labels_key!r} is where the batch or a covariate is written: choose another column."
-            )
+            raise ValueError(f"labels_key={self.labels_key!r} is a column of batch or covariates: choose another.")
         rng = np.random.default_rng([self.seed, _PLAN_STREAM])
         sizes = design.type_sizes
         label = _plan_labels(self.n, self.labels, design.types, sizes, rng)
@@ -122,8 +97,7 @@ class Request:
         for name, values in (self.covariates or {}).items():
             argument = f"covariates[{name!r}]"
             if name in design.categorical:
-                codes = categories_to_codes(argument, _per_cell(argument, values, n), design.categorical[name])
-                given[name] = codes
+                given[name] = categories_to_codes(argument, _per_cell(argument, values, n), design.categorical[name])
             elif name in design.continuous:
                 given[name] = _numbers(argument, values, n)
             else:
@@ -136,7 +110,7 @@ class Request:
             return None
         if not module.is_count:
             raise ValueError(
-                f"library_size has no effect with gene_likelihood={module.settings.gene_likelihood!r}: leave it out."
+                f"library_size needs counts, got gene_likelihood={module.gene_likelihood!r}: leave it out."
             )
         library_size = _numbers("library_size", self.library_size, n)
         if (library_size <= 0).any():

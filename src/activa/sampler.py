@@ -36,10 +36,8 @@ class Sampler:
 
     Parameters
     ----------
-    module, settings
-        The networks, in evaluation mode, and their settings.
-    design
-        Types, batches and covariates of the training cells.
+    module, settings, design
+        The networks, in evaluation mode; their settings; and types, batches and covariates of the training cells.
     var, protein_var
         Tables of the genes and of the proteins (None without).
 
@@ -144,7 +142,6 @@ class Sampler:
         request = Request(
             n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
         )
-        check_integers(batch_size=batch_size)
         plan, chunks = self._draw(request, batch_size)
         parts = list(chunks)
         x = np.concatenate(parts) if expected else vstack(parts, format="csr")
@@ -153,14 +150,8 @@ class Sampler:
     def generate_batches(self, n: int | None = None, *, batch_size: int = 4096, **request: Any) -> Iterator[AnnData]:
         """Generate the cells of :meth:`generate` in chunks, for more of them than memory holds.
 
-        Parameters
-        ----------
-        n, batch_size, **request
-            As in :meth:`generate`; checked at once.
-
-        Yields
-        ------
-        AnnData of ``batch_size`` cells, rounded up to a multiple of 256; the last one is smaller.
+        Arguments are those of :meth:`generate`, and checked at once. Yields AnnData of ``batch_size`` cells, rounded up to
+        a multiple of 256; the last one is smaller.
 
         Examples
         --------
@@ -168,7 +159,6 @@ class Sampler:
         [256, 256, 88]
         """
         asked = Request(n, **request)
-        check_integers(batch_size=batch_size)
         plan, chunks = self._draw(asked, batch_size)
         obs = obs_of(plan, self.design, asked.labels_key)
 
@@ -193,30 +183,23 @@ class Sampler:
 
         Parameters
         ----------
-        path
-            The store, a folder that appears once it is complete; an interrupt or an error leaves nothing.
+        path, overwrite
+            The store, a folder that appears once it is complete, and whether to replace a store there.
         n, batch_size, **request
             As in :meth:`generate`; ``batch_size`` is also the size of the store's chunks.
-        overwrite
-            Whether to replace a store at ``path``, which is kept until the new one is complete.
 
         Raises
         ------
-        OSError
-            If ``path`` exists and is not to be replaced or is not a store, or its parent folder cannot be written to.
-        NotImplementedError
-            If the model has proteins: write the chunks of :meth:`generate_batches`.
-        TypeError, ValueError, KeyError, RuntimeError
-            As :meth:`generate`.
+        OSError, NotImplementedError
+            If ``path`` exists and is not to be replaced or is not a store, or its parent folder cannot be written to; if the
+            model has proteins. Other errors are those of :meth:`generate`.
 
         Examples
         --------
         >>> model.sampler.generate_zarr("synthetic.zarr", 1_000_000, seed=0)  # doctest: +SKIP
         """
         if self.protein_var is not None:
-            raise NotImplementedError(
-                "generate_zarr is not available for MuData: write the chunks of generate_batches."
-            )
+            raise NotImplementedError("generate_zarr is not available for MuData: write what generate_batches yields.")
         check_booleans(overwrite=overwrite)
         chunks = self.generate_batches(n, batch_size=batch_size, **request)
         columns = [request.get("labels_key") or self.design.labels_key, *self.design.obs_columns]
@@ -230,14 +213,11 @@ class Sampler:
 
         Parameters
         ----------
-        adata
-            Cells with the model's genes, and counts in ``X`` or the registered layer. Labels are not needed.
-        soft
-            Whether to return the probability of every type.
-        indices
-            Positions of the cells to predict; all by default.
-        batch_size
-            Cells read at a time.
+        adata, soft
+            Cells with the model's genes, and counts in ``X`` or the registered layer, but not necessarily labels; and whether
+            to return the probability of every type.
+        indices, batch_size
+            Positions of the cells to predict (all by default), and cells read at a time.
 
         Returns
         -------
@@ -286,17 +266,14 @@ class Sampler:
 
         Parameters
         ----------
-        path
-            The folder, which appears once it is complete.
-        overwrite
-            Whether to replace a saved sampler at ``path``, which is kept until the new one is complete.
+        path, overwrite
+            The folder, which appears once it is complete, and whether to replace a saved sampler there.
 
         Raises
         ------
-        OSError
-            If ``path`` exists and is not to be replaced or is not a sampler, or its parent folder cannot be written to.
-        TypeError
-            If ``path`` is not a path, or a category is neither a string nor a number.
+        OSError, TypeError
+            If ``path`` exists and is not to be replaced or is not a sampler, or its parent folder cannot be written to; if it
+            is not a path, or a category is neither a string nor a number.
 
         Examples
         --------
@@ -313,17 +290,13 @@ class Sampler:
 
         Parameters
         ----------
-        path
-            The folder.
-        device
-            Where to put the networks.
+        path, device
+            The folder, and where to put the networks.
 
         Raises
         ------
-        FileNotFoundError
-            If the folder or one of its files does not exist.
-        ValueError
-            If a file is damaged, was changed, is of a newer format, or does not fit the others.
+        FileNotFoundError, ValueError
+            If the folder or a file does not exist; if a file is damaged, was changed, has a newer format, or does not fit.
 
         Examples
         --------
@@ -335,6 +308,7 @@ class Sampler:
 
     def _draw(self, request: Request, batch_size: int) -> tuple[CellPlan, Iterator[Any]]:
         """The plan of a request, and its values in chunks of ``batch_size`` cells."""
+        check_integers(batch_size=batch_size)
         if self.module.training:
             raise RuntimeError("The model is being trained: generate when training has ended.")
         confidence = request.min_confidence

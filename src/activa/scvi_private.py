@@ -16,10 +16,7 @@ __all__ = ["ADATA_MINIFY_TYPE", "MODULE_KEYS", "release_with_model", "minify_typ
 
 @contextmanager
 def split_seed(seed: int) -> Iterator[None]:
-    """Make scvi-tools' data splitters use this seed.
-
-    The public setter would also seed every global generator and set an environment variable.
-    """
+    """Make scvi-tools' data splitters use this seed; the public setter would also seed every global generator."""
     before = settings._seed
     settings._seed = seed
     try:

@@ -17,13 +17,7 @@ MAX_SEED = 2**32 - 1
 
 
 def check_seed(seed: int | None) -> int:
-    """The seed; for None that of ``scvi.settings.seed``, or a fresh one where it is not set.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not an integer from 0 to 2**32 - 1.
-    """
+    """The seed, an integer from 0 to 2**32 - 1; for None that of ``scvi.settings.seed``, or a fresh one if it is not set."""
     if seed is None and (scvi := sys.modules.get("scvi")) is not None:
         seed = scvi.settings.seed
     if seed is None:
@@ -39,10 +33,7 @@ def torch_generator(device: torch.device | str, *seed: int) -> torch.Generator:
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Run with all global generators (Python, NumPy, PyTorch on CPU and CUDA) seeded, then restore their states.
-
-    For training and for libraries that take no generator; drawing cells uses :func:`torch_generator`.
-    """
+    """Run with all global generators (Python, NumPy, PyTorch on CPU and CUDA) seeded, then restore their states."""
     state = _mixed(*seed)
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():

@@ -19,7 +19,7 @@ COUNT_LIKELIHOODS: tuple[GeneLikelihood, ...] = ("nb-outlier", "nb")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a model is made of.
+    """What a model is made of; a wrong value raises a TypeError or ValueError.
 
     :class:`~activa.ACTIVA` takes the fields as arguments and keeps them as ``model.settings``.
 
@@ -27,10 +27,8 @@ class Settings:
     ----------
     n_hidden
         Width of each hidden layer of the encoder, or of its one layer. A deep generator has them in reverse.
-    n_latent
-        Latent dimensions.
-    dropout_rate
-        Dropout rate of the encoder's hidden layers.
+    n_latent, dropout_rate
+        Latent dimensions, and dropout rate of the encoder's hidden layers.
     gene_likelihood
         ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`) or ``"nb"`` for counts; ``"normal"`` for
         non-negative values such as log-normalized expression; ``"mse"`` for such values with the paper's squared error,
@@ -43,11 +41,6 @@ class Settings:
         are inferred from the latent; the prior is a mixture of Gaussians per type; training starts from principal
         components. ``"deep"``, the paper's: hidden layers with batch normalization on both sides, an N(0, I) prior, and
         types assigned by the classifier.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is of the wrong type or out of range.
 
     Examples
     --------
@@ -63,9 +56,8 @@ class Settings:
     architecture: Architecture = "log-linear"
 
     def __post_init__(self) -> None:
-        check_choices(
-            gene_likelihood=(self.gene_likelihood, GeneLikelihood), architecture=(self.architecture, Architecture)
-        )
+        check_choices(gene_likelihood=(self.gene_likelihood, GeneLikelihood))
+        check_choices(architecture=(self.architecture, Architecture))
         if self.protein_likelihood is not None:
             check_choices(protein_likelihood=(self.protein_likelihood, ProteinLikelihood))
         given: Any = self.n_hidden

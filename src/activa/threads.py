@@ -47,10 +47,7 @@ def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
 
 @contextmanager
 def interrupts_wait() -> Iterator[None]:
-    """Delay an interrupt (SIGINT) to the end of the block, for milliseconds of work that must not be left half done.
-
-    Only the main thread is ever interrupted; the block does nothing in others.
-    """
+    """Delay an interrupt (SIGINT), which only the main thread gets, to the end of a block of milliseconds of work."""
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield

@@ -157,7 +157,7 @@ def info(model: Model) -> None:
 
 
 def _check_free(path: Path, overwrite: bool, what: str, marks: Sequence[str] | None) -> None:
-    check_free(path, overwrite=overwrite, what=what, marks=marks, overwriting="give --overwrite")
+    check_free(path, overwrite=overwrite, what=what, marks=marks, how="give --overwrite")
 
 
 def _check_cells(path: Path) -> None:

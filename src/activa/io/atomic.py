@@ -29,23 +29,18 @@ def as_path(path: Any) -> Path:
 
 
 def check_free(
-    path: Path,
-    *,
-    overwrite: bool,
-    what: str,
-    marks: Sequence[str] | None = None,
-    overwriting: str = "give overwrite=True",
+    path: Path, *, overwrite: bool, what: str, marks: Sequence[str] | None = None, how: str = "give overwrite=True"
 ) -> None:
     """Check that a path can be written to, and remove what killed processes left while they wrote to it.
 
     Of an existing ``path``, ``overwrite`` replaces a file (``marks`` is None), or a folder that holds a file of ``marks``.
-    ``what`` and ``overwriting`` (how to ask for replacement) are for messages. Raises the OSError that Python has for it.
+    ``what`` and ``how`` (to ask for replacement) are for messages. Raises the OSError that Python has for it.
     """
     path = path.absolute()
     _clear(path)
     if path.exists():
         if not overwrite:
-            raise FileExistsError(f"path={str(path)!r} exists: choose another, or {overwriting} to replace it.")
+            raise FileExistsError(f"path={str(path)!r} exists: choose another, or {how} to replace it.")
         if not (path.is_file() if marks is None else any((path / name).is_file() for name in marks)):
             raise FileExistsError(f"path={str(path)!r} holds no {what}, so it is not overwritten: choose another path.")
     for reason, is_fine in (

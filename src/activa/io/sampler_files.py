@@ -33,6 +33,7 @@ WEIGHTS, TABLES, MODEL = "weights.safetensors", "tables.zarr/", "model.json"
 FORMAT, FORMAT_VERSION = "activa sampler", 1
 # No model comes near these sizes
 _MAX_MANIFEST_BYTES, _MAX_FILES = 2**28, 100_000
+_KEYS = ("labels_key", "batch_key", "layer", "protein_layer")  # fields of the manifest and of a Design
 
 type Scalar = str | int | float | bool
 
@@ -113,10 +114,7 @@ def sampler_to_files(sampler: Any, model: Mapping[str, Any] | None) -> dict[str,
         "batches": _scalars(design.batches),
         "categorical": {name: _scalars(values) for name, values in design.categorical.items()},
         "continuous": list(design.continuous),
-        "labels_key": design.labels_key,
-        "batch_key": design.batch_key,
-        "layer": design.layer,
-        "protein_layer": design.protein_layer,
+        **{name: getattr(design, name) for name in _KEYS},
         "modalities": None if design.modalities is None else list(design.modalities),
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
@@ -140,13 +138,8 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         module = _module(manifest, settings, tables, load_tensors(files[WEIGHTS]))
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         raise _damaged(where, str(error)) from error
-    return {
-        "module": module,
-        "design": design,
-        "settings": settings,
-        "var": tables["genes"],
-        "protein_var": tables.get("proteins"),
-    }
+    given = {"module": module, "design": design, "settings": settings}
+    return given | {"var": tables["genes"], "protein_var": tables.get("proteins")}
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, bytes]]:
@@ -189,10 +182,8 @@ def _manifest(file: Path) -> Manifest:
         raise _damaged(str(file), f"'format' is not {FORMAT!r}")
     found = content.get("format_version")
     if isinstance(found, int) and found > FORMAT_VERSION:
-        raise ValueError(
-            f"{file}: format version {found} is newer than what activa {version('activa-sc')} reads, {FORMAT_VERSION}: "
-            "install a newer activa."
-        )
+        known = f"what activa {version('activa-sc')} reads, {FORMAT_VERSION}"
+        raise ValueError(f"{file}: format version {found} is newer than {known}: install a newer activa.")
     if content.get("sha256") != _digest({name: value for name, value in content.items() if name != "sha256"}):
         raise _damaged(str(file), "its content differs from what its checksum (sha256) was made of")
     try:
@@ -210,10 +201,7 @@ def _design(manifest: Manifest, table: pd.DataFrame) -> Design:
         table=table.set_axis(pd.RangeIndex(len(table))),
         categorical={name: as_categories(values) for name, values in manifest.categorical.items()},
         continuous=tuple(manifest.continuous),
-        labels_key=manifest.labels_key,
-        batch_key=manifest.batch_key,
-        layer=manifest.layer,
-        protein_layer=manifest.protein_layer,
+        **{name: getattr(manifest, name) for name in _KEYS},
         modalities=None if manifest.modalities is None else (manifest.modalities[0], manifest.modalities[1]),
     )
     if list(table.columns) != [LABEL, *design.columns, N_CELLS] or not all(k in "iuf" for k in _kinds(table)):

@@ -22,10 +22,7 @@ _ENCODINGS = {
 
 
 def tables_to_files(tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
-    """Tables as the files of a zarr group: relative path -> content.
-
-    Columns that anndata cannot write (dates, objects) are left out with a warning.
-    """
+    """Tables as the files of a zarr group, path -> content; warns of columns that anndata cannot write (dates, objects)."""
     store: dict[str, Any] = {}
     group = zarr.open_group(MemoryStore(store), mode="w")
     for name, table in tables.items():
@@ -57,13 +54,7 @@ def _is_writable(table: pd.DataFrame) -> bool:
 
 
 def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, pd.DataFrame]:
-    """The tables of these names.
-
-    Raises
-    ------
-    ValueError
-        If the files are not what :func:`tables_to_files` returns.
-    """
+    """The tables of these names; a ValueError if the files are not what :func:`tables_to_files` returns."""
     n_bytes = sum(map(len, files.values()))
     for path, content in files.items():
         if path.endswith("zarr.json"):

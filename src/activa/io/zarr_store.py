@@ -25,27 +25,10 @@ def write(
     layer: str | None,
     overwrite: bool,
 ) -> None:
-    """Write chunks of cells below each other into a store that appears once it is complete.
-
-    Parameters
-    ----------
-    path
-        The store, a folder.
-    chunks
-        Cells with the same genes and the same columns of ``obs``.
-    columns
-        These columns of ``obs``.
-    layer
-        Layer to write ``X`` to as well; None for none.
-    overwrite
-        Whether to replace a store at ``path``.
-    """
+    """Write chunks of cells, with ``columns`` in ``obs`` and ``X`` in a layer too, into a store that appears once complete."""
     path = as_path(path)
     if slashed := [column for column in columns if column is not None and "/" in column]:
-        raise ValueError(
-            f"obs columns {slashed} contain a slash, which a zarr store cannot hold: give another labels_key, or register "
-            "batch and covariates under other names."
-        )
+        raise ValueError(f"zarr cannot hold the slash in the obs columns {slashed}: give or register other names.")
     with atomic_folder(path, overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
         _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=layer)
         with warnings.catch_warnings():

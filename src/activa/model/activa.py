@@ -43,21 +43,18 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
     ----------
     adata
         Cells registered by :meth:`setup_anndata` or :meth:`setup_mudata`. None to train from a data module.
-    registry
-        Registry of a data module, to :meth:`train` from it without an AnnData.
-    seed
-        Random seed of the initial weights; None takes ``scvi.settings.seed``, or a fresh seed where that is not set.
+    registry, seed
+        Registry of a data module, to :meth:`train` from it without an AnnData; and random seed of the initial weights (None
+        takes ``scvi.settings.seed``, or a fresh seed where that is not set).
     **settings
         Fields of :class:`activa.settings.Settings`: ``n_hidden``, ``n_latent``, ``dropout_rate``, ``gene_likelihood``,
         ``protein_likelihood``, ``architecture``. They are kept as ``model.settings``.
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type, or a setting does not exist.
-    ValueError
-        If the values are not what the likelihood describes (negative or not finite, or, for counts, not whole), a cell is
-        empty, a setting is out of range, or the cells were not registered.
+    TypeError, ValueError
+        If an argument has the wrong type; if a setting does not exist or is out of range; if the cells were not registered,
+        one of them is empty, or their values are not what the likelihood describes.
 
     Examples
     --------
@@ -88,9 +85,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         release_with_model(self)
         arguments = self.registry_["setup_args"]
         if chosen.protein_likelihood is not None and modalities_of(self.registry_) is None:
-            raise ValueError(
-                f"protein_likelihood={chosen.protein_likelihood!r} needs proteins, which setup_mudata registers."
-            )
+            raise ValueError(f"protein_likelihood={chosen.protein_likelihood!r} needs proteins: use setup_mudata.")
         cells = None
         if adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
             cells, protein_likelihood = self._read_cells(chosen)
@@ -143,9 +138,8 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         if protein is not None:
             values = registered(REGISTRY_KEYS.PROTEIN_EXP_KEY)
             proteins = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float32)
-            likelihood = check_proteins(
-                proteins, settings.protein_likelihood, layer=arguments["protein_layer"], modality=protein
-            )
+            layer = arguments["protein_layer"]
+            likelihood = check_proteins(proteins, settings.protein_likelihood, layer=layer, modality=protein)
         if arguments["size_factor_key"] is not None:
             library = np.asarray(registered(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
         y, batch = (np.asarray(registered(key)).ravel() for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY))
@@ -171,25 +165,13 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
 
         :meth:`train` then takes :data:`activa.train.PAPER_RECIPE` and 610 epochs by default: 10 epochs of warm-up and 600
         of the hinge game with m = 110, alpha_1 = 1 and alpha_2 = 0.5. The released code departs from the paper, for
-        example by cutting the generator's adversarial gradient; this model follows the paper. To train it without a game,
-        let the warm-up last for all epochs: ``train(100, game=Hinge(n_epochs_warmup=100))``.
+        example by cutting the generator's adversarial gradient; this model follows the paper.
 
         Parameters
         ----------
-        adata
-            Cells registered by :meth:`setup_anndata`, with non-negative values. The paper's are counts scaled to 20,000 per
-            cell (:func:`activa.pp.scale_library`), without a logarithm.
-        seed
-            Random seed of the initial weights, as in :class:`ACTIVA`.
-
-        Returns
-        -------
-        An untrained model.
-
-        Raises
-        ------
-        ValueError
-            As for :class:`ACTIVA`.
+        adata, seed
+            As in :class:`ACTIVA`, with non-negative values. The paper's are counts scaled to 20,000 per cell
+            (:func:`activa.pp.scale_library`), without a logarithm.
 
         Examples
         --------
@@ -221,19 +203,12 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
 
         What is written is a pickle, which can run code where it is loaded: :meth:`load` only what comes from someone you
         trust, and :meth:`export` a model that travels. In an existing folder each file is replaced once the new one is
-        complete, the model last.
-
-        Parameters
-        ----------
-        dir_path, prefix, overwrite, save_anndata, save_kwargs, legacy_mudata_format, datamodule, **anndata_write_kwargs
-            As in scvi-tools.
+        complete, the model last. Arguments are those of scvi-tools.
 
         Raises
         ------
-        ValueError
-            If the folder exists, and ``overwrite`` is not set.
-        OSError
-            If the disk is full, has no room for the cells, or cannot be written to.
+        ValueError, OSError
+            If the folder exists without ``overwrite``; if the disk is full, has no room for the cells, or is not writable.
 
         Examples
         --------

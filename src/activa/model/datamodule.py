@@ -26,10 +26,7 @@ _KEPT = ("X_KEY", "BATCH_KEY", "LABELS_KEY", "SIZE_FACTOR_KEY", "CAT_COVS_KEY", 
 
 
 def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any]:
-    """The registry that ``setup_anndata`` would have written for a data module's cells; other registries unchanged.
-
-    A model trained from a data module is thus saved, loaded and given AnnData like any other.
-    """
+    """The registry that ``setup_anndata`` would have written for a data module's cells; other registries unchanged."""
     if not isinstance(registry, dict):
         raise TypeError(f"registry must be that of a data module or a model, got {registry!r}.")
     if missing := {"setup_args", "field_registries"} - set(registry):
@@ -136,8 +133,6 @@ class CellSample:
 
     x: csr_matrix  # about 20,000 of the cells: the same share of each type, but at least 30 cells or all
     table: pd.DataFrame  # codes of type and batch, and covariates, of these cells
-    totals: np.ndarray  # total counts of these cells
-    design: pd.DataFrame  # design table of all cells
     columns: dict[str, list[str]]  # registry key -> columns of the table
     n_cells: int  # number of all cells
 
@@ -161,10 +156,9 @@ class CellSample:
 
 
 def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedDataModule, CellSample]:
-    """Read all cells of a data module once, check their values, and keep a sample.
+    """Read all cells of a data module once, check their values, keep a sample, and start a model without cells from it.
 
-    Weights, design and genes of a model without cells are set from them. Memory holds type, batch and covariates of every
-    cell, and counts of at most 30,000 cells plus those of rare types.
+    Memory holds type, batch and covariates of every cell, and counts of at most 30,000 cells plus those of rare types.
     """
     registry, rng = model.registry_, np.random.default_rng(seed)
     matched = MatchedDataModule(datamodule, registry, seed)
@@ -189,7 +183,7 @@ def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedData
             kept, n_new = [_reduce(kept)], 0
     x, table = _reduce(kept)
     totals, design = table[_TOTAL].to_numpy(), design_table(pd.concat(designs))
-    sample = CellSample(x, table, totals, design, columns, sum(map(len, designs)))
+    sample = CellSample(x, table, columns, sum(map(len, designs)))
     if not hasattr(model, "design_"):
         cells = StartCells(x, sample.y, totals, sample.batch, n_cells=sample.n_cells)
         start_from_cells(model.module, cells, seed=seed)

@@ -42,12 +42,11 @@ class Expression(RNASeqMixin, VAEMixin):
 
         Parameters
         ----------
-        adata, indices
-            Cells with the model's genes, and their positions; all of the model's own cells by default.
+        adata, indices, batch_size, dataloader
+            Cells with the model's genes, and their positions; all of the model's own cells by default. Number of cells read
+            at a time, or minibatches to read instead of ``adata``.
         n_samples, give_mean
             Number of latents drawn per cell, and whether to average over them.
-        batch_size, dataloader
-            Number of cells read at a time, or minibatches to read instead of ``adata``.
 
         Returns
         -------
@@ -111,10 +110,8 @@ class Expression(RNASeqMixin, VAEMixin):
         """
         likelihood = self.module.gene_likelihood
         if not self.module.is_count and library_size not in (1, "latent"):
-            raise ValueError(
-                f"library_size={library_size!r} does not apply to gene_likelihood={likelihood!r}, whose values are not "
-                "counts: leave it out."
-            )
+            given = f"library_size={library_size!r}"
+            raise ValueError(f"{given} does not apply to values, got gene_likelihood={likelihood!r}: leave it out.")
         is_standard = isinstance(self.module.prior, StandardPrior)
         if weights == "importance" and (not is_standard or likelihood != "nb" or self.module.use_size_factor_key):
             raise ValueError(
@@ -123,9 +120,8 @@ class Expression(RNASeqMixin, VAEMixin):
             )
         asked = {"library_size": library_size, "weights": weights, **kwargs}
         if modalities_of(self.registry_) is None:
-            return super().get_normalized_expression(
-                adata, indices, transform_batch, gene_list, return_numpy=return_numpy, **asked
-            )
+            asked |= {"gene_list": gene_list, "return_numpy": return_numpy}
+            return super().get_normalized_expression(adata, indices, transform_batch, **asked)
         # scvi-tools' table would be named after the variables of all modalities
         x: Any = super().get_normalized_expression(adata, indices, transform_batch, return_numpy=True, **asked)
         genes = registered_names(self.registry_)

@@ -58,13 +58,7 @@ class Generation:
 
     @property
     def sampler(self) -> Sampler:
-        """What draws the model's cells: it shares the model's networks and needs none of its data.
-
-        Raises
-        ------
-        RuntimeError
-            If the model has not been trained.
-        """
+        """What draws the model's cells, with its networks and without its data; a RuntimeError before training."""
         self._check_if_trained(warn=False)
         return self.make_sampler()
 
@@ -91,14 +85,9 @@ class Generation:
         indices: Sequence[int] | None = None,
         batch_size: int = 1024,
     ) -> np.ndarray | pd.DataFrame:
-        """Predict the types of cells, or of the model's own cells, as :meth:`activa.Sampler.predict` does.
+        """Predict the types of cells, or without ``adata`` of the model's own cells.
 
-        Parameters
-        ----------
-        adata
-            Cells with the model's genes; None for the cells that the model was made with.
-        soft, indices, batch_size
-            As in :meth:`activa.Sampler.predict`, as are the result and the errors.
+        Arguments, result and errors are those of :meth:`activa.Sampler.predict`.
 
         Examples
         --------
@@ -106,17 +95,11 @@ class Generation:
         (700, 10)
         """
         sampler = self.sampler
-        if adata is None:
-            adata = self._cells_with_counts("predict without adata=")
+        adata = self._cells_with_counts("predict without adata=") if adata is None else adata
         return sampler.predict(adata, soft=soft, indices=indices, batch_size=batch_size)
 
     def augment(self, n: int | None = None, **request: Any) -> AnnData:
-        """The registered cells and new ones in one AnnData (or MuData, as registered).
-
-        Parameters
-        ----------
-        n, **request
-            As in :meth:`generate`.
+        """The registered cells and new ones, for arguments as in :meth:`generate`, in one AnnData (or MuData, as registered).
 
         Returns
         -------
@@ -156,10 +139,7 @@ class Generation:
     def _cells_with_counts(self, method: str) -> Any:
         """The model's own cells; a ValueError names the method that needs their counts where there are none."""
         if self.adata is None:
-            raise ValueError(
-                f"{method} needs the model's cells, and the model was loaded without data: load what save() wrote with "
-                "adata=. (An export holds no cells.)"
-            )
+            raise ValueError(f"{method} needs cells, and the model was loaded without data: load it with adata=.")
         self._check_counts(method)
         return self.adata
 
@@ -185,12 +165,8 @@ class Generation:
         """Write the model, without its cells, as files that are data, not a program.
 
         For models that travel: what :meth:`save` writes is a pickle, which can run code where it is loaded. Beside what
-        :meth:`activa.Sampler.save` writes, ``model.json`` holds what scvi-tools registered.
-
-        Parameters
-        ----------
-        path, overwrite
-            As in :meth:`activa.Sampler.save`, as are the errors.
+        :meth:`activa.Sampler.save` writes, ``model.json`` holds what scvi-tools registered. Arguments and errors are those
+        of :meth:`activa.Sampler.save`.
 
         Examples
         --------
@@ -213,10 +189,8 @@ class Generation:
 
         Parameters
         ----------
-        path
-            The folder.
-        accelerator, device
-            Where to put the model, as in :meth:`load`.
+        path, accelerator, device
+            The folder, and where to put the model, as in :meth:`load`.
 
         Returns
         -------
@@ -249,15 +223,12 @@ class Generation:
             model = cls(registry=registry, **sampler.settings.to_dict())  # type: ignore[call-arg]
             reference = content["reference_categories"]
             model.training_defaults_ = _training_defaults(**content["training_defaults"])
-            model.reference_categories_ = (
-                None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))
-            )
+            known = None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))
+            model.reference_categories_ = known
             model.module.load_state_dict(sampler.module.state_dict())
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
-            raise ValueError(
-                f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files ({error}). Use "
-                "activa.Sampler.load, or get the export again."
-            ) from error
+            found = f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files"
+            raise ValueError(f"{found} ({error}). Use activa.Sampler.load, or get the export again.") from error
         model.design_, model.var_, model.is_trained_ = sampler.design.table, sampler.var, True
         if sampler.protein_var is not None:
             model.protein_var_ = sampler.protein_var
@@ -272,9 +243,8 @@ def _check_registry(registry: dict[str, Any], sampler: Sampler) -> None:
     for name in ("types", "batches", "continuous", "labels_key", "batch_key", "layer", "protein_layer", "modalities"):
         if not np.array_equal(getattr(ours, name), getattr(theirs, name)):
             raise ValueError(f"the registered {name} are {getattr(theirs, name)}, not {getattr(ours, name)}")
-    if {name: list(values) for name, values in ours.categorical.items()} != {
-        name: list(values) for name, values in theirs.categorical.items()
-    }:
+    covariates = [{name: list(values) for name, values in d.categorical.items()} for d in (ours, theirs)]
+    if covariates[0] != covariates[1]:
         raise ValueError("the registered categorical covariates differ from the sampler's")
     if list(registered_names(registry)) != list(sampler.genes):
         raise ValueError("the registered genes differ from the sampler's")

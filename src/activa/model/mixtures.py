@@ -103,10 +103,9 @@ def fit_prior(
     draws: int = DRAWS,
     n_known_batches: int | None = None,
 ) -> None:
-    """Fit the Gaussians of each type with cells to latents ``(n_cells * draws, n_latent)``, and their weights per batch.
+    """Fit the Gaussians of each type with cells to finite latents ``(n_cells * draws, n_latent)``, and weights per batch.
 
     ``n_known_batches`` keeps all Gaussians, and the weights in this many first batches: those of a reference (scArches).
-    A ValueError leaves the prior as it was if latents are not finite.
     """
     if not np.isfinite(z).all():
         raise ValueError(

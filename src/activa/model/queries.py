@@ -23,8 +23,7 @@ class Queries(ArchesMixin):
     ) -> AnnData | pd.Index | None:
         """Bring query cells to the reference model's genes, in its order; missing genes get zero counts.
 
-        Parameters and results are those of :meth:`scvi.model.base.ArchesMixin.prepare_query_anndata`; without ``inplace``,
-        ``adata`` is left as it is. Raises a ValueError if no gene is the reference's.
+        Parameters, results and errors are those of :meth:`scvi.model.base.ArchesMixin.prepare_query_anndata`.
 
         Examples
         --------
@@ -60,10 +59,8 @@ class Queries(ArchesMixin):
             Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``.
         reference_model
             The trained model, which is left as it is, or the folder it is saved in.
-        inplace_subset_query_vars
-            Whether to bring ``adata`` itself to the reference's genes, if it has all of them.
-        accelerator, device
-            As in :meth:`load`.
+        inplace_subset_query_vars, accelerator, device
+            Whether to bring ``adata`` itself to the reference's genes, if it has all of them; devices as in :meth:`load`.
         unfrozen
             Whether :meth:`train` changes all weights, and fits the prior of the query's types.
 
@@ -88,9 +85,8 @@ class Queries(ArchesMixin):
         if isinstance(reference_model, str | os.PathLike):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
-            raise TypeError(
-                f"reference_model must be an {cls.__name__} or its folder, got {type(reference_model).__name__}."
-            )
+            found = type(reference_model).__name__
+            raise TypeError(f"reference_model must be an {cls.__name__} or its folder, got {found}.")
         design = reference_model.design
         if design.modalities is not None:
             raise NotImplementedError("load_query_data is not available for MuData: train a model on all cells.")

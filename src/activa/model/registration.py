@@ -58,10 +58,9 @@ class Registration(BaseMinifiedModeModelClass):
 
         Parameters
         ----------
-        adata
-            Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``).
-        layer
-            Layer that holds the counts; None for ``X``.
+        adata, layer
+            Cells x genes of raw counts (or of non-negative values, for the likelihoods ``"normal"`` and ``"mse"``), and the
+            layer that holds them; None for ``X``.
         labels_key, batch_key, size_factor_key
             Columns of ``obs`` with cell types, batches, and positive size factors to use instead of total counts.
         categorical_covariate_keys, continuous_covariate_keys
@@ -115,11 +114,9 @@ class Registration(BaseMinifiedModeModelClass):
 
         Parameters
         ----------
-        mdata
-            Cells, the same in each modality and in the same order (ValueError otherwise). Genes: as in :meth:`setup_anndata`. Proteins: raw
-            counts, or values of any sign such as CLR-normalized ones.
-        rna_layer, protein_layer
-            Layers that hold the values; None for ``X``.
+        mdata, rna_layer, protein_layer
+            Cells, the same in each modality and in the same order (ValueError otherwise), and layers that hold the values.
+            Genes: as in :meth:`setup_anndata`. Proteins: raw counts, or values of any sign such as CLR-normalized ones.
         labels_key, batch_key, size_factor_key, categorical_covariate_keys, continuous_covariate_keys, unlabeled_category
             As in :meth:`setup_anndata`; columns of ``mdata.obs``, or of the modality that ``modalities`` names.
         modalities
@@ -153,7 +150,7 @@ class Registration(BaseMinifiedModeModelClass):
         """Give the model a copy of its data with latents instead of counts, which is small to save and to share.
 
         Generated cells, latents and normalized expression stay the same. Methods that read counts (:meth:`train`,
-        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error. So does this one for a
+        :meth:`augment`, :meth:`predict` of the model's own cells, :meth:`get_elbo`) raise an error; so does this one for a
         model without data (ValueError) or before training (RuntimeError).
 
         Parameters
@@ -179,9 +176,7 @@ class Registration(BaseMinifiedModeModelClass):
         self._check_if_trained(warn=False)
         for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
             if key not in self.adata.obsm:
-                raise KeyError(
-                    f"{name}={key!r} is not in adata.obsm: store get_latent_representation(return_dist=True)"
-                )
+                raise KeyError(f"{name}={key!r} is not in obsm: store get_latent_representation(return_dist=True).")
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 
     @classmethod

@@ -31,15 +31,7 @@ def label_names(registry: dict[str, Any]) -> np.ndarray:
 
 
 def design_of(registry: dict[str, Any], table: pd.DataFrame) -> Design:
-    """The design of the registered cells.
-
-    Parameters
-    ----------
-    registry
-        scvi-tools' registry.
-    table
-        The design table of the cells.
-    """
+    """The design of the registered cells."""
     arguments = registry["setup_args"]
     labels, unlabeled = label_names(registry), arguments.get("unlabeled_category")
     modalities = arguments.get("modalities")

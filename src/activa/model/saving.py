@@ -17,19 +17,10 @@ _MODEL = "model.pt"
 
 @contextmanager
 def model_folder(dir_path: str, prefix: str | None, *, overwrite: bool, cells: Any, check_size: bool) -> Iterator[Path]:
-    """A folder to save a model in, which is moved to ``dir_path`` once it is complete.
+    """A folder to save a model in, which is moved to ``dir_path`` once it is complete, or file by file, the model last.
 
-    If that folder exists, each file is replaced once the new one is complete, the model last.
-
-    Parameters
-    ----------
-    dir_path, prefix, overwrite
-        As in :meth:`activa.ACTIVA.save`.
-    cells
-        Cells that are saved too; None for none. anndata turns their columns of strings into categories as it writes
-        them: they are restored.
-    check_size
-        Whether to compare their size with the free space, as uncompressed files need.
+    anndata turns the columns of strings of ``cells``, which are saved too, into categories: they are restored. With
+    ``check_size`` the size of the cells is compared with the free space, as uncompressed files need.
     """
     folder = Path(dir_path).absolute()
     writing: AbstractContextManager[Path]

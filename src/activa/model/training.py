@@ -99,18 +99,14 @@ class Training(UnsupervisedTrainingMixin):
             :meth:`ACTIVA.paper`.
         game
             Game between encoder and generator, such as :class:`activa.train.Soft` or :class:`activa.train.Hinge`. None: no
-            game, or the paper's for :meth:`ACTIVA.paper`. A paper model trains without a game if the warm-up never ends:
-            ``game=Hinge(n_epochs_warmup=max_epochs)``.
+            game, or the paper's for :meth:`ACTIVA.paper`, which ``game=Hinge(n_epochs_warmup=max_epochs)`` turns off.
         accelerator, devices
             Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``.
-        train_size, validation_size, shuffle_set_split
-            Split of the cells, as in scvi-tools. By default all cells are trained on, or 90% with early stopping,
-            ``realism`` or ``check_val_every_n_epoch``.
-        batch_size
-            Cells per minibatch.
+        train_size, validation_size, shuffle_set_split, batch_size
+            Split of the cells, and cells per minibatch, as in scvi-tools. By default all cells are trained on, or 90% with
+            early stopping, ``realism`` or ``check_val_every_n_epoch``.
         early_stopping
-            Stop when the validation ELBO no longer falls. The ELBO does not measure a game, and scvi-tools does not stop
-            early on several devices; choose ``max_epochs`` there.
+            Stop when the validation ELBO, which does not measure a game, no longer falls; not possible on several devices.
         seed
             Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
         checkpoint_dir, ckpt_path
@@ -133,10 +129,9 @@ class Training(UnsupervisedTrainingMixin):
         TypeError, ValueError
             If an argument is wrong or does not exist; if the model cannot be trained as it is; or, at the end, if latents are
             not finite, so that the prior cannot be fitted (the trained weights are kept).
-        OSError
-            If ``checkpoint_dir`` is a file, cannot be written to or has no room.
-        activa.train.NonFiniteLossError, activa.train.ExplodedLossError
-            If a loss is not finite, or the reconstruction far worse than it was. The model has the last good weights.
+        OSError, activa.train.NonFiniteLossError, activa.train.ExplodedLossError
+            If ``checkpoint_dir`` is a file, cannot be written to or has no room; or if a loss is not finite, or the
+            reconstruction far worse than it was. The model has the last good weights.
 
         Examples
         --------
@@ -200,21 +195,13 @@ class Training(UnsupervisedTrainingMixin):
     def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""
         if self.adata is None and datamodule is None:
-            raise ValueError(
-                "The model was made without data: give datamodule=, or load what save() wrote with adata=, to train it. "
-                "(An export holds no cells.)"
-            )
+            raise ValueError("The model was made without data: give datamodule=, or load it with adata=, to train it.")
         if self.adata is not None and datamodule is not None:
-            raise ValueError(
-                f"datamodule={datamodule!r} was given, and the model has an AnnData to train on: leave it out, or make the "
-                "model with registry=datamodule.registry."
-            )
+            hint = "leave it out, or make the model with registry=datamodule.registry"
+            raise ValueError(f"datamodule={datamodule!r} was given, and the model has an AnnData to train on: {hint}.")
         if self.minified_data_type is not None:
             # with counts too: the latents that are kept would no longer be the encoder's
-            raise ValueError(
-                "train needs an encoder that reads counts, and the model's data are minified: load the saved model with "
-                "the full data, load(folder, adata=...)."
-            )
+            raise ValueError("train needs counts, and the model's data are minified: load(folder, adata=counts).")
         if realism is not None and (datamodule is not None or modalities_of(self.registry_) is not None):
             raise ValueError(f"realism={realism!r} needs cells of an AnnData: leave it out, and evaluate afterwards.")
         reference = self.reference_categories_

@@ -41,9 +41,7 @@ def check_split(train_size: Any, validation_size: Any, validates: bool) -> None:
     check_numbers(train_size=train_size, above=0, most=1, optional=True)
     check_numbers(validation_size=validation_size, least=0, below=1, optional=True)
     if train_size is not None and validation_size is not None and train_size + validation_size > 1:
-        raise ValueError(
-            f"train_size and validation_size must sum to at most 1, got {train_size} and {validation_size}."
-        )
+        raise ValueError(f"train_size and validation_size must sum to at most 1, got {train_size}, {validation_size}.")
     if train_size == 1.0 and validates:
         raise ValueError(
             "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "

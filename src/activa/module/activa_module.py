@@ -98,16 +98,9 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
         classification, penalty = self.classification_loss(tensors), self.generator.penalty()
         if proteins is not None and self.proteins is not None:
             penalty = penalty + self.proteins.generator.penalty()
-        return LossOutput(
-            loss=elbo + library_nll + classification + penalty,
-            reconstruction_loss=reconstruction,
-            kl_local=kl,
-            extra_metrics={
-                "library_nll": library_nll,
-                "classification_loss": classification,
-                "weight_penalty": penalty,
-            },
-        )
+        loss = elbo + library_nll + classification + penalty
+        terms = {"library_nll": library_nll, "classification_loss": classification, "weight_penalty": penalty}
+        return LossOutput(loss=loss, reconstruction_loss=reconstruction, kl_local=kl, extra_metrics=terms)
 
     def condition(self, tensors: dict[str, Tensor]) -> Condition:
         """The condition of a minibatch's cells."""

@@ -68,16 +68,13 @@ class CellModel(nn.Module):
 
     Parameters
     ----------
-    n_input, n_proteins
-        Number of genes, and of surface proteins beside them.
-    n_batch, n_labels, n_types
-        Number of batches, of labels, and of labels that are types. An unlabeled category is the last label and no type.
+    n_input, n_proteins, n_batch, n_labels, n_types
+        Number of genes, of surface proteins, of batches, of labels, and of labels that are types. An unlabeled category is
+        the last label and no type.
     n_cats_per_cov, n_continuous_cov
         Number of categories of each categorical covariate, and number of continuous covariates.
-    settings
-        Sizes, likelihoods and architecture.
-    use_size_factor_key
-        Whether l is a registered size factor instead of the cell's total count.
+    settings, use_size_factor_key
+        Sizes, likelihoods and architecture; and whether l is a registered size factor instead of the cell's total count.
     """
 
     margin: Tensor
@@ -140,10 +137,7 @@ class CellModel(nn.Module):
             self.proteins = ProteinModel(n_proteins, n_latent, 1 + n_joined, 1 + n_library_input, likelihood)
 
     def initialize_from_moments(self, gene_share: Tensor, inverse_dispersion: Tensor, log_library: Tensor) -> None:
-        """Start from the genes' shares and inverse dispersions ``(n_genes,)``, and log library sizes ``(n_cells,)``.
-
-        If values are not counts, from their means and standard deviations.
-        """
+        """Start from what ``gene_moments`` returns, ``(n_genes,)``, and from log library sizes ``(n_cells,)``."""
         self.generator.initialize_means(gene_share)
         self.likelihood.initialize_dispersion(inverse_dispersion)
         self.library.standardize(log_library)
@@ -207,10 +201,7 @@ class CellModel(nn.Module):
         proteins: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> ProteinDistribution:
-        """p(proteins | z, l, y, b), for arguments as in :meth:`decode`.
-
-        Counts are conditioned on their totals too: those of ``proteins``, ``(n_cells, n_proteins)``, or drawn ones.
-        """
+        """p(proteins | z, l, y, b), of counts given the totals of ``proteins``, ``(n_cells, n_proteins)``, or drawn ones."""
         assert self.proteins is not None
         latent, *joined = self._generator_input(z, condition)
         log_total = None
@@ -219,9 +210,8 @@ class CellModel(nn.Module):
             log_total = self.proteins.library.sample(total_input, generator).unsqueeze(-1)
         elif self.proteins.library is not None:
             log_total = self.proteins.log_total(proteins)
-        return self.proteins.distribution(
-            torch.cat([latent, self.library.scaled(log_library), *joined], dim=-1), log_total
-        )
+        h = torch.cat([latent, self.library.scaled(log_library), *joined], dim=-1)
+        return self.proteins.distribution(h, log_total)
 
     def sample_latent(self, condition: Condition, generator: torch.Generator | None = None) -> Tensor:
         """z ~ p(z | y, b), ``(n_cells, n_latent)``."""

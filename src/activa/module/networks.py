@@ -43,16 +43,10 @@ def _in_float32(layer: nn.Linear, h: Tensor) -> Tensor:
 class Encoder(nn.Module):
     """q(z | x, b): mean and log-variance of a cell's latent, from which the critic's score is computed.
 
-    Parameters
-    ----------
-    n_genes, n_covariates
-        Number of genes, and of the inputs joined to them (one-hot batch, covariates, depth).
-    n_latent, n_hidden, dropout_rate
-        As in :class:`~activa.settings.Settings`.
-    is_linear
-        Whether a linear map of log-normalized expression is added to the mean, which starts as a projection on principal
-        components. Hidden layers then have layer instead of batch normalization, and each training step hides 35% of the
-        genes, which prevents memorization of the cells when these are few.
+    ``n_covariates`` inputs are joined to the genes (one-hot batch, covariates, depth). With ``is_linear`` a linear map of
+    log-normalized expression is added to the mean, which starts as a projection on principal components. Hidden layers then
+    have layer instead of batch normalization, and each training step hides 35% of the genes, which prevents memorization of
+    the cells when these are few.
     """
 
     center: Tensor
@@ -109,15 +103,12 @@ class Generator(nn.Module):
 
     Parameters
     ----------
-    n_latent, n_joined
-        Latent dimensions, and inputs joined to them (covariates, one-hot batch and type).
-    n_genes
-        Number of genes.
+    n_latent, n_joined, n_genes, n_hidden
+        Latent dimensions, inputs joined to them (covariates, one-hot batch and type), genes, and the widths of a deep
+        generator's hidden layers, in the order of computation. Without any it is log-linear.
     activation
         Output function: ``"softmax"`` for shares of the library size, ``"softplus"`` for multiples of a size factor,
         ``"relu"`` for the paper's non-negative values, ``"identity"`` for values of any sign.
-    n_hidden
-        Widths of a deep generator's hidden layers, in the order of computation. Without any it is log-linear.
     loading_scale, offset_scale
         Standard deviations, in log expression, of the priors of loadings around 0 and of offsets around their start.
     """
@@ -166,8 +157,8 @@ class Generator(nn.Module):
     ) -> None:
         """Set a log-linear generator's weights, and center the priors of its offsets there.
 
-        The first inputs' weights are loadings, ``(n_genes, n_latent)``, the next are batch offsets, ``(n_batch, n_genes)``,
-        and the last are type offsets, ``(n_labels, n_genes)``. The more cells, the less the priors weigh.
+        Inputs are latents, batches and types: loadings are ``(n_genes, n_latent)``, batch offsets ``(n_batch, n_genes)``, and
+        type offsets ``(n_labels, n_genes)``. The more cells, the less the priors weigh.
         """
         weight = torch.zeros_like(self.mean.weight)
         if batch_offsets is not None:

@@ -42,14 +42,7 @@ class StandardPrior(nn.Module):
 class LabeledPrior(nn.Module):
     """p(z | y): a mixture of Gaussians with diagonal covariance per type, learned with the model.
 
-    Parameters
-    ----------
-    n_types, n_latent
-        Number of types, plus one if some cells are unlabeled, and of latent dimensions.
-    n_batch
-        Number of batches. The weights of a type's Gaussians differ between batches after :meth:`weigh_batches`.
-    n_components
-        Gaussians per type.
+    ``n_types`` counts the unlabeled category too. After :meth:`weigh_batches` the weights differ between batches.
     """
 
     batch_logits: Tensor
@@ -63,10 +56,7 @@ class LabeledPrior(nn.Module):
         self.register_buffer("batch_logits", torch.zeros(n_types, n_components, n_batch))
 
     def set_components(self, loc: Tensor, scale: Tensor, weight: Tensor, labels: Tensor | None = None) -> None:
-        """Set the Gaussians of the labels in ``labels``, bool ``(n_types,)``, or of all.
-
-        Means and standard deviations are ``(n_types, n_components, n_latent)``, weights ``(n_types, n_components)``.
-        """
+        """Set the Gaussians, ``(n_types, n_components, n_latent)``, of all types or of those in a mask, ``(n_types,)``."""
         chosen = slice(None) if labels is None else labels.to(self.loc.device)
         with torch.no_grad():
             for parameter, value in ((self.loc, loc), (self.log_scale, scale.log()), (self.logits, weight.log())):
@@ -110,18 +100,12 @@ class LabeledPrior(nn.Module):
 
 
 def _rows(table: Tensor, index: Tensor) -> Tensor:
-    """``table[index]`` with a gradient that is summed in a fixed order.
-
-    With several threads, plain indexing sums its gradient in varying order, and a seed would not reproduce the weights.
-    """
+    """``table[index]`` with a gradient that threads sum in a fixed order, so that a seed reproduces the weights."""
     return embedding(index, table.flatten(1)).unflatten(1, table.shape[1:])
 
 
 class LibrarySize(nn.Module):
-    """p(log l | z, y, b): a mixture of Gaussians whose parameters a small network computes from latent, type and batch.
-
-    Depth depends on a cell's state too, and is as correlated with it in generated cells as in real ones.
-    """
+    """p(log l | z, y, b): a mixture of Gaussians whose parameters a small network computes from latent, type and batch."""
 
     loc: Tensor
     scale: Tensor

@@ -16,19 +16,16 @@ type ProteinDistribution = NegativeBinomial | Normal
 
 
 class ProteinModel(nn.Module):
-    """Input scaling and likelihood of surface proteins.
+    """Input scaling and likelihood of surface proteins: ``"normal"`` for real values, ``"nb"`` for counts.
 
-    Real values such as CLR-normalized ones are ``"normal"``; counts are ``"nb"``, and their totals have a model of their
-    own with ``n_library_input`` inputs, because staining affects all proteins of a cell. ``n_joined`` inputs (depth,
-    covariates, types) follow the latent in the generator's input.
+    Totals of counts have a model of their own with ``n_library`` inputs, because staining affects all proteins of a cell.
+    ``n_joined`` inputs (depth, covariates, types) follow the latent in the generator's input.
     """
 
     loc: Tensor
     scale: Tensor
 
-    def __init__(
-        self, n_proteins: int, n_latent: int, n_joined: int, n_library_input: int, likelihood: ProteinLikelihood
-    ):
+    def __init__(self, n_proteins: int, n_latent: int, n_joined: int, n_library: int, likelihood: ProteinLikelihood):
         super().__init__()
         self.n_proteins, self.likelihood = n_proteins, likelihood
         is_count = likelihood == "nb"
@@ -37,7 +34,7 @@ class ProteinModel(nn.Module):
         self.generator = Generator(n_latent, n_joined, n_proteins, activation, loading_scale=1.0, offset_scale=1.0)
         # log inverse dispersion; under "normal" the log standard deviation of standardized proteins
         self.px_r = nn.Parameter(torch.full((n_proteins,), 2.0 if is_count else -0.5))
-        self.library = LibrarySize(n_library_input) if is_count else None
+        self.library = LibrarySize(n_library) if is_count else None
         # standardize the encoder's input; buffers, so that they are saved with the weights
         self.register_buffer("loc", torch.zeros(n_proteins))
         self.register_buffer("scale", torch.ones(n_proteins))

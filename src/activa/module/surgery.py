@@ -44,10 +44,7 @@ def _covariate_weights(module: CellModel) -> dict[str, int]:
 
 
 def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Column]]:
-    """For each extended weight or buffer, the origin of each column (last dimension) in the old weights.
-
-    New categories come after the old ones, and move the columns of the inputs that follow.
-    """
+    """For each extended weight or buffer, the origin of each column (last dimension); new categories follow the old."""
     state, now = module.state_dict(), categories(module)
     numbers = list(zip((old.batches, *old.covariates), (now.batches, *now.covariates), strict=True))
     columns = {}

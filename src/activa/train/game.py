@@ -32,8 +32,7 @@ class SyntheticCells:
     ) -> Self:
         """Draw synthetic cells with a gradient to the generator, from a minibatch and the module's outputs for it.
 
-        With ``whole``, every cell is reconstructed and one of its type generated; otherwise the first half of the cells is
-        reconstructed, and cells of the other half's types are generated.
+        With ``whole`` each cell is reconstructed, and one of its type generated; otherwise the first and the second half.
         """
         condition = module.condition(batch)
         z, log_library = inference["z"], module._get_generative_input(batch, inference)["library"]
@@ -126,8 +125,6 @@ class Game(ABC):
 @dataclass(frozen=True)
 class Hinge(Game):
     r"""The paper's game (Heydari et al. 2022, Eq. 4-5), with :math:`L_{CT}` and whole minibatches of synthetic cells.
-
-    A wrong value raises a TypeError or ValueError.
 
     .. math::
         l_E = \tfrac{1}{2} \sum_{s \in \{r, g\}} [m - L_{REG}(z_s)]^+, \qquad
@@ -223,10 +220,8 @@ class Soft(Game):
 
     Parameters
     ----------
-    weight
-        Weight of the introspective terms.
-    n_epochs_warmup
-        As in :class:`Hinge`.
+    weight, n_epochs_warmup
+        Weight of the introspective terms; epochs before the game as in :class:`Hinge`.
 
     Examples
     --------

@@ -30,7 +30,6 @@ class IntrospectivePlan(TrainingPlan):
     """Train :class:`~activa.module.ACTIVAModule` as a variational autoencoder, and by the recipe's game after its warm-up.
 
     The prior learns from the ``L_REG`` of real cells only. ``max_epochs`` set the learning-rate schedule and the warm-ups.
-    Training raises a NonFiniteLossError or ExplodedLossError after putting back the last good weights.
     """
 
     module: ACTIVAModule

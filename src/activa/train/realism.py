@@ -27,17 +27,15 @@ _MIN_REAL = 5
 class RealismCallback(Callback):
     """Compare generated with validation cells at each validation; log ``realism_validation``.
 
-    ``model.train(realism=...)`` makes it. It measures the cells that a user would get if training ended now: a copy of the
-    module, its prior fitted to training cells, draws them. The classifier's filter of a model whose latents do not know the
-    type is left out, because a classifier that has learned little rejects all cells. The run ends in the same model, bit for
+    ``model.train(realism=...)`` makes it. It measures the cells that a user would get if training ended now, without the
+    classifier's filter, as a classifier that has learned little rejects all cells. The run ends in the same model, bit for
     bit, as one without the callback. With fewer than five labeled validation cells training raises a ValueError.
 
     Parameters
     ----------
-    model
-        The :class:`~activa.ACTIVA` that is trained, with its data.
-    metric
-        Key of :data:`activa.metrics.METRICS`. All are lower for better cells; ``"wasserstein"`` has no fixed floor.
+    model, metric
+        The :class:`~activa.ACTIVA` that is trained, with its data; and a key of :data:`activa.metrics.METRICS`. All are lower
+        for better cells; ``"wasserstein"`` has no fixed floor.
     n_draws, seed
         Sets of cells, each of the validation cells' types, that the figure is the mean of, and their random seed.
 
@@ -59,10 +57,8 @@ class RealismCallback(Callback):
         self._train_indices = np.sort(np.asarray(splitter.train_idx, dtype=int))
         self._real = self._read(np.asarray(splitter.val_idx, dtype=int), _MAX_REAL)
         if len(self._real) < _MIN_REAL:
-            raise ValueError(
-                f"realism needs at least {_MIN_REAL} labeled validation cells, got {len(self._real)}: give a smaller "
-                "train_size or a larger validation_size."
-            )
+            needed = f"realism needs at least {_MIN_REAL} labeled validation cells, got {len(self._real)}"
+            raise ValueError(f"{needed}: give a smaller train_size or a larger validation_size.")
         self._space = Space(self._read(self._train_indices, _MAX_REFERENCE), self.seed)
 
     def _read(self, indices: np.ndarray, max_cells: int) -> Cells:
@@ -78,11 +74,6 @@ class RealismCallback(Callback):
     def _cells(self, x: Any, codes: np.ndarray) -> Cells:
         x = csr_matrix(x)
         return Cells(log_normalize(x), x, codes) if self.model.module.is_count else Cells(x, None, codes)
-
-    @property
-    def n_real(self) -> int:
-        """Number of validation cells that are compared."""
-        return len(self._real)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the figure."""

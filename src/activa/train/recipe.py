@@ -29,10 +29,9 @@ class Recipe:
         Highest learning rate of encoder and generator. The dispersion, the prior and a log-linear generator (except its
         curved part) learn ten times faster: otherwise they are far from their optimum when the networks have reached
         theirs, and generated cells are easily told from real ones.
-    lr_schedule
-        ``"one-cycle"`` rises to ``lr`` and falls to zero; ``"constant"`` is the paper's.
-    lr_classifier
-        Learning rate of the classifier, multiplied by 0.95 every 1,000 steps (ACTINN).
+    lr_schedule, lr_classifier
+        ``"one-cycle"`` rises to ``lr`` and falls to zero; ``"constant"`` is the paper's. Learning rate of the classifier,
+        multiplied by 0.95 every 1,000 steps (ACTINN).
     n_epochs_kl_warmup
         Epochs in which the weight of ``L_REG`` rises from 0 to 1. None: a tenth of all epochs.
     gradient_clip
