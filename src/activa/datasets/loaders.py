@@ -46,21 +46,20 @@ def pbmc68k(
     """68,579 peripheral blood cells of one donor, with the cell types of the study.
 
     The files are downloaded once, checked against known checksums, and kept. Without a connection, put them into the
-    cache folder by hand; the error names the addresses and the paths.
+    cache folder by hand; the error names the addresses and the paths. The study (Zheng et al. 2017,
+    https://doi.org/10.1038/ncomms14049) assigned the types by correlation with purified cells. The paper's 10 classes
+    are apparently clusters, so that its results per class cannot be compared type by type. The loaders were tested on
+    small files in the same formats, not on the data.
 
     Parameters
     ----------
     cache_dir
-        Folder for the downloaded files. None uses the environment variable ``ACTIVA_DATA_DIR`` or, without it, the
-        user's cache folder (``~/.cache/activa`` on Linux).
-    test_fraction
-        Fraction of the cells of each type that is held out as test cells (rounded down), at least 0 and below 1. The
-        paper holds out 6,991 cells; 7,000 / 68,579 comes nearest.
+        Folder for the files. None: the environment variable ``ACTIVA_DATA_DIR``, or else the user's cache folder.
+    test_fraction, seed
+        Share of the cells of each type that is held out (rounded down), at least 0 and below 1, and the seed of the
+        split (None: a fresh one). The paper holds out 6,991 cells; 7,000 / 68,579 comes nearest.
     filtered
-        Whether to drop genes in fewer than 3 cells and then cells with fewer than 10 genes, as the paper does
-        (:func:`activa.pp.filter_low`).
-    seed
-        Random seed of the split. None draws a fresh seed.
+        Whether to drop rare genes and then poor cells, as the paper does (:func:`activa.pp.filter_low`).
 
     Returns
     -------
@@ -71,14 +70,7 @@ def pbmc68k(
     Raises
     ------
     ValueError, ImportError, ConnectionError, RuntimeError
-        If an argument is out of range; if pooch is not installed; if a file cannot be downloaded; if a file does not match
-        its checksum, or cannot be read.
-
-    Notes
-    -----
-    The study (Zheng et al. 2017, https://doi.org/10.1038/ncomms14049) assigned the types by correlation with purified
-    cells. The paper has 10 classes, apparently clusters, so its results per class cannot be compared type by type. The
-    loaders were written from public code and the papers and tested on small files in the same formats, not on the data.
+        If an argument is out of range; without pooch; if a file cannot be downloaded; if it is damaged.
 
     Examples
     --------
@@ -103,24 +95,19 @@ def brain_small(
 ) -> AnnData:
     """20,000 of 10x's 1.3 million brain cells of embryonic mice (E18), with clusters as types: none are published.
 
-    Parameters
-    ----------
-    cache_dir, test_fraction, filtered, seed
-        As in :func:`pbmc68k`. The paper holds out 1,997 cells. The clusters do not depend on ``seed``.
-    resolution
-        Resolution of the clustering, which needs igraph; a higher one gives more clusters.
+    The data are https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons. The paper's 8
+    classes are clusters of scGAN's preprocessing (Marouf et al. 2020, https://doi.org/10.1038/s41467-019-14018-z):
+    1,000 variable genes by Zheng's recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15.
+    This function uses Leiden on weighted neighbors (it needs igraph), so that its clusters, and their number, may
+    differ.
+
+    Arguments and errors are those of :func:`pbmc68k`; the paper holds out 1,997 cells. A higher ``resolution`` gives
+    more clusters, which do not depend on ``seed``.
 
     Returns
     -------
-    As from :func:`pbmc68k`: 20,000 cells x 27,998 genes, or 17,970 after the paper's filters. ``obs["cell_type"]`` holds
-    the clusters "0", "1", ..., the largest first.
-
-    Notes
-    -----
-    The data are https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons. The paper's 8
-    classes are clusters of scGAN's preprocessing (Marouf et al. 2020, https://doi.org/10.1038/s41467-019-14018-z): 1,000
-    variable genes by Zheng's recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15. This
-    function uses Leiden on weighted neighbors; its clusters are not the paper's, and their number may differ.
+    As from :func:`pbmc68k`: 20,000 cells x 27,998 genes, or 17,970 after the paper's filters. ``obs["cell_type"]``
+    holds the clusters "0", "1", ..., the largest first.
 
     Examples
     --------
@@ -142,14 +129,10 @@ def neurocovid(
 ) -> AnnData:
     """Cells of the cerebrospinal fluid of patients with COVID-19 and controls, with the cell types of the study.
 
-    Parameters and errors are those of :func:`pbmc68k`. No checksums of the files are known. The study is Heming et al.
-    (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011.
-
-    Returns
-    -------
-    As from :func:`pbmc68k`; only the cells that have a type. ``obs["cell_type"]`` holds the types (16 in the paper),
-    ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` the study's annotation. Patients were sequenced
-    separately, so that ``patient`` is a sensible ``batch_key``.
+    Arguments, errors and result are those of :func:`pbmc68k`. No checksums of the files are known. The study is Heming
+    et al. (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011. Only cells that have a type (16 in
+    the paper) are kept; ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` are the study's annotation.
+    Patients were sequenced separately, so that ``patient`` is a sensible ``batch_key``.
 
     Examples
     --------
@@ -166,17 +149,13 @@ def neurocovid(
 
 
 def pbmc68k_reduced() -> AnnData:
-    r"""700 labeled peripheral blood cells with whole counts, without a download.
+    r"""700 labeled peripheral blood cells and 765 genes with whole counts, without a download.
 
     scanpy's copy (:func:`scanpy.datasets.pbmc68k_reduced`) holds :math:`\log(1 + 10^4 c_{ng} / l_n)` for the count
-    :math:`c_{ng}` of gene :math:`g` in cell :math:`n` and the cell's total :math:`l_n` over all genes. The smallest
-    non-zero value of a cell is a count of 1; exponentiated values divided by it are the counts, up to rounding. Raises a
-    RuntimeError if they are not whole, because scanpy's values have changed.
-
-    Returns
-    -------
-    700 cells x 765 genes. ``X`` holds whole counts (CSR, float32), ``obs["cell_type"]`` the 10 cell types (categorical; 8
-    to 240 cells per type), ``uns["source"]`` where the data come from.
+    :math:`c_{ng}` of gene :math:`g` in cell :math:`n` and the cell's total :math:`l_n` over all genes. A cell's
+    smallest non-zero value is a count of 1; exponentiated values divided by it are the counts (CSR, float32), or a
+    RuntimeError. ``obs["cell_type"]`` holds the 10 types (categorical; 8 to 240 cells per type), ``uns["source"]``
+    where the data come from.
 
     Examples
     --------

@@ -219,11 +219,7 @@ def evaluate_sets(
     seed: int,
     **form: Any,
 ) -> tuple[pd.DataFrame, dict[str, Cells], Comparison, Comparison]:
-    """The table of metrics, all cells of each set, and the two comparisons of :func:`compare`.
-
-    The sets ``real``, ``synthetic``, ``floor`` and ``train`` are checked and read; the last two may be None. ``form`` is
-    the ``labels_key`` and the ``layer``.
-    """
+    """The table of metrics, all cells of each set (``train`` and ``floor`` may be None), and the two comparisons."""
     check_booleans(normalized=normalized)
     check_integers(seed=seed, least=0, most=MAX_SEED)
     sets: dict = {name: adata for name, adata in given.items() if adata is not None or name in ("real", "synthetic")}
@@ -257,28 +253,25 @@ def evaluate(
     better than the floor. Generate types in the proportions of ``real``, or the metrics also measure the proportions.
 
     Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance in ``train``
-    (or the first half of ``real``) and 50 principal components. The components are fitted to at most 20,000 cells of
-    ``train``; for the random forest, and without ``train``, to both compared sets together. Batches are not corrected.
-    For thousands of cells per set, metrics with quadratic cost are estimates; see their ``max_cells``.
+    (or the first half of ``real``) and 50 principal components, fitted to at most 20,000 cells of ``train``; for the
+    random forest, and without ``train``, to both compared sets together. Batches are not corrected. For thousands of
+    cells per set, metrics with quadratic cost are estimates; see their ``max_cells``.
 
     Parameters
     ----------
     real, synthetic
-        Held-out real cells, which the generator has not seen (cells x genes of counts), and generated cells with the
-        same genes, in any order.
+        Held-out real cells (cells x genes of counts), and generated cells with the same genes, in any order.
     labels_key, layer
-        Column of ``obs`` with the types and layer of the counts, in every set. By default the counts are in ``X``, and
-        metrics that need types are left out.
+        Column of ``obs`` with the types, which some metrics need, and layer of the counts (None: ``X``), in every set.
     train, floor
         The cells that the generator was trained on, which add the copying metrics; and a second set of held-out real
         cells, so that ``real`` is not split.
     metrics
-        Names of metrics (keys of :data:`activa.metrics.METRICS`); by default all that can be computed. Without the
-        ``eval`` extra, its metrics are left out with a warning; an ImportError if they are named.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell. Leaves out the metrics of counts.
-    seed
-        Random seed for the split, the subsampling and the metrics. Global random state is not changed.
+        Keys of :data:`activa.metrics.METRICS`; by default all that can be computed. Without the ``eval`` extra, its
+        metrics are left out with a warning; an ImportError if they are named.
+    normalized, seed
+        Whether all sets hold log1p of counts scaled to 10,000 per cell, which leaves out the metrics of counts; random
+        seed. Global random state is not changed.
 
     Returns
     -------

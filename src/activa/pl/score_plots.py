@@ -47,24 +47,20 @@ _LINES = ["-", "--", ":"]
 def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[OnAxes]) -> Panel:
     r"""Each metric of :func:`activa.metrics.evaluate` against its floor, one dot per generator.
 
-    Metrics have different units, so a dot shows the share of the way from the floor f, where real cells stand, to the worst
-    possible value: 0, the vertical line, is the floor and 100% the worst. A value v stands at :math:`(v - f) / (w - f)` if
-    the worst w is known, as 1 for an area under the curve. A distance without an upper limit stands at :math:`1 - f / v`,
-    50% for twice the floor, or at :math:`v / f - 1` below it; of squared discrepancies the roots are taken first. Left of
-    the line a generator is better than real cells, by chance or because its cells are copies; but a metric with a star is
-    best at the floor, and worse on either side. A small line marks the best value if it is not the floor. Values are
-    printed, with their floors in brackets.
+    Metrics have different units, so a dot shows the share of the way from the floor f, where real cells stand, to the
+    worst possible value: 0, the vertical line, is the floor and 100% the worst. A value v stands at :math:`(v - f) / (w
+    - f)` if the worst w is known, as 1 for an area under the curve. A distance without an upper limit stands at
+    :math:`1 - f / v`, 50% for twice the floor, or at :math:`v / f - 1` below it; of squared discrepancies the roots are
+    taken first. Left of the line a generator is better than real cells, by chance or because its cells are copies; but
+    a metric with a star is best at the floor, and worse on either side. A small line marks the best value if it is not
+    the floor. Values are printed, with their floors in brackets.
 
     Parameters
     ----------
     table
-        The table of :func:`activa.metrics.evaluate`, or a mapping of up to seven generators' names to such tables.
+        The table of :func:`activa.metrics.evaluate`, or a mapping of up to seven generators' names to such tables; a
+        TypeError or ValueError for others.
     {output}
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a table is not such a table or has unknown metrics or none, or there are no or more than seven tables.
 
     Examples
     --------
@@ -177,19 +173,14 @@ def history(model: Any, **where: Unpack[Where]) -> Panels:
     """Losses by epoch, of training cells and, if there were any, of validation cells.
 
     One panel for the whole loss and one for each of its terms; for a game also its introspective terms, ``L_REG`` of
-    reconstructed and of generated cells, the margin m of the hinge, and a vertical line at the first epoch of the game; and
-    the realism of generated cells where it was measured.
+    reconstructed and of generated cells, the margin m of the hinge, and a vertical line at the first epoch of the game;
+    and the realism of generated cells where it was measured.
 
     Parameters
     ----------
     model
-        A trained :class:`~activa.ACTIVA`.
+        A trained :class:`~activa.ACTIVA`; a TypeError or ValueError for another, or before it is trained.
     {output}
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``model`` is not an ACTIVA, or not trained.
 
     Examples
     --------
@@ -232,9 +223,7 @@ def history(model: Any, **where: Unpack[Where]) -> Panels:
 
 @documented
 def margin_search(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
-    """The forest's area under the curve and the Wasserstein distance against the margin m of the hinge, the best m marked.
-
-    This is the second strategy of the paper's supplement G.
+    """Forest AUC and Wasserstein distance against the hinge's margin m, the best m marked (the paper's supplement G).
 
     {table}
     """

@@ -82,18 +82,16 @@ def report(
 ) -> pd.DataFrame:
     """Judge the synthetic cells of any generator against real ones, on one self-contained page.
 
-    The page shows how well a random forest tells the cells from real ones, all metrics of
-    :func:`activa.metrics.evaluate` and their meaning, a sortable table of types, the plots of :mod:`activa.pl` of at
-    most 5,000 cells per set, and the settings and versions to repeat it. The file needs no network and is smaller than
-    5 MB.
+    The page shows how well a random forest tells the cells from real ones, all metrics and their meaning, a sortable
+    table of types, the plots of :mod:`activa.pl` of at most 5,000 cells per set, and the settings and versions to
+    repeat it. The file needs no network and is smaller than 5 MB.
 
     Parameters
     ----------
     real, synthetic, labels_key, layer, train, floor, normalized, seed
         As in :func:`activa.metrics.evaluate`, whose table is returned and which raises the same errors.
     path, overwrite
-        HTML file to write, in one step, and whether to replace an existing one. An OSError (FileExistsError,
-        FileNotFoundError, NotADirectoryError or PermissionError) if it cannot be written.
+        HTML file to write, in one step, and whether to replace an existing one; an OSError if it cannot be written.
     name
         Name of the generator on the page. By default "ACTIVA" if ``synthetic.uns`` says so, else "synthetic cells".
 

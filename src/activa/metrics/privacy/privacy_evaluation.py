@@ -141,26 +141,22 @@ def evaluate(
     """What synthetic cells reveal about the cells, and donors, that their generator was trained on.
 
     The held-out cells are split into two halves: the attacks must tell the first from the training cells; the second
-    takes the place of the synthetic cells for the floor, from which attacks learn only by chance.
-
-    Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance and 50
-    principal components: of training and attacked held-out cells to tell these apart, and of training cells for the
-    distances of other cells to them.
+    takes the place of the synthetic cells for the floor, from which attacks learn only by chance. Cells are compared as
+    log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance and 50 principal components: of
+    training and attacked held-out cells to tell these apart, and of training cells for the distances of other cells to
+    them.
 
     Parameters
     ----------
-    train, held_out
-        All cells that the generator was trained on (cells x genes of counts), and real cells of the same population
-        that it has not seen, with the same genes in any order; at least hundreds.
+    train, held_out, floor
+        All cells that the generator was trained on (cells x genes of counts); real cells of the same population that it
+        has not seen, with the same genes in any order, at least hundreds; and more of these to take the place of the
+        synthetic ones (``held_out`` is then not split).
     synthetic, layer, normalized, seed
         As in :func:`activa.metrics.evaluate`, which raises the same errors.
-    labels_key
-        Column of ``obs`` with the types, in the real sets: the held-out cells are then split type by type.
-    donor_key
-        Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors
-        and splits the held-out cells by donor.
-    floor
-        More held-out real cells to take the place of the synthetic ones; ``held_out`` is then not split.
+    labels_key, donor_key
+        Columns of ``obs`` with the types and the donors, in the real sets, which must not share donors. Held-out cells
+        are split by donor, or else type by type. Donors add attacks on whole donors.
     generator, n_shadows
         As in :func:`shadow_attack`, which a generator adds, with its run time.
     fpr, quantile

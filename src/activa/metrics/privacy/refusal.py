@@ -18,10 +18,8 @@ class TooClose:
 
     A cell is refused if the distance to its nearest training cell is below a quantile of these distances of held-out
     cells: those of its type if there are enough, otherwise all. Distances are Euclidean, of log1p of counts scaled to
-    10,000, in 50 principal components fitted to the training cells.
-
-    :meth:`activa.ACTIVA.generate` takes it as ``refuse`` and draws other cells in place of the refused ones;
-    :func:`refuse_close` drops cells of any generator.
+    10,000, in 50 principal components fitted to the training cells. :meth:`activa.ACTIVA.generate` takes it as
+    ``refuse`` and draws other cells in place of the refused ones; :func:`refuse_close` drops cells of any generator.
 
     .. warning::
         This keeps near-copies of single cells from being published. It is not differential privacy and does not protect
@@ -34,11 +32,11 @@ class TooClose:
     train, held_out, layer, seed
         As in :func:`activa.metrics.privacy.evaluate`, which raises the same errors; neither set may be log-normalized.
     quantile
-        Share of held-out cells that would be refused, and so about the share that a perfect generator loses. At least
-        1 / ``quantile`` held-out cells are needed, and fewer than this share may be among the training cells.
+        Share of held-out cells, at least 1 / ``quantile``, that would be refused, and so about the share that a perfect
+        generator loses. Fewer than this share may be among the training cells.
     labels_key
-        Column of ``obs`` with the types, in both sets: types with at least 1 / ``quantile`` held-out cells get their
-        own threshold. None for one threshold.
+        Column of ``obs`` with the types, in both sets. Types with at least 1 / ``quantile`` held-out cells get a
+        threshold.
 
     Examples
     --------
@@ -124,9 +122,8 @@ def refuse_close(
 ) -> AnnData:
     """Copy of the synthetic cells of any generator without those that :class:`TooClose` refuses.
 
-    The cells are counts of the genes of ``train``, in any order, with types in ``labels_key`` if it is given. Their
-    proportions of types may change. The other arguments and the errors are those of :class:`TooClose`, which says what
-    this protects from, and what not; and a ValueError if no cell is kept.
+    Its genes are those of ``train``, in any order. Arguments and errors are those of :class:`TooClose`, which says what
+    this protects from, and what not; and a ValueError if no cell is kept. The proportions of types may change.
 
     Examples
     --------
