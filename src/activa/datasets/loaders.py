@@ -98,8 +98,7 @@ def brain_small(
     The data are https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons. The paper's 8
     classes are clusters of scGAN's preprocessing (Marouf et al. 2020, https://doi.org/10.1038/s41467-019-14018-z):
     1,000 variable genes by Zheng's recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15.
-    This function uses Leiden on weighted neighbors (it needs igraph), so that its clusters, and their number, may
-    differ.
+    This function uses Leiden on weighted neighbors (it needs igraph), so that its clusters may differ.
 
     Arguments and errors are those of :func:`pbmc68k`; the paper holds out 1,997 cells. A higher ``resolution`` gives
     more clusters, which do not depend on ``seed``.

@@ -55,8 +55,7 @@ def augmentation(
     For each seed, cells of every type are held out, and only a few of the other cells of one type are kept. A random
     forest (Gini, square root of the features per split) learns all types from the kept training cells, and from those
     with ``n_generated`` cells of the type added, in 50 principal components of the kept cells (log1p of counts scaled
-    to 10,000, the 2,000 genes of largest variance). Models learn from the kept cells, once per seed and number. Fewer
-    kept cells are a subset of more.
+    to 10,000, the 2,000 genes of largest variance). Models learn from the kept cells, once per seed and number.
 
     Parameters
     ----------
@@ -64,8 +63,7 @@ def augmentation(
     label
         The type made rare. None: the type with most cells.
     keep
-        Training cells of the type to keep, as numbers (int) or shares (float; the paper's are 0.1, 0.05, 0.01 and
-        0.005).
+        Training cells of the type to keep, as numbers (int) or shares (float; the paper's: 0.1, 0.05, 0.01, 0.005).
     methods, n_generated
         ``"none"``, ``"activa"`` (:class:`activa.ACTIVA`), and controls that the paper lacks: ``"oversampling"`` (kept
         cells with replacement), ``"smote"`` (points between neighbors), ``"gaussian"`` (points around the kept cells'
@@ -74,14 +72,12 @@ def augmentation(
         Other methods by name, called with the kept training cells (types in ``obs["type"]``), the type, ``n_generated``
         and the seed. They return added cells x genes: counts, or other values without a logarithm.
     seeds, test_fraction, n_trees, max_epochs
-        Number of runs (seeds 0, 1, ...) or their seeds; share of each type to hold out; trees per forest; epochs of
-        ACTIVA (None: its default).
+        Number of runs or their seeds; share of each type to hold out; trees per forest; epochs of ACTIVA.
 
     Returns
     -------
     One row per seed, number kept and method: ``label``, ``kept`` (cells), ``seed``, ``method``, ``f1``, ``precision``
-    and ``recall`` of the type among test cells, and ``seconds`` to make the cells, with training. SMOTE of one cell is
-    NaN.
+    and ``recall`` of the type among test cells (NaN for SMOTE of one cell), and ``seconds`` to make the cells.
 
     Raises
     ------

@@ -93,18 +93,15 @@ def margin_search(
 ) -> pd.DataFrame:
     """Train with each margin m, and compare the generated cells with held-out cells.
 
-    This is the second strategy of the paper's supplement G; ``Hinge(margin=None)`` is the first, the KL after the
-    warm-up.
+    This is the second strategy of the paper's supplement G; ``Hinge(margin=None)`` is the first.
 
     Parameters
     ----------
     {adata, configuration}
     margins, max_epochs, n_epochs_warmup
-        Margins in nats, tried from the largest; epochs of each training and its warm-up (None: those of the
-        configuration).
+        Margins in nats, tried from the largest; epochs of each training and its warm-up. None: the configuration's.
     held_out, seed
-        Share of each type that is not trained on; seed of split, training, generation and forests, equal for all
-        margins.
+        Share of each type that is not trained on; and the one seed of all else.
 
     Returns
     -------
@@ -175,8 +172,7 @@ def scaling(
         Epochs. None: those of the configuration (610 for the paper's). The paper's warm-up keeps its share of them, so
         that the mean cost of an epoch does not change.
     n_generated
-        Cells to generate, 4,096 at a time; for ``"paper"`` without its classifier's filter, which cannot learn random
-        types.
+        Cells to generate, 4,096 at a time; for ``"paper"`` without its classifier's filter.
     accelerator, seed
         Where to train, as for :meth:`activa.ACTIVA.train`, and the seed of matrices, training and generation.
 

@@ -1,7 +1,6 @@
 """Whether synthetic cells reveal training cells: copies, distances to nearest cells, and membership of cells and donors.
 
-The sets are cells x features. All functions raise a ValueError if sets differ in features or hold non-finite values, or
-if a share is not between 0 and 1.
+The sets are cells x features. A ValueError if their features differ, a value is not finite, or a share is out of range.
 """
 
 from __future__ import annotations
@@ -50,8 +49,7 @@ def copy_ratio(
 
     The median distance of synthetic cells to their nearest training cell, divided by that of held-out cells (real cells
     that the generator has not seen; a ValueError if half of them are in ``train``), in components fitted to ``train``.
-    1 is best; 0 means exact copies; above 1 cells are where no real cells are. After Meehan et al. 2020,
-    arXiv:2004.05675.
+    1 is best; 0 means exact copies; above 1 cells are where no real cells are. (Meehan et al. 2020, arXiv:2004.05675).
 
     At most ``max_cells`` held-out and synthetic cells are compared with all training cells. The standard error is 1.8 s
     over the root of ``max_cells`` if the distances' standard deviation is s medians.
@@ -82,8 +80,7 @@ def membership_auc(
     The area under the ROC curve of "was in the training set" for the negative distance to the nearest synthetic cell
     (Chen et al. 2020, doi:10.1145/3372297.3417238). 0.5 is best; at 1 all training cells are revealed. Give components
     fitted to equally many training and held-out cells: those fitted only to the training cells spread these wider,
-    which moves the figure far from 0.5. With at most ``max_cells`` cells per side, the standard error is at most 0.41
-    over its root.
+    which moves the figure far from 0.5. The standard error is at most 0.41 over the root of ``max_cells``.
 
     Examples
     --------
@@ -100,8 +97,7 @@ def membership_auc(
 def membership_tpr(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, fpr: float = 0.01) -> float:
     """Share of training cells that closeness to synthetic cells reveals at a low rate of false accusations.
 
-    The attack of :func:`~activa.metrics.membership_auc`, measured by :func:`tpr_at_fpr`: about ``fpr`` if it learns
-    nothing.
+    The attack of :func:`~activa.metrics.membership_auc`, measured by :func:`tpr_at_fpr`: best at ``fpr``.
 
     Examples
     --------
@@ -172,8 +168,7 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
 def close_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, quantile: float = 0.05) -> float:
     """Share of synthetic cells closer to a training cell than all but the closest ``quantile`` of held-out cells.
 
-    Unlike :func:`~activa.metrics.copy_ratio`, it shows a few copies among many new cells. ``quantile`` is the best
-    value.
+    Unlike :func:`~activa.metrics.copy_ratio`, it shows a few copies among new cells. ``quantile`` is best.
 
     Examples
     --------

@@ -35,9 +35,8 @@ def rf_auc(
     folds of a stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized. The protocol is
     that of scGAN (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z), which the ACTIVA paper follows.
 
-    Sets are cells x features; the larger is subsampled to the smaller. Above ``max_cells`` per set, forests are trained
-    on as many random cells and tested on at most four times as many others. From 10,000 cells per set on, the standard
-    error is at most 0.005.
+    Sets are cells x features; the larger is subsampled to the smaller. Above ``max_cells`` each, forests are trained
+    on as many random cells and tested on at most four times as many others. From 10,000 cells on, the standard error is at most 0.005.
 
     Examples
     --------
@@ -162,8 +161,7 @@ def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000,
     The transport is exact (Peyré and Cuturi 2019, Computational Optimal Transport, equation 2.3). Two sets of real
     cells are not at 0, and a value below the floor is bad too, as cells vary too little. Sets are subsampled to the
     smaller one and to ``max_cells``; those at least twice as large give the mean squared distance over disjoint random
-    blocks (at most ten; Fatras et al. 2021, arXiv:2101.01792). It falls with the number of cells: compare equal
-    numbers.
+    blocks (at most ten; Fatras et al. 2021, arXiv:2101.01792). It falls with the number of cells.
 
     Examples
     --------

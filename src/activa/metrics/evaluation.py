@@ -264,8 +264,7 @@ def evaluate(
     labels_key, layer
         Column of ``obs`` with the types, which some metrics need, and layer of the counts (None: ``X``), in every set.
     train, floor
-        The cells that the generator was trained on, which add the copying metrics; and a second set of held-out real
-        cells, so that ``real`` is not split.
+        The cells that the generator was trained on, which add the copying metrics; and more held-out cells, not to split ``real``.
     metrics
         Keys of :data:`activa.metrics.METRICS`; by default all that can be computed. Without the ``eval`` extra, its
         metrics are left out with a warning; an ImportError if they are named.

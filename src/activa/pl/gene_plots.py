@@ -41,8 +41,7 @@ def markers(
 ) -> Panels:
     """Log expression of marker genes in the cells of the type that they mark, one panel per type.
 
-    Half violins, real cells to the left and synthetic cells to the right, all of one width, with a line at the median
-    (figure S11 of the paper).
+    Half violins, real cells to the left and synthetic cells to the right, with a line at the median (figure S11).
 
     Parameters
     ----------

@@ -58,8 +58,7 @@ def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[On
     Parameters
     ----------
     table
-        The table of :func:`activa.metrics.evaluate`, or a mapping of up to seven generators' names to such tables; a
-        TypeError or ValueError for others.
+        The table of :func:`activa.metrics.evaluate`, or a mapping of up to seven generators' names to such tables.
     {output}
 
     Examples

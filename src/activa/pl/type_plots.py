@@ -95,8 +95,7 @@ def confusion(
 def classifier_report(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """Precision, recall and F1 of the model's classifier as a heat map with numbers, one panel per set of cells.
 
-    One row per type and, below a line, accuracy and averages; the last column has the numbers of cells (tables S5 to S7
-    of the paper).
+    One row per type and, below a line, accuracy and averages; the last column has the numbers of cells (tables S5 to S7).
 
     {table}
     """

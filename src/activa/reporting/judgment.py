@@ -108,8 +108,7 @@ def judge_types(real: Cells, synthetic: Cells, at_value: Comparison, at_floor: C
     """One row per type of either set, from all cells and from the two comparisons.
 
     Columns: numbers of ``real`` and ``synthetic`` cells; ``mmd`` and ``recognized`` (share that an independent
-    classifier recognizes), both with ``_floor``; ``library_size`` and ``genes``, synthetic median over real. NaN below
-    ten cells.
+    classifier recognizes), both with ``_floor``; ``library_size`` and ``genes``, synthetic median over real.
     """
     types = np.unique(np.concatenate([real.types, synthetic.types]))
     table = pd.DataFrame(index=pd.Index(types, name="type"))

@@ -143,8 +143,7 @@ def evaluate(
     The held-out cells are split into two halves: the attacks must tell the first from the training cells; the second
     takes the place of the synthetic cells for the floor, from which attacks learn only by chance. Cells are compared as
     log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance and 50 principal components: of
-    training and attacked held-out cells to tell these apart, and of training cells for the distances of other cells to
-    them.
+    training and attacked held-out cells to tell these apart, and of training cells for distances to them.
 
     Parameters
     ----------

@@ -35,8 +35,7 @@ class TooClose:
         Share of held-out cells, at least 1 / ``quantile``, that would be refused, and so about the share that a perfect
         generator loses. Fewer than this share may be among the training cells.
     labels_key
-        Column of ``obs`` with the types, in both sets. Types with at least 1 / ``quantile`` held-out cells get a
-        threshold.
+        Column of ``obs`` with the types, in both sets. Types with enough held-out cells get a threshold.
 
     Examples
     --------
