@@ -79,10 +79,13 @@ def pbmc68k(
     seed = check_split(test_fraction, seed)
     archive = fetch("fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz", cache_dir)
     types = fetch("68k_pbmc_barcodes_annotation.tsv", cache_dir)
-    with reading(archive, types):
+    with reading(archive, types), tarfile.open(archive, "r:gz") as members:
         annotation = pd.read_csv(types, sep="\t", dtype=str).set_index("barcodes")[["celltype"]]
         annotation.columns = ["cell_type"]
-        return prepare(_read_archive(archive), annotation, _PBMC68K, filtered, test_fraction, seed)
+        # the archive's folders (filtered_matrices_mex/hg19) do not matter
+        files = {PurePosixPath(member.name).name: members.extractfile(member) for member in members if member.isfile()}
+        counts = read_mtx(files["matrix.mtx"], files["genes.tsv"], files["barcodes.tsv"])
+        return prepare(counts, annotation, _PBMC68K, filtered, test_fraction, seed)
 
 
 def brain_small(
@@ -117,8 +120,10 @@ def brain_small(
         raise ValueError(f"resolution must be positive, got {resolution}.")
     import_optional("igraph", "brain_small()", "data")
     path = fetch("1M_neurons_neuron20k.h5", cache_dir)
-    with reading(path):
-        adata = _read_h5(path)
+    with reading(path), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Variable names are not unique", category=UserWarning)
+        read = sc.read_10x_h5(path)
+        adata = to_adata(read.X, cells=read.obs_names, symbols=read.var_names, gene_ids=read.var["gene_ids"])
     clusters = pd.DataFrame({"cell_type": _clusters(adata, resolution)})
     return prepare(adata, clusters, _BRAIN_SMALL, filtered, test_fraction, seed)
 
@@ -188,20 +193,6 @@ def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
     found = log_normalized.copy()
     found.data = whole.astype(np.float32)
     return found
-
-
-def _read_archive(path: Path) -> AnnData:
-    """Counts of 10x's archive; its folders (filtered_matrices_mex/hg19) are ignored."""
-    with tarfile.open(path, "r:gz") as archive:
-        files = {PurePosixPath(member.name).name: archive.extractfile(member) for member in archive if member.isfile()}
-        return read_mtx(files["matrix.mtx"], files["genes.tsv"], files["barcodes.tsv"])
-
-
-def _read_h5(path: Path) -> AnnData:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Variable names are not unique", category=UserWarning)
-        adata = sc.read_10x_h5(path)
-    return to_adata(adata.X, cells=adata.obs_names, symbols=adata.var_names, gene_ids=adata.var["gene_ids"])
 
 
 def _clusters(counts: AnnData, resolution: float) -> pd.Series:

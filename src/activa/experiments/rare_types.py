@@ -84,11 +84,7 @@ def augmentation(
     TypeError, KeyError, ValueError, ImportError
         Before any work, if the cells are not labeled, nonempty counts of at least two types, if an argument is out of
         range, or for SMOTE without imbalanced-learn (``experiments`` extra).
-    {reference}
-
-    Examples
-    --------
-    >>> augmentation(adata, labels_key="cell_type", keep=(0.1, 0.01))  # doctest: +SKIP
+    {reference, adata_example}
     """
     check_numbers(above=0, below=1, test_fraction=test_fraction)
     check_integers(n_generated=n_generated, n_trees=n_trees)

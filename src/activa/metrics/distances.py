@@ -35,8 +35,8 @@ def rf_auc(
     folds of a stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized. The protocol is
     that of scGAN (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z), which the ACTIVA paper follows.
 
-    Sets are cells x features; the larger is subsampled to the smaller. Above ``max_cells`` each, forests are trained
-    on as many random cells and tested on at most four times as many others. From 10,000 cells on, the standard error is at most 0.005.
+    Sets are cells x features; the larger is subsampled to the smaller. Above ``max_cells``, forests are trained on as
+    many random cells and tested on up to four times as many. From 10,000 cells on, the standard error is below 0.005.
 
     Examples
     --------
@@ -106,21 +106,18 @@ def _mmd_blocks(cells: np.ndarray, n_blocks: int, max_cells: int, rng: np.random
 
 def _mmd_of_block(x: np.ndarray, y: np.ndarray, scales: np.ndarray, working_memory: int | None) -> float:
     """The unbiased estimate from all pairs."""
-    n, m = len(x), len(y)
-    # Each cell's kernel with itself is 1; the unbiased estimate leaves it out.
-    within_x = (_kernel_sum(x, x, scales, working_memory) - n) / (n * (n - 1))
-    within_y = (_kernel_sum(y, y, scales, working_memory) - m) / (m * (m - 1))
-    return within_x + within_y - 2 * _kernel_sum(x, y, scales, working_memory) / (n * m)
-
-
-def _kernel_sum(x: np.ndarray, y: np.ndarray, scales: np.ndarray, working_memory: int | None) -> float:
-    """Sum over all pairs of cells of the mean of the RBF kernels."""
 
     def row_sums(squared: np.ndarray, start: int) -> np.ndarray:
         return sum(np.exp(-squared / scale).sum(axis=1) for scale in scales) / len(scales)
 
-    chunks = pairwise_distances_chunked(x, y, metric="sqeuclidean", reduce_func=row_sums, working_memory=working_memory)
-    return sum(rows.sum() for rows in chunks)
+    def kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
+        options = {"metric": "sqeuclidean", "reduce_func": row_sums, "working_memory": working_memory}
+        return sum(rows.sum() for rows in pairwise_distances_chunked(x, y, **options))
+
+    n, m = len(x), len(y)
+    # Each cell's kernel with itself is 1; the unbiased estimate leaves it out.
+    within_x, within_y = (kernel_sum(x, x) - n) / (n * (n - 1)), (kernel_sum(y, y) - m) / (m * (m - 1))
+    return within_x + within_y - 2 * kernel_sum(x, y) / (n * m)
 
 
 def mmd_per_type(

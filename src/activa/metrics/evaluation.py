@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
@@ -52,12 +51,6 @@ def to_table(rows: Mapping[str, tuple[float, float, float, str]]) -> pd.DataFram
     """The table of metrics by name, from their ``value``, ``floor``, ``best`` and ``description``."""
     columns = ["value", "floor", "best", "description"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
-
-
-def _membership_auc(c: Comparison) -> float:
-    # Components favor the cells to which they are fitted: fit them to equally many training and held-out cells.
-    members = c.space.reference.subsample(len(c.real), np.random.default_rng(c.seed))
-    return membership_auc(*c.space.project_together(members, c.real, c.synthetic), seed=c.seed)
 
 
 METRICS: dict[str, Metric] = {
@@ -161,7 +154,7 @@ METRICS: dict[str, Metric] = {
         two_sided=True,
     ),
     "membership_auc": Metric(
-        _membership_auc,
+        lambda c: membership_auc(*c.attacked_components, seed=c.seed),
         "How well closeness to synthetic cells reveals training cells (AUC): 0.5 is not at all; lower is better.",
         best=0.5,
         needs=("train",),

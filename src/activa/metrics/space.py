@@ -110,6 +110,12 @@ class Comparison:
         return real, synthetic
 
     @property
+    def attacked_components(self) -> tuple[np.ndarray, ...]:
+        """As many training as real cells, real and synthetic cells, in components fitted to the first two."""
+        members = self.space.reference.subsample(len(self.real), np.random.default_rng(self.seed))
+        return self.space.project_together(members, self.real, self.synthetic)
+
+    @property
     def labeled_reference(self) -> tuple[np.ndarray, np.ndarray]:
         """Components and types of the training cells, or without these of the real cells."""
         if self.has_train:

@@ -173,11 +173,7 @@ def manifold(
     color, highlight
         Column of numbers, such as the expression of a gene, to color one panel per set by, on one scale; or a type to
         mark in one panel per set, over the other types in gray.
-    {point_size, output, reference}
-
-    Examples
-    --------
-    >>> manifold(table, basis="tSNE", highlight="Megakaryocyte")  # doctest: +SKIP
+    {point_size, output, reference, table_example}
     """
     output = Output(**where)
     if basis not in ("UMAP", "tSNE"):

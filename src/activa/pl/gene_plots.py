@@ -49,11 +49,7 @@ def markers(
     genes, n_genes
         Names of genes of each type; or names alone, each shown in the type of real cells with the highest mean. None:
         the ``n_genes`` of :func:`activa.metrics.top_markers` per type.
-    {layer, normalized, output, errors, reference}
-
-    Examples
-    --------
-    >>> markers(held_out, synthetic, labels_key="cell_type", genes={"CD19+ B": ["CD79A"]})  # doctest: +SKIP
+    {layer, normalized, output, errors, reference, example}
     """
     output = Output(**where)
     check_integers(n_genes=n_genes)
