@@ -80,9 +80,7 @@ def check_labels(name: str, adata: AnnData, key: str, argument: str = "labels_ke
     if key not in adata.obs:
         raise KeyError(f"{argument} {key!r} is not in {name}.obs, which has {list(adata.obs.columns)}.")
     if missing := int(adata.obs[key].isna().sum()):
-        raise ValueError(
-            f"{argument}={key!r} is missing for {missing} of {adata.n_obs} cells of {name}: label or remove them."
-        )
+        raise ValueError(f"{argument}={key!r} is missing for {missing} of {adata.n_obs} cells of {name}: label them.")
 
 
 def check_genes(name: str, var_names: pd.Index, first: str, expected: pd.Index) -> None:
@@ -91,10 +89,8 @@ def check_genes(name: str, var_names: pd.Index, first: str, expected: pd.Index) 
         raise ValueError(f"{name}.var_names must be unique; rename the repeated genes in every set alike.")
     shared = len(var_names.intersection(expected))
     if not shared == len(var_names) == len(expected):
-        raise ValueError(
-            f"{name} must have the genes of {first}: by var_names {shared} are in both, of {len(var_names)} in {name} "
-            f"and {len(expected)} in {first}."
-        )
+        sizes = f"{len(var_names)} in {name} and {len(expected)} in {first}"
+        raise ValueError(f"{name} must have the genes of {first}: by var_names {shared} are in both, of {sizes}.")
 
 
 def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | None) -> None:

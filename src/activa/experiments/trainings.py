@@ -237,6 +237,6 @@ def time_model(
     for _ in model.generate_batches(n_generated, seed=seed, expected=configuration == "paper"):
         pass
     seconds_generate, epochs = time.perf_counter() - trained, model.trainer.current_epoch
-    costs = {"seconds_train": trained - start, "seconds_per_epoch": (trained - made) / epochs}
-    generation = {"n_generated": n_generated, "seconds_generate": seconds_generate}
-    return {"device": model.device.type, "epochs": epochs} | costs | generation
+    costs = {"device": model.device.type, "epochs": epochs, "seconds_train": trained - start}
+    costs["seconds_per_epoch"] = (trained - made) / epochs
+    return costs | {"n_generated": n_generated, "seconds_generate": seconds_generate}

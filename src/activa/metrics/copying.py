@@ -66,9 +66,7 @@ def copy_ratio(
     chosen = [cells[subsample(len(cells), max_cells, rng)] for cells in (held_out, synthetic)]
     expected, found = (np.median(nearest(cells, train)) for cells in chosen)
     if is_copied(expected, train):
-        raise ValueError(
-            "half or more of the held-out cells are found in train: give real cells that the generator has not seen."
-        )
+        raise ValueError("half or more of the held-out cells are found in train: give cells that it does not hold.")
     return float(found / expected)
 
 
@@ -157,10 +155,8 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     if split := [str(name) for name in names[(share_in > 0) & (share_in < 1)]]:
         raise ValueError(f"donors {split[:5]} have cells both in the training set and out of it: split cells by donor.")
     is_member = share_in == 1
-    if min(is_member.sum(), (~is_member).sum()) < 2:
-        raise ValueError(
-            f"there are {is_member.sum()} donors in the training set and {(~is_member).sum()} out of it; give two."
-        )
+    if min(n_in := is_member.sum(), n_out := (~is_member).sum()) < 2:
+        raise ValueError(f"there are {n_in} donors in the training set and {n_out} out of it; give two.")
     means = np.bincount(donor, weights=scores) / n_cells
     return auc(means[is_member], means[~is_member])
 

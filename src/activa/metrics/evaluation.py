@@ -180,28 +180,26 @@ def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: 
 
 def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, Metric]:
     """The metrics to compute: all that can be, or those asked for, or an error if one of these cannot be computed."""
+    absent = [name for name, metric in METRICS.items() if metric.module and not is_installed(metric.module)]
+    extra = "the eval extra: pip install 'activa-sc[eval]'."
     if metrics is None:
-        chosen = [name for name, metric in METRICS.items() if met.issuperset(metric.needs)]
-    else:
-        if not isinstance(metrics, Iterable):
-            raise TypeError(f"metrics must be names of {list(METRICS)}, got {metrics!r}.")
-        chosen = [metrics] if isinstance(metrics, str) else list(metrics)
-        if not chosen:
-            raise ValueError(f"metrics must name at least one of {list(METRICS)}.")
-        if unknown := [name for name in chosen if name not in METRICS]:
-            raise ValueError(f"unknown metrics {unknown}; choose from {list(METRICS)}.")
-        for name in chosen:
-            if unmet := [_NEEDS[need] for need in METRICS[name].needs if need not in met]:
-                raise ValueError(
-                    f"metrics: {name!r} needs {' and '.join(unmet)}. Give what it needs, or leave the metric out."
-                )
-    absent = [name for name in chosen if (module := METRICS[name].module) and not is_installed(module)]
-    if absent and metrics is not None:
-        raise ImportError(f"metrics {absent} need the eval extra: pip install 'activa-sc[eval]'.")
-    if absent:
-        message = f"metrics {absent} are left out: they need the eval extra, pip install 'activa-sc[eval]'"
-        warnings.warn(message, UserWarning, stacklevel=4)
-    return {name: METRICS[name] for name in chosen if name not in absent}
+        chosen = {name: metric for name, metric in METRICS.items() if met.issuperset(metric.needs)}
+        if absent := [name for name in absent if name in chosen]:
+            warnings.warn(f"metrics {absent} are left out: they need {extra}", UserWarning, stacklevel=4)
+        return {name: metric for name, metric in chosen.items() if name not in absent}
+    if not isinstance(metrics, Iterable):
+        raise TypeError(f"metrics must be names of {list(METRICS)}, got {metrics!r}.")
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    if unknown := [name for name in names if name not in METRICS]:
+        raise ValueError(f"unknown metrics {unknown}; choose from {list(METRICS)}.")
+    if not names:
+        raise ValueError(f"metrics must name at least one of {list(METRICS)}.")
+    for name in names:
+        if unmet := [_NEEDS[need] for need in METRICS[name].needs if need not in met]:
+            raise ValueError(f"metrics: {name!r} needs {' and '.join(unmet)}. Give that, or leave the metric out.")
+        if name in absent:
+            raise ImportError(f"metric {name!r} needs {extra}")
+    return {name: METRICS[name] for name in names}
 
 
 def evaluate_sets(
@@ -257,7 +255,7 @@ def evaluate(
     labels_key, layer
         Column of ``obs`` with the types, which some metrics need, and layer of the counts (None: ``X``), in every set.
     train, floor
-        The cells that the generator was trained on, which add the copying metrics; and more held-out cells, not to split ``real``.
+        The generator's training cells, which add the copying metrics; and more held-out cells, not to split ``real``.
     metrics
         Keys of :data:`activa.metrics.METRICS`; by default all that can be computed. Without the ``eval`` extra, its
         metrics are left out with a warning; an ImportError if they are named.

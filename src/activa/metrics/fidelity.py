@@ -6,6 +6,7 @@ All functions raise a ValueError if the sets differ in columns or if there is no
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -170,13 +171,9 @@ def marker_overlap(
     check_columns(real, synthetic, "genes")
     real_labels = as_labels("real_labels", real_labels, real.shape[0]).astype(str)
     synthetic_labels = as_labels("synthetic_labels", synthetic_labels, synthetic.shape[0]).astype(str)
-    counted = [
-        dict(zip(*np.unique(labels, return_counts=True), strict=True)) for labels in (real_labels, synthetic_labels)
-    ]
-    if min(map(len, counted)) < 2:
-        return float("nan")
-    types = [str(label) for label in counted[0] if min(n.get(label, 0) for n in counted) >= max(min_cells, 2)]
-    if not types:
+    counted = [Counter(labels.tolist()) for labels in (real_labels, synthetic_labels)]
+    types = [label for label in sorted(counted[0]) if min(n[label] for n in counted) >= max(min_cells, 2)]
+    if not types or min(map(len, counted)) < 2:
         return float("nan")
     expected = rank_genes(real, real_labels, types, "wilcoxon", n_markers)
     found = rank_genes(synthetic, synthetic_labels, types, "wilcoxon", n_markers)

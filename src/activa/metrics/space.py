@@ -131,11 +131,9 @@ class Comparison:
 
 def same_size(sets: Sequence[Cells], rng: np.random.Generator) -> list[Cells]:
     """All sets subsampled to the size of the smallest."""
-    size = min(len(cells) for cells in sets)
-    if size < _MIN_CELLS:
+    if (size := min(len(cells) for cells in sets)) < _MIN_CELLS:
         raise ValueError(
-            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (or each half of it), "
-            "synthetic and floor."
+            f"there are {size} cells to compare; give {_MIN_CELLS} in synthetic, floor and (half of) real."
         )
     return [cells.subsample(size, rng) for cells in sets]
 

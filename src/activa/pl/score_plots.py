@@ -83,9 +83,8 @@ def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[On
             style: dict[str, Any] = {"color": color, "marker": marker, "s": 34, "zorder": 3}
             ax.scatter(_positions(of, "value"), at, label=parts.shorten(generator, 30), **style)
             _print_values(ax, 10 + i * _COLUMN, generator, rows, of)
-        ax.set_xlabel(
-            "From the floor (0%) to the worst (100%)\n* best at the floor, worse on either side;  | best elsewhere"
-        )
+        stars = "* best at the floor, worse on either side;  | best elsewhere"
+        ax.set_xlabel(f"From the floor (0%) to the worst (100%)\n{stars}")
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         parts.open_frame(ax, "left")
         if n_tables > 1:
@@ -132,8 +131,7 @@ def _position(metric: Metric, value: float, floor: float) -> float:
 
 def _print_values(ax: Axes, left: float, generator: str, rows: np.ndarray, table: pd.DataFrame) -> None:
     """The numbers of a generator in a column, ``left`` points to the right of the panel."""
-    style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": "x-small"}
-    style["annotation_clip"] = False
+    style: Any = {"textcoords": "offset points", "va": "center", "fontsize": "x-small", "annotation_clip": False}
     ax.annotate(parts.shorten(generator, 18) + " (floor)", (1, 1), (left, 6), xycoords="axes fraction", **style)
     for row, value, floor in zip(rows, table["value"], table["floor"], strict=True):
         told = "none" if np.isnan(value) else f"{value:.3g} ({floor:.3g})"

@@ -84,9 +84,8 @@ def confusion(
         ax.set(xlabel="Recognized", ylabel="Asked for")
         ax.set_title(f"{np.mean(recognized == asked):.1%} of {len(asked):,} cells recognized", fontsize="medium")
         # a color bar inside given Axes leaves their figure as it is
-        place: dict[str, Any] = (
-            {"ax": ax, "shrink": 0.8} if output.ax is None else {"cax": ax.inset_axes((1.03, 0.1, 0.04, 0.8))}
-        )
+        inside = None if output.ax is None else ax.inset_axes((1.03, 0.1, 0.04, 0.8))
+        place: dict[str, Any] = {"ax": ax, "shrink": 0.8} if inside is None else {"cax": inside}
         ax.figure.colorbar(image, label="Share of the row's cells", **place)
         return output.finish(ax)
 

@@ -27,12 +27,8 @@ _DESCRIPTIONS = {
     "shadow_tpr": _TPR,
     "shadow_donor_auc": "That attack on whole donors (AUC over donors).",
     "dcr_share": "Share of synthetic cells nearer to a training than to any held-out cell, at equal weight: 0.5 is best.",
-    "copy_ratio": (
-        "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying."
-    ),
-    "close_share": (
-        "Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies."
-    ),
+    "copy_ratio": "Median distance to the nearest training cell over that of held-out cells: 1 is best, below are copies.",
+    "close_share": "Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above are copies.",
     "nndr": "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
     "exact_copies": "Share of synthetic cells with the values of a training cell in all genes: best is 0 or the floor.",
 }
@@ -188,13 +184,11 @@ def evaluate(
     form: dict[str, Any] = {"layer": layer, "normalized": normalized}
     read = read_cells({"train": train, "held_out": held_out}, labels_key=None, **form)
     both = read["train"].concatenate(read["held_out"])
-    joint_space, train_space = Space(both, seed), Space(read["train"], seed)
-    shadows = None
+    spaces, shadows = (Space(both, seed), Space(read["train"], seed)), None
     if generator is not None:
-        shadows = train_shadows(generator, pool, both, joint_space, out, seed, form)
-    arguments = donors, shadows, fpr, quantile, seed
+        shadows = train_shadows(generator, pool, both, spaces[0], out, seed, form)
     attacked = (read_published(cells, train, **form) for cells in (synthetic, floor))
-    value, at_floor = (_figures(read, cells, (joint_space, train_space), *arguments) for cells in attacked)
+    value, at_floor = (_figures(read, cells, spaces, donors, shadows, fpr, quantile, seed) for cells in attacked)
     n_held_out = len(read["held_out"])
     best = dict.fromkeys(value, 0.5) | {"copy_ratio": 1.0, "close_share": quantile}
     best |= {name: at_floor[name] for name in ("nndr", "exact_copies")}

@@ -97,9 +97,8 @@ class TooClose:
     def _read(self, cells: AnnData, layer: str | None) -> Cells:
         check_sets({"cells": cells}, self.labels_key, layer)
         check_genes("cells", cells.var_names, "train", self.genes)
-        return read_cells({"cells": cells[:, self.genes]}, labels_key=self.labels_key, layer=layer, normalized=False)[
-            "cells"
-        ]
+        sets = {"cells": cells[:, self.genes]}
+        return read_cells(sets, labels_key=self.labels_key, layer=layer, normalized=False)["cells"]
 
     def _refuses(self, cells: Cells) -> np.ndarray:
         limits = np.full(len(cells), self.threshold)
