@@ -60,9 +60,7 @@ def rf_detection(
     (Gini, square root of the features per split) are cross-validated, as by Marouf et al. 2020,
     doi:10.1038/s41467-019-14018-z.
 
-    Parameters
-    ----------
-    {compared, labels_key, layer, normalized}
+    {parameters, compared, labels_key, layer, normalized}
     n_trees, n_folds, seed
         Trees, folds, and the seed of forests, folds and subsampling (type by type with ``labels_key``).
 
@@ -103,9 +101,7 @@ def correlation_discrepancy(
 ) -> pd.DataFrame:
     """Pearson correlations of marker genes in each set of cells, and their distance from those of real cells.
 
-    Parameters
-    ----------
-    {compared, labels_key, layer, normalized}
+    {parameters, compared, labels_key, layer, normalized}
     n_markers
         Markers per type of ``real`` (:func:`activa.metrics.top_markers`).
 
@@ -143,9 +139,7 @@ def marker_expression(
 ) -> pd.DataFrame:
     """Log expression of each type's top markers in the cells of that type (figure S11 of the paper).
 
-    Parameters
-    ----------
-    {compared, labels_key, layer, normalized}
+    {parameters, compared, labels_key, layer, normalized}
     types, n_markers
         Types to look at, each with two real cells or more (None: the two with the most), and markers per type of
         ``real`` (:func:`activa.metrics.top_markers`).
@@ -182,9 +176,7 @@ def dropout_curve(
     The regression (logit link) is of a gene's share of cells without counts on the log10 of its mean. Cells are scaled to
     10,000 counts, to compare sets of different library sizes. Genes without counts in a set are left out of it.
 
-    Parameters
-    ----------
-    {compared, layer, normalized}
+    {parameters, compared, layer, normalized}
 
     Returns
     -------
@@ -224,9 +216,7 @@ def manifold(
     As in the paper's supplement B.1: 50 principal components of the 3,000 most variable genes of log1p of counts scaled
     to 10,000, each scaled to unit variance. Unlike there, sets are not integrated first, which would hide differences.
 
-    Parameters
-    ----------
-    {compared, labels_key, layer, normalized}
+    {parameters, compared, labels_key, layer, normalized}
     genes
         Genes whose expression is added to the table, to color cells by.
     n_neighbors, min_dist, perplexity, seed

@@ -57,9 +57,7 @@ def augmentation(
     with ``n_generated`` cells of the type added, in 50 principal components of the kept cells (log1p of counts scaled
     to 10,000, the 2,000 genes of largest variance). Models learn from the kept cells, once per seed and number.
 
-    Parameters
-    ----------
-    {adata}
+    {parameters, adata}
     label
         The type made rare. None: the type with most cells.
     keep

@@ -95,9 +95,7 @@ def margin_search(
 
     This is the second strategy of the paper's supplement G; ``Hinge(margin=None)`` is the first.
 
-    Parameters
-    ----------
-    {adata, configuration}
+    {parameters, adata, configuration}
     margins, max_epochs, n_epochs_warmup
         Margins in nats, tried from the largest; epochs of each training and its warm-up. None: the configuration's.
     held_out, seed

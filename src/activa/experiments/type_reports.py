@@ -86,9 +86,7 @@ def differential_state(
     (doi:10.1038/s41467-020-19894-4). The replicates are not individuals: they differ by sampling alone, so more cells
     make smaller differences significant. Values that are ``normalized`` are summed and rounded.
 
-    Parameters
-    ----------
-    {compared, labels_key, layer, normalized}
+    {parameters, compared, labels_key, layer, normalized}
     n_replicates, min_cells, alpha
         Pseudo-replicates per set and type; the fewest cells of a type, both real and in the set, to test it; and the
         adjusted p below which a gene is in a differential state.

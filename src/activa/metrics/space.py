@@ -32,9 +32,8 @@ def variable_genes(log_expression: csr_matrix, n_genes: int = N_GENES) -> np.nda
 class Space:
     """The 2,000 genes with the largest variance in a reference, its 50 principal components and its markers.
 
-    All sets are projected after subtraction of one mean, that of the cells to which the components were fitted: each
-    set's own mean would hide a shift between sets. The components are fitted to at most 20,000 cells, subsampled in the
-    proportions of the types (10,000 of each set if fitted to two sets). Few cells or genes give fewer components.
+    All sets are projected after subtraction of one mean, that of the (at most 20,000) cells to which the components
+    were fitted: each set's own mean would hide a shift. Few cells or genes give fewer components.
     """
 
     def __init__(self, reference: Cells, seed: int) -> None:
@@ -95,10 +94,7 @@ class Comparison:
 
     @cached_property
     def components(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both sets in the principal components of the training cells, or without these in joint components.
-
-        Components fitted to only one of the two sets would spread it wider than the other.
-        """
+        """Both sets in components of the training cells, or without these in joint ones: its own spread a set wider."""
         if not self.has_train:
             return self.joint_components
         return self.space.project(self.real), self.space.project(self.synthetic)

@@ -67,9 +67,7 @@ def umap(
     10,000, of the 2,000 genes of largest variance in ``real``, fitted on both sets together. Unlike in figure S13 of
     the paper, sets are not integrated, which would hide differences.
 
-    Parameters
-    ----------
-    {sets, labels_key, layer, normalized, embedding, output, errors, reference, example}
+    {parameters, sets, labels_key, layer, normalized, embedding, output, errors, reference, example}
     """
     output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
@@ -118,9 +116,7 @@ def umap_per_type(
 
     The cells of the type have the colors of their origin; all cells of both sets are gray.
 
-    Parameters
-    ----------
-    {sets, labels_key}
+    {parameters, sets, labels_key}
     types
         Types to show, in this order. None: all.
     {layer, normalized, embedding, output, errors, example}

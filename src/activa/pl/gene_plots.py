@@ -43,9 +43,7 @@ def markers(
 
     Half violins, real cells to the left and synthetic cells to the right, with a line at the median (figure S11).
 
-    Parameters
-    ----------
-    {sets, labels_key}
+    {parameters, sets, labels_key}
     genes, n_genes
         Names of genes of each type; or names alone, each shown in the type of real cells with the highest mean. None:
         the ``n_genes`` of :func:`activa.metrics.top_markers` per type.
@@ -162,9 +160,7 @@ def correlation(
     mark. The colors end at the largest correlation between two genes, to show weak ones, as between counts. The title
     has the Frobenius norm of the difference, which counts each pair once.
 
-    Parameters
-    ----------
-    {sets, labels_key}
+    {parameters, sets, labels_key}
     genes, n_markers
         Names of genes, in the order to show. None: ``n_markers`` per type of ``real``
         (:func:`activa.metrics.top_markers`); without ``labels_key`` the 50 genes of largest variance in ``real``, with

@@ -41,6 +41,7 @@ class OnAxes(Where, total=False):
 
 
 _SHARED = {
+    "parameters": "Parameters\n----------",
     "sets": "real, synthetic\n    Cells x genes of counts, with the same genes in any order.",
     "compared": """\
 real

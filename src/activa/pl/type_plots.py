@@ -52,9 +52,7 @@ def confusion(
     Each row, a type asked for, sums to 1; up to 15 types have numbers, from 0.005 on. A row without synthetic cells is gray.
     Similar types are confused among real cells too: compare with ``confusion(real, held_out)``.
 
-    Parameters
-    ----------
-    {sets, labels_key, layer, normalized}
+    {parameters, sets, labels_key, layer, normalized}
     seed
         Seed of the components and the classifier. The global random state does not change.
     {output, errors, example}

@@ -44,10 +44,9 @@ def _figures(
     quantile: float,
     seed: int,
 ) -> dict[str, float]:
-    """The figures of all attacks on published cells by name, in the order of the table.
+    """All attacks on published cells by name, in the order of the table.
 
-    The first of the spaces is fitted to training and held-out cells and therefore neutral about which were in the
-    training set; the second, fitted to the training cells, is for distances of other cells to these.
+    The first space, fitted to training and held-out cells, is neutral; the second is fitted to the training cells.
     """
     sets = (read["train"], read["held_out"], published)
     rng = np.random.default_rng(seed)

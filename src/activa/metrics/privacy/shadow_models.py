@@ -45,8 +45,8 @@ def left_out(
 ) -> np.ndarray:
     """Which cells of the pool each shadow is not trained on, boolean, ``(n_shadows, n_cells)``.
 
-    Each shadow sees about as large a share of the pool as the target. All cells are left out equally often, to within
-    one; with donors, whole donors are left out.
+    Each shadow sees about as large a share as the target; cells, or whole donors, are left out equally often, within
+    one.
     """
     n_cells = n_train + n_held_out
     if donors is None:
