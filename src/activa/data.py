@@ -125,9 +125,7 @@ def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
         raise ValueError(f"{name} holds values that are not finite; remove or replace them.")
     if (data < 0).any():
         kind = "log-normalized values" if normalized else "counts"
-        raise ValueError(
-            f"{name} holds negative values (smallest {data.min():.3g}), which {kind} cannot be; give unscaled data."
-        )
+        raise ValueError(f"{name} holds negative values (smallest {data.min():.3g}), not {kind}; give unscaled data.")
     fractions = data[data != np.rint(data)]
     if not normalized and fractions.size:
         raise ValueError(
@@ -135,9 +133,7 @@ def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
             "has the counts, or give normalized=True if every set holds log1p of counts scaled to 10,000 per cell."
         )
     if normalized and values.nnz and not fractions.size:
-        raise ValueError(
-            f"{name} holds whole counts, but normalized=True: log-normalize all sets alike, or give counts in all."
-        )
+        raise ValueError(f"{name} holds whole counts, but normalized=True: log-normalize all sets, or give counts.")
 
 
 def read_cells(

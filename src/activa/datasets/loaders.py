@@ -15,9 +15,6 @@ from scipy import sparse
 from activa.datasets.fetching import check_split, fetch, prepare, read_mtx, reading, to_adata
 from activa.optional import import_optional
 
-# scanpy keeps three decimals of each logarithm, so a count of 260 comes back to within 0.13 of a whole number.
-_MAX_DEVIATION = 0.25
-
 _ZHENG = (
     "Zheng et al. (2017), Massively parallel digital transcriptional profiling of single cells, Nature Communications "
     "8:14049, doi:10.1038/ncomms14049; "
@@ -184,15 +181,14 @@ def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
     of_one_count = np.minimum.reduceat(scaled, log_normalized.indptr[:-1])
     counts = scaled / np.repeat(of_one_count, np.diff(log_normalized.indptr))
     whole = np.rint(counts)
-    deviation = np.abs(counts - whole).max()
-    if deviation > _MAX_DEVIATION:
+    # scanpy keeps three decimals of each logarithm: a count of 260 comes back to within 0.13 of a whole number.
+    if (deviation := np.abs(counts - whole).max()) > 0.25:
         raise RuntimeError(
-            f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a whole "
-            f"number, expected at most {_MAX_DEVIATION}. Please report it."
+            f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a "
+            "whole number, expected at most 0.25. Please report it."
         )
-    found = log_normalized.copy()
-    found.data = whole.astype(np.float32)
-    return found
+    matrix = whole.astype(np.float32), log_normalized.indices, log_normalized.indptr
+    return sparse.csr_matrix(matrix, shape=log_normalized.shape)
 
 
 def _clusters(counts: AnnData, resolution: float) -> pd.Series:

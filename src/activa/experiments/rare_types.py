@@ -109,9 +109,8 @@ def augmentation(
         train, test = _split(cells.types, test_fraction, seed)
         is_own = cells.types[train] == label
         few = np.concatenate([train[is_own][:kept], train[~is_own]])
-        run = AugmentationRun(
-            cells.take(few), cells.take(test), adata.var_names, label, n_generated, seed, max_epochs, custom
-        )
+        sets = cells.take(few), cells.take(test), adata.var_names
+        run = AugmentationRun(*sets, label, n_generated, seed, max_epochs, custom)
         for name in names:
             rows.append({"label": label, "kept": kept, "seed": seed, "method": name} | run.scores(name, n_trees))
     return pd.DataFrame(rows)
@@ -205,10 +204,8 @@ class AugmentationRun:
         if method == "oversampling":
             own = x[types == self.label]
             return own[np.random.default_rng(seed).integers(len(own), size=n)]
-        if method == "smote":
-            return smote(x, types, self.label, n, seed)
-        if method == "gaussian":
-            return gaussian(x, types, self.label, n, seed)
+        if method in ("smote", "gaussian"):
+            return (smote if method == "smote" else gaussian)(x, types, self.label, n, seed)
         with warnings.catch_warnings():
             # few cells are the point of the experiment
             warnings.filterwarnings("ignore", message=".* has fewer than 3 cells", category=UserWarning)
@@ -222,9 +219,8 @@ def smote(components: np.ndarray, types: np.ndarray, label: str, n: int, seed: i
     """``n`` points between cells of the type and their five nearest neighbors in it (Chawla et al. 2002)."""
     over_sampling = import_optional("imblearn.over_sampling", "method 'smote'", extra="experiments")
     n_cells = int((types == label).sum())
-    sampler = over_sampling.SMOTE(
-        sampling_strategy={label: n_cells + n}, k_neighbors=min(_N_NEIGHBORS, n_cells - 1), random_state=seed
-    )
+    target, n_neighbors = {label: n_cells + n}, min(_N_NEIGHBORS, n_cells - 1)
+    sampler = over_sampling.SMOTE(sampling_strategy=target, k_neighbors=n_neighbors, random_state=seed)
     return sampler.fit_resample(components, types)[0][len(components) :]
 
 

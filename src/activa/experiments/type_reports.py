@@ -50,11 +50,10 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
     --------
     >>> classifier_report(model, train, held_out, labels_key="cell_type")  # doctest: +SKIP
     """
-    sets = {"train": train, "test": test}
+    sets, tables = {"train": train, "test": test}, []
     for name, adata in sets.items():
         # one at a time: predict checks that the genes are the model's
         check_sets({name: adata}, labels_key, None)
-    tables = []
     for name, adata in sets.items():
         labels, predicted = (np.asarray(x, dtype=str) for x in (adata.obs[labels_key], model.predict(adata)))
         report = classification_report(labels, predicted, output_dict=True, zero_division=0)
@@ -152,14 +151,9 @@ def deseq2(sums: np.ndarray, alpha: float) -> np.ndarray:
     with warnings.catch_warnings():
         # on future pandas, and on fits that fall back on a simpler form
         warnings.simplefilter("ignore")
-        data = dds.DeseqDataSet(
-            counts=counts,
-            metadata=metadata,
-            design="~condition",
-            # "ratio" needs a gene with counts in every replicate
-            size_factors_fit_type="ratio" if (sums > 0).all(axis=0).any() else "poscounts",
-            **settings,
-        )
+        # "ratio" needs a gene with counts in every replicate
+        fit = {"size_factors_fit_type": "ratio" if (sums > 0).all(axis=0).any() else "poscounts"}
+        data = dds.DeseqDataSet(counts=counts, metadata=metadata, design="~condition", **fit, **settings)
         data.deseq2()
         test = ds.DeseqStats(data, contrast=["condition", "synthetic", "real"], alpha=alpha, **settings)
         test.summary()

@@ -159,10 +159,7 @@ def _histograms(ax: Axes, numbers: dict[str, np.ndarray]) -> None:
     shown = np.concatenate([x[x > 0] for x in numbers.values()])
     # a little wider, for a bin of its own where all cells are alike
     edges = list(np.geomspace(shown.min() * 0.999, shown.max() * 1.001, 41))
-    styles: dict[str, dict[str, Any]] = {
-        "real": {"histtype": "stepfilled", "alpha": 0.5},
-        "synthetic": {"histtype": "step", "lw": 1.8},
-    }
+    styles: Any = {"real": {"histtype": "stepfilled", "alpha": 0.5}, "synthetic": {"histtype": "step", "lw": 1.8}}
     for name, x in numbers.items():
         weights = np.full((x > 0).sum(), 1 / len(x))
         ax.hist(x[x > 0], edges, weights=weights, color=parts.ORIGINS[name], label=_entry(name, x), **styles[name])

@@ -215,9 +215,8 @@ def _beside_real(table: pd.DataFrame, axis_names: tuple[str, str], size: float, 
     main = []
     with output.figure(4.6 * len(others), 4.8) as figure:
         for part, name in zip(figure.subfigures(1, len(others), squeeze=False)[0], others, strict=True):
-            (above, corner), (ax, beside) = part.subplots(
-                2, 2, width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row"
-            )
+            shape: dict[str, Any] = {"width_ratios": (4, 1), "height_ratios": (1, 4), "sharex": "col", "sharey": "row"}
+            (above, corner), (ax, beside) = part.subplots(2, 2, **shape)
             both = {key: table[table["set"] == key] for key in ("real", name) if key in colors}
             shown = pd.concat(both.values()).sample(frac=1, random_state=0)  # neither covers the other
             ax.set(xlabel=axis_names[0], ylabel=axis_names[1])

@@ -27,8 +27,12 @@ _DESCRIPTIONS = {
     "shadow_tpr": _TPR,
     "shadow_donor_auc": "That attack on whole donors (AUC over donors).",
     "dcr_share": "Share of synthetic cells nearer to a training than to any held-out cell, at equal weight: 0.5 is best.",
-    "copy_ratio": "Median distance to the nearest training cell over that of held-out cells: 1 is best, below are copies.",
-    "close_share": "Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above are copies.",
+    "copy_ratio": (
+        "Median distance to the nearest training cell over that of held-out cells: 1 is best, below is copying."
+    ),
+    "close_share": (
+        "Share closer to a training cell than the closest {quantile:.3g} of held-out cells: above it are copies."
+    ),
     "nndr": "Median ratio of distances to the nearest and second training cell: best at the floor, near 0 are copies.",
     "exact_copies": "Share of synthetic cells with the values of a training cell in all genes: best is 0 or the floor.",
 }
