@@ -46,28 +46,23 @@ def pbmc68k(
     cache folder by hand; the error names the addresses and the paths. The study (Zheng et al. 2017,
     https://doi.org/10.1038/ncomms14049) assigned the types by correlation with purified cells. The paper's 10 classes
     are apparently clusters, so that its results per class cannot be compared type by type. The loaders were tested on
-    small files in the same formats, not on the data.
+    small files in the same formats, not on the data. A ValueError, ImportError (without pooch), ConnectionError or
+    RuntimeError (a damaged file).
 
     Parameters
     ----------
     cache_dir
         Folder for the files. None: the environment variable ``ACTIVA_DATA_DIR``, or else the user's cache folder.
-    test_fraction, seed
-        Share of the cells of each type that is held out (rounded down), at least 0 and below 1, and the seed of the
-        split (None: a fresh one). The paper holds out 6,991 cells; 7,000 / 68,579 comes nearest.
-    filtered
-        Whether to drop rare genes and then poor cells, as the paper does (:func:`activa.pp.filter_low`).
+    test_fraction, seed, filtered
+        Share of the cells of each type that is held out (rounded down), at least 0 and below 1 (the paper holds out
+        6,991 cells); seed of the split (None: a fresh one); and whether to filter as the paper does
+        (:func:`activa.pp.filter_low`).
 
     Returns
     -------
     68,579 cells x 32,738 genes, or 17,789 after the paper's filters. ``X`` holds whole counts (CSR, float32),
     ``obs["cell_type"]`` the 11 types and ``obs["split"]`` "train" or "test" (categorical), ``var["gene_id"]`` Ensembl's
     identifiers (the names are unique symbols), ``uns["source"]`` where the data come from.
-
-    Raises
-    ------
-    ValueError, ImportError, ConnectionError, RuntimeError
-        If an argument is out of range; without pooch; if a file cannot be downloaded; if it is damaged.
 
     Examples
     --------

@@ -58,10 +58,9 @@ def augmentation(
     to 10,000, the 2,000 genes of largest variance). Models learn from the kept cells, once per seed and number.
 
     {parameters, adata}
-    label
-        The type made rare. None: the type with most cells.
-    keep
-        Training cells of the type to keep, as numbers (int) or shares (float; the paper's: 0.1, 0.05, 0.01, 0.005).
+    label, keep
+        The type made rare (None: that with most cells), and training cells of it to keep, as numbers (int) or shares
+        (float; the paper's: 0.1, 0.05, 0.01, 0.005).
     methods, n_generated
         ``"none"``, ``"activa"`` (:class:`activa.ACTIVA`), and controls that the paper lacks: ``"oversampling"`` (kept
         cells with replacement), ``"smote"`` (points between neighbors), ``"gaussian"`` (points around the kept cells'
@@ -80,8 +79,8 @@ def augmentation(
     Raises
     ------
     TypeError, KeyError, ValueError, ImportError
-        Before any work, if the cells are not labeled, nonempty counts of at least two types, if an argument is out of
-        range, or for SMOTE without imbalanced-learn (``experiments`` extra).
+        Before any work, if the cells are not labeled, nonempty counts of at least two types, an argument is out of
+        range, or imbalanced-learn (``experiments`` extra) is absent for SMOTE.
     {reference, adata_example}
     """
     check_numbers(above=0, below=1, test_fraction=test_fraction)

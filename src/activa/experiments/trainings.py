@@ -163,14 +163,11 @@ def scaling(
     Parameters
     ----------
     n_cells, n_genes, density
-        Cells of each matrix, run from the smallest; genes; share of nonzero values, whole numbers from 1 to 10 at
-        random places. The cells have ten random types.
+        Cells of each matrix (of ten random types), run from the smallest; genes; share of nonzero values, from 1 to 10.
     {configuration}
-    max_epochs
-        Epochs. None: those of the configuration (610 for the paper's). The paper's warm-up keeps its share of them, so
-        that the mean cost of an epoch does not change.
-    n_generated
-        Cells to generate, 4,096 at a time; for ``"paper"`` without its classifier's filter.
+    max_epochs, n_generated
+        Epochs (None: those of the configuration; the paper's warm-up keeps its share of them), and cells to generate,
+        4,096 at a time; for ``"paper"`` without its classifier's filter.
     accelerator, seed
         Where to train, as for :meth:`activa.ACTIVA.train`, and the seed of matrices, training and generation.
 

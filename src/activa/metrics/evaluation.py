@@ -245,35 +245,33 @@ def evaluate(
 
     Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance in ``train``
     (or the first half of ``real``) and 50 principal components, fitted to at most 20,000 cells of ``train``; for the
-    random forest, and without ``train``, to both compared sets together. Batches are not corrected. For thousands of
-    cells per set, metrics with quadratic cost are estimates; see their ``max_cells``.
+    random forest, and without ``train``, to both compared sets together. For thousands of cells per set, metrics with
+    quadratic cost are estimates; see their ``max_cells``. Global random state is not changed.
 
     Parameters
     ----------
-    real, synthetic
-        Held-out real cells (cells x genes of counts), and generated cells with the same genes, in any order.
-    labels_key, layer
-        Column of ``obs`` with the types, which some metrics need, and layer of the counts (None: ``X``), in every set.
+    real, synthetic, labels_key, layer
+        Held-out real cells (cells x genes of counts), and generated cells with the same genes, in any order; column of
+        ``obs`` with the types, which some metrics need, and layer of the counts (None: ``X``), in every set.
     train, floor
         The generator's training cells, which add the copying metrics; and more held-out cells, not to split ``real``.
     metrics
         Keys of :data:`activa.metrics.METRICS`; by default all that can be computed. Without the ``eval`` extra, its
         metrics are left out with a warning; an ImportError if they are named.
     normalized, seed
-        Whether all sets hold log1p of counts scaled to 10,000 per cell, which leaves out the metrics of counts; random
-        seed. Global random state is not changed.
+        Whether all sets hold log1p of counts scaled to 10,000 instead of counts, and the random seed.
 
     Returns
     -------
-    A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
-    ``best`` value of a perfect generator, and ``description``. Values that cannot be computed are NaN.
+    One row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells, ``best`` value of
+    a perfect generator, and ``description``. Values that cannot be computed are NaN.
 
     Raises
     ------
     KeyError, TypeError, ValueError
         If a set lacks ``labels_key``, ``layer``, cells, types or genes of ``real``; holds values that are negative, not
-        finite or (without ``normalized=True``) not whole; if fewer than five cells are left to compare; or if a metric
-        is unknown or lacks what it needs.
+        finite or (without ``normalized=True``) not whole; if fewer than five cells are left; or if a metric cannot be
+        computed.
 
     Examples
     --------
