@@ -34,16 +34,16 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
     Parameters
     ----------
     model, train, test, labels_key
-        A trained model; its training cells and held-out cells, with the model's genes, and with counts where they were
-        at registration; and the column of ``obs`` with the types, in both.
+        A trained model; its training cells and held-out cells, with the model's genes and counts; and the column of
+        ``obs`` with the types. Errors are those of :meth:`activa.ACTIVA.predict`, or a KeyError or ValueError without
+        types.
 
     Returns
     -------
     One row per set and type, and one each for ``"accuracy"``, ``"macro average"`` (types count equally) and ``"weighted
     average"`` (cells count equally): ``set`` (``"train"`` or ``"test"``), ``type``, ``precision``, ``recall``, ``f1``
-    (from 0 to 1; ``f1`` of the accuracy's row is the accuracy, the others are NaN) and ``cells``. As in scikit-learn, a
-    predicted type without cells has a row of zeros, which counts in the macro average; a type never predicted has
-    precision 0. Errors are those of :meth:`activa.ACTIVA.predict`, or a KeyError or ValueError for cells without types.
+    (from 0 to 1; in the accuracy's row ``f1`` is the accuracy, the others are NaN) and ``cells``. A predicted type
+    without cells has a row of zeros, which counts in the macro average; a type never predicted has precision 0.
     {reference}
 
     Examples
@@ -86,11 +86,9 @@ def differential_state(
     make smaller differences significant. Values that are ``normalized`` are summed and rounded.
 
     {parameters, compared, labels_key, layer, normalized}
-    n_replicates, min_cells, alpha
-        Pseudo-replicates per set and type; the fewest cells of a type, both real and in the set, to test it; and the
-        adjusted p below which a gene is in a differential state.
-    seed
-        Seed of the subsampling and the split. A set's results do not depend on the other sets.
+    n_replicates, min_cells, alpha, seed
+        Pseudo-replicates per set and type; the fewest cells of a type, in both sets, to test it; the adjusted p below
+        which a gene is in a differential state; and the seed of the split, on which other sets have no effect.
 
     Returns
     -------

@@ -147,25 +147,22 @@ def evaluate(
     Parameters
     ----------
     train, held_out, floor
-        All cells that the generator was trained on (cells x genes of counts); real cells of the same population that it
-        has not seen, with the same genes in any order, at least hundreds; and more of these to take the place of the
-        synthetic ones (``held_out`` is then not split).
+        All cells that the generator was trained on (cells x genes of counts); at least hundreds of real cells of the
+        same population that it has not seen, with the same genes; and more of these, not to split ``held_out``.
     synthetic, layer, normalized, seed
         As in :func:`activa.metrics.evaluate`, which raises the same errors.
     labels_key, donor_key
         Columns of ``obs`` with the types and the donors, in the real sets, which must not share donors. Held-out cells
         are split by donor, or else type by type. Donors add attacks on whole donors.
-    generator, n_shadows
-        As in :func:`shadow_attack`, which a generator adds, with its run time.
-    fpr, quantile
-        Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``, and quantile of the
-        held-out cells' distances for ``close_share``.
+    generator, n_shadows, fpr, quantile
+        As in :func:`shadow_attack`, which a generator adds, with its run time; share of held-out cells that an attack
+        may wrongly accuse in the rows named ``tpr``; and quantile of the held-out cells' distances for ``close_share``.
 
     Returns
     -------
-    A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
-    ``best`` value of a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed
-    for a subsample. For n attacked cells on each side, the standard error of an AUC is 0.41 over the root of n.
+    One row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells, ``best`` value of
+    a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed for a subsample.
+    For n attacked cells on each side, the standard error of an AUC is 0.41 over the root of n.
 
     Examples
     --------

@@ -23,19 +23,18 @@ class TooClose:
 
     .. warning::
         This keeps near-copies of single cells from being published. It is not differential privacy and does not protect
-        membership: the remaining cells still hold what was learnt from the training cells, many cells together reveal
-        more than each alone, and cells that are only partly alike are not seen. The gap that refusal leaves around
-        training cells is itself a trace of them, and so is the choice by the held-out cells.
+        membership: many cells together reveal more than each alone, and cells that are only partly alike are not seen.
+        The gap that refusal leaves around training cells is itself a trace of them, and so is the choice by held-out
+        cells.
 
     Parameters
     ----------
     train, held_out, layer, seed
         As in :func:`activa.metrics.privacy.evaluate`, which raises the same errors; neither set may be log-normalized.
-    quantile
-        Share of held-out cells, at least 1 / ``quantile``, that would be refused, and so about the share that a perfect
-        generator loses. Fewer than this share may be among the training cells.
-    labels_key
-        Column of ``obs`` with the types, in both sets. Types with enough held-out cells get a threshold.
+    quantile, labels_key
+        Share of held-out cells that would be refused, and so about the share that a perfect generator loses (fewer may
+        be among the training cells); column of ``obs`` with the types, in both sets. Types with at least 1 /
+        ``quantile`` held-out cells get their own threshold.
 
     Examples
     --------
