@@ -80,8 +80,7 @@ def check_labels(name: str, adata: AnnData, key: str, argument: str = "labels_ke
     if key not in adata.obs:
         raise KeyError(f"{argument} {key!r} is not in {name}.obs, which has {list(adata.obs.columns)}.")
     if missing := int(adata.obs[key].isna().sum()):
-        found = f"{missing} of {adata.n_obs} cells of {name}"
-        raise ValueError(f"{argument}={key!r} is missing for {found}: label or remove them.")
+        raise ValueError(f"{argument}={key!r} is missing for {missing} of {adata.n_obs} cells of {name}: label them.")
 
 
 def check_genes(name: str, var_names: pd.Index, first: str, expected: pd.Index) -> None:
@@ -90,10 +89,8 @@ def check_genes(name: str, var_names: pd.Index, first: str, expected: pd.Index) 
         raise ValueError(f"{name}.var_names must be unique; rename the repeated genes in every set alike.")
     shared = len(var_names.intersection(expected))
     if not shared == len(var_names) == len(expected):
-        raise ValueError(
-            f"{name} must have the genes of {first}: by var_names {shared} are in both, of {len(var_names)} in {name} "
-            f"and {len(expected)} in {first}."
-        )
+        sizes = f"{len(var_names)} in {name} and {len(expected)} in {first}"
+        raise ValueError(f"{name} must have the genes of {first}: by var_names {shared} are in both, of {sizes}.")
 
 
 def check_sets(sets: dict[str, AnnData], labels_key: str | None, layer: str | None) -> None:
@@ -128,7 +125,7 @@ def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
         raise ValueError(f"{name} holds values that are not finite; remove or replace them.")
     if (data < 0).any():
         kind = "log-normalized values" if normalized else "counts"
-        raise ValueError(f"{name} holds negative values ({data.min():.3g}), not {kind}; give unscaled data.")
+        raise ValueError(f"{name} holds negative values (smallest {data.min():.3g}), not {kind}; give unscaled data.")
     fractions = data[data != np.rint(data)]
     if not normalized and fractions.size:
         raise ValueError(
@@ -136,7 +133,7 @@ def _check_values(name: str, values: csr_matrix, normalized: bool) -> None:
             "has the counts, or give normalized=True if every set holds log1p of counts scaled to 10,000 per cell."
         )
     if normalized and values.nnz and not fractions.size:
-        raise ValueError(f"{name} holds whole counts, but normalized=True: log-normalize all sets, or leave it out.")
+        raise ValueError(f"{name} holds whole counts, but normalized=True: log-normalize all sets, or give counts.")
 
 
 def read_cells(

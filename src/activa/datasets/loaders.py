@@ -15,9 +15,6 @@ from scipy import sparse
 from activa.datasets.fetching import check_split, fetch, prepare, read_mtx, reading, to_adata
 from activa.optional import import_optional
 
-# scanpy keeps three decimals of each logarithm, so a count of 260 comes back to within 0.13 of a whole number.
-_MAX_DEVIATION = 0.25
-
 _ZHENG = (
     "Zheng et al. (2017), Massively parallel digital transcriptional profiling of single cells, Nature Communications "
     "8:14049, doi:10.1038/ncomms14049; "
@@ -46,39 +43,26 @@ def pbmc68k(
     """68,579 peripheral blood cells of one donor, with the cell types of the study.
 
     The files are downloaded once, checked against known checksums, and kept. Without a connection, put them into the
-    cache folder by hand; the error names the addresses and the paths.
+    cache folder by hand; the error names the addresses and the paths. The study (Zheng et al. 2017,
+    https://doi.org/10.1038/ncomms14049) assigned the types by correlation with purified cells. The paper's 10 classes
+    are apparently clusters, so that its results per class cannot be compared type by type. The loaders were tested on
+    small files in the same formats, not on the data. A ValueError, ImportError (without pooch), ConnectionError or
+    RuntimeError (a damaged file).
 
     Parameters
     ----------
     cache_dir
-        Folder for the downloaded files. None uses the environment variable ``ACTIVA_DATA_DIR`` or, without it, the
-        user's cache folder (``~/.cache/activa`` on Linux).
-    test_fraction
-        Fraction of the cells of each type that is held out as test cells (rounded down), at least 0 and below 1. The
-        paper holds out 6,991 cells; 7,000 / 68,579 comes nearest.
-    filtered
-        Whether to drop genes in fewer than 3 cells and then cells with fewer than 10 genes, as the paper does
+        Folder for the files. None: the environment variable ``ACTIVA_DATA_DIR``, or else the user's cache folder.
+    test_fraction, seed, filtered
+        Share of the cells of each type that is held out (rounded down), at least 0 and below 1 (the paper holds out
+        6,991 cells); seed of the split (None: a fresh one); and whether to filter as the paper does
         (:func:`activa.pp.filter_low`).
-    seed
-        Random seed of the split. None draws a fresh seed.
 
     Returns
     -------
     68,579 cells x 32,738 genes, or 17,789 after the paper's filters. ``X`` holds whole counts (CSR, float32),
     ``obs["cell_type"]`` the 11 types and ``obs["split"]`` "train" or "test" (categorical), ``var["gene_id"]`` Ensembl's
     identifiers (the names are unique symbols), ``uns["source"]`` where the data come from.
-
-    Raises
-    ------
-    ValueError, ImportError, ConnectionError, RuntimeError
-        If an argument is out of range; if pooch is not installed; if a file cannot be downloaded; if a file does not match
-        its checksum, or cannot be read.
-
-    Notes
-    -----
-    The study (Zheng et al. 2017, https://doi.org/10.1038/ncomms14049) assigned the types by correlation with purified
-    cells. The paper has 10 classes, apparently clusters, so its results per class cannot be compared type by type. The
-    loaders were written from public code and the papers and tested on small files in the same formats, not on the data.
 
     Examples
     --------
@@ -87,10 +71,13 @@ def pbmc68k(
     seed = check_split(test_fraction, seed)
     archive = fetch("fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz", cache_dir)
     types = fetch("68k_pbmc_barcodes_annotation.tsv", cache_dir)
-    with reading(archive, types):
+    with reading(archive, types), tarfile.open(archive, "r:gz") as members:
         annotation = pd.read_csv(types, sep="\t", dtype=str).set_index("barcodes")[["celltype"]]
         annotation.columns = ["cell_type"]
-        return prepare(_read_archive(archive), annotation, _PBMC68K, filtered, test_fraction, seed)
+        # the archive's folders (filtered_matrices_mex/hg19) do not matter
+        files = {PurePosixPath(member.name).name: members.extractfile(member) for member in members if member.isfile()}
+        counts = read_mtx(files["matrix.mtx"], files["genes.tsv"], files["barcodes.tsv"])
+        return prepare(counts, annotation, _PBMC68K, filtered, test_fraction, seed)
 
 
 def brain_small(
@@ -103,24 +90,18 @@ def brain_small(
 ) -> AnnData:
     """20,000 of 10x's 1.3 million brain cells of embryonic mice (E18), with clusters as types: none are published.
 
-    Parameters
-    ----------
-    cache_dir, test_fraction, filtered, seed
-        As in :func:`pbmc68k`. The paper holds out 1,997 cells. The clusters do not depend on ``seed``.
-    resolution
-        Resolution of the clustering, which needs igraph; a higher one gives more clusters.
+    The data are https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons. The paper's 8
+    classes are clusters of scGAN's preprocessing (Marouf et al. 2020, https://doi.org/10.1038/s41467-019-14018-z):
+    1,000 variable genes by Zheng's recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15.
+    This function uses Leiden on weighted neighbors (it needs igraph), so that its clusters may differ.
+
+    Arguments and errors are those of :func:`pbmc68k`; the paper holds out 1,997 cells. A higher ``resolution`` gives
+    more clusters, which do not depend on ``seed``.
 
     Returns
     -------
-    As from :func:`pbmc68k`: 20,000 cells x 27,998 genes, or 17,970 after the paper's filters. ``obs["cell_type"]`` holds
-    the clusters "0", "1", ..., the largest first.
-
-    Notes
-    -----
-    The data are https://support.10xgenomics.com/single-cell-gene-expression/datasets/1.3.0/1M_neurons. The paper's 8
-    classes are clusters of scGAN's preprocessing (Marouf et al. 2020, https://doi.org/10.1038/s41467-019-14018-z): 1,000
-    variable genes by Zheng's recipe, 50 principal components, Louvain on 15 neighbors at a resolution of 0.15. This
-    function uses Leiden on weighted neighbors; its clusters are not the paper's, and their number may differ.
+    As from :func:`pbmc68k`: 20,000 cells x 27,998 genes, or 17,970 after the paper's filters. ``obs["cell_type"]``
+    holds the clusters "0", "1", ..., the largest first.
 
     Examples
     --------
@@ -131,8 +112,10 @@ def brain_small(
         raise ValueError(f"resolution must be positive, got {resolution}.")
     import_optional("igraph", "brain_small()", "data")
     path = fetch("1M_neurons_neuron20k.h5", cache_dir)
-    with reading(path):
-        adata = _read_h5(path)
+    with reading(path), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Variable names are not unique", category=UserWarning)
+        read = sc.read_10x_h5(path)
+        adata = to_adata(read.X, cells=read.obs_names, symbols=read.var_names, gene_ids=read.var["gene_ids"])
     clusters = pd.DataFrame({"cell_type": _clusters(adata, resolution)})
     return prepare(adata, clusters, _BRAIN_SMALL, filtered, test_fraction, seed)
 
@@ -142,14 +125,10 @@ def neurocovid(
 ) -> AnnData:
     """Cells of the cerebrospinal fluid of patients with COVID-19 and controls, with the cell types of the study.
 
-    Parameters and errors are those of :func:`pbmc68k`. No checksums of the files are known. The study is Heming et al.
-    (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011.
-
-    Returns
-    -------
-    As from :func:`pbmc68k`; only the cells that have a type. ``obs["cell_type"]`` holds the types (16 in the paper),
-    ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` the study's annotation. Patients were sequenced
-    separately, so that ``patient`` is a sensible ``batch_key``.
+    Arguments, errors and result are those of :func:`pbmc68k`. No checksums of the files are known. The study is Heming
+    et al. (2021), Immunity 54:164-175, https://doi.org/10.1016/j.immuni.2020.12.011. Only cells that have a type (16 in
+    the paper) are kept; ``obs["diagnosis"]`` (COVID, IIH, MS, VE) and ``obs["patient"]`` are the study's annotation.
+    Patients were sequenced separately, so that ``patient`` is a sensible ``batch_key``.
 
     Examples
     --------
@@ -166,17 +145,13 @@ def neurocovid(
 
 
 def pbmc68k_reduced() -> AnnData:
-    r"""700 labeled peripheral blood cells with whole counts, without a download.
+    r"""700 labeled peripheral blood cells and 765 genes with whole counts, without a download.
 
     scanpy's copy (:func:`scanpy.datasets.pbmc68k_reduced`) holds :math:`\log(1 + 10^4 c_{ng} / l_n)` for the count
-    :math:`c_{ng}` of gene :math:`g` in cell :math:`n` and the cell's total :math:`l_n` over all genes. The smallest
-    non-zero value of a cell is a count of 1; exponentiated values divided by it are the counts, up to rounding. Raises a
-    RuntimeError if they are not whole, because scanpy's values have changed.
-
-    Returns
-    -------
-    700 cells x 765 genes. ``X`` holds whole counts (CSR, float32), ``obs["cell_type"]`` the 10 cell types (categorical; 8
-    to 240 cells per type), ``uns["source"]`` where the data come from.
+    :math:`c_{ng}` of gene :math:`g` in cell :math:`n` and the cell's total :math:`l_n` over all genes. A cell's
+    smallest non-zero value is a count of 1; exponentiated values divided by it are the counts (CSR, float32), or a
+    RuntimeError. ``obs["cell_type"]`` holds the 10 types (categorical; 8 to 240 cells per type), ``uns["source"]``
+    where the data come from.
 
     Examples
     --------
@@ -201,29 +176,14 @@ def _whole_counts(log_normalized: sparse.csr_matrix) -> sparse.csr_matrix:
     of_one_count = np.minimum.reduceat(scaled, log_normalized.indptr[:-1])
     counts = scaled / np.repeat(of_one_count, np.diff(log_normalized.indptr))
     whole = np.rint(counts)
-    deviation = np.abs(counts - whole).max()
-    if deviation > _MAX_DEVIATION:
+    # scanpy keeps three decimals of each logarithm: a count of 260 comes back to within 0.13 of a whole number.
+    if (deviation := np.abs(counts - whole).max()) > 0.25:
         raise RuntimeError(
-            f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a whole "
-            f"number, expected at most {_MAX_DEVIATION}. Please report it."
+            f"Whole counts cannot be recovered from scanpy's pbmc68k_reduced: a value is {deviation:.2f} away from a "
+            "whole number, expected at most 0.25. Please report it."
         )
-    found = log_normalized.copy()
-    found.data = whole.astype(np.float32)
-    return found
-
-
-def _read_archive(path: Path) -> AnnData:
-    """Counts of 10x's archive; its folders (filtered_matrices_mex/hg19) are ignored."""
-    with tarfile.open(path, "r:gz") as archive:
-        files = {PurePosixPath(member.name).name: archive.extractfile(member) for member in archive if member.isfile()}
-        return read_mtx(files["matrix.mtx"], files["genes.tsv"], files["barcodes.tsv"])
-
-
-def _read_h5(path: Path) -> AnnData:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Variable names are not unique", category=UserWarning)
-        adata = sc.read_10x_h5(path)
-    return to_adata(adata.X, cells=adata.obs_names, symbols=adata.var_names, gene_ids=adata.var["gene_ids"])
+    matrix = whole.astype(np.float32), log_normalized.indices, log_normalized.indptr
+    return sparse.csr_matrix(matrix, shape=log_normalized.shape)
 
 
 def _clusters(counts: AnnData, resolution: float) -> pd.Series:

@@ -55,22 +55,19 @@ def rf_detection(
 ) -> pd.DataFrame:
     """ROC curves of random forests that tell generated from real cells.
 
-    Each set is compared with equally many real cells, as many as the smaller of both has, in 50 principal components fitted
-    on the two together (log1p of counts scaled to 10,000, the 2,000 genes of largest variance). The forests (Gini, square
-    root of the features per split) are cross-validated, as by Marouf et al. 2020, doi:10.1038/s41467-019-14018-z.
+    Each set is compared with equally many real cells, as many as the smaller of both has, in 50 principal components
+    fitted on the two together (log1p of counts scaled to 10,000, the 2,000 genes of largest variance). The forests
+    (Gini, square root of the features per split) are cross-validated, as by Marouf et al. 2020,
+    doi:10.1038/s41467-019-14018-z.
 
-    Parameters
-    ----------
-    {compared, labels_key, layer, normalized}
-    n_trees, n_folds
-        Trees per forest, and folds of the cross-validation.
-    seed
-        Seed of the subsampling (type by type with ``labels_key``), folds and forests.
+    {parameters, compared, labels_key, layer, normalized}
+    n_trees, n_folds, seed
+        Trees, folds, and the seed of forests, folds and subsampling (type by type with ``labels_key``).
 
     Returns
     -------
-    One row per point of a curve: ``set``, ``fold``, ``false_positive_rate``, ``true_positive_rate`` (of generated cells), and
-    ``auc``, the area under the fold's curve: 0.5 is best, 1 means that every cell is recognized.
+    One row per point of a curve: ``set``, ``fold``, ``false_positive_rate``, ``true_positive_rate`` (of generated
+    cells), and ``auc``, the area under the fold's curve: 0.5 is best, 1 means that every cell is recognized.
     {errors, reference, example}
     """
     cells = read_sets(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
@@ -104,9 +101,7 @@ def correlation_discrepancy(
 ) -> pd.DataFrame:
     """Pearson correlations of marker genes in each set of cells, and their distance from those of real cells.
 
-    Parameters
-    ----------
-    {compared, labels_key, layer, normalized}
+    {parameters, compared, labels_key, layer, normalized}
     n_markers
         Markers per type of ``real`` (:func:`activa.metrics.top_markers`).
 
@@ -144,19 +139,15 @@ def marker_expression(
 ) -> pd.DataFrame:
     """Log expression of each type's top markers in the cells of that type (figure S11 of the paper).
 
-    Parameters
-    ----------
-    {compared, labels_key}
-    types
-        Types to look at, each with two real cells or more. None: the two with the most real cells.
-    {layer, normalized}
-    n_markers
-        Markers per type of ``real`` (:func:`activa.metrics.top_markers`).
+    {parameters, compared, labels_key, layer, normalized}
+    types, n_markers
+        Types to look at, each with two real cells or more (None: the two with the most), and markers per type of
+        ``real`` (:func:`activa.metrics.top_markers`).
 
     Returns
     -------
-    One row per cell and gene: ``set`` (``"real"`` or a name), ``type``, ``gene`` (best marker first) and ``expression``,
-    log1p of counts scaled to 10,000 per cell.
+    One row per cell and gene: ``set`` (``"real"`` or a name), ``type``, ``gene`` (best marker first) and
+    ``expression``, log1p of counts scaled to 10,000 per cell.
     {errors, reference, example}
     """
     cells = read_sets(real, synthetic, labels_key=labels_key, layer=layer, normalized=normalized)
@@ -185,9 +176,7 @@ def dropout_curve(
     The regression (logit link) is of a gene's share of cells without counts on the log10 of its mean. Cells are scaled to
     10,000 counts, to compare sets of different library sizes. Genes without counts in a set are left out of it.
 
-    Parameters
-    ----------
-    {compared, layer, normalized}
+    {parameters, compared, layer, normalized}
 
     Returns
     -------
@@ -224,26 +213,20 @@ def manifold(
 ) -> pd.DataFrame:
     """UMAP and t-SNE of all sets together.
 
-    As in the paper's supplement B.1: 50 principal components of the 3,000 most variable genes of log1p of counts scaled to
-    10,000, each scaled to unit variance. Unlike there, sets are not integrated first, which would hide differences.
+    As in the paper's supplement B.1: 50 principal components of the 3,000 most variable genes of log1p of counts scaled
+    to 10,000, each scaled to unit variance. Unlike there, sets are not integrated first, which would hide differences.
 
-    Parameters
-    ----------
-    {compared, labels_key}
+    {parameters, compared, labels_key, layer, normalized}
     genes
         Genes whose expression is added to the table, to color cells by.
-    {layer, normalized}
-    n_neighbors, min_dist
-        As for :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`.
-    perplexity
-        Perplexity of the t-SNE, limited to a third of the cells.
-    seed
-        Seed of the components and embeddings.
+    n_neighbors, min_dist, perplexity, seed
+        As for :func:`scanpy.pp.neighbors`, :func:`scanpy.tl.umap` and, up to a third of the cells,
+        :func:`scanpy.tl.tsne`.
 
     Returns
     -------
-    One row per cell: ``set`` (``"real"`` or a name), ``type`` with ``labels_key``, ``UMAP1``, ``UMAP2``, ``tSNE1``, ``tSNE2``,
-    and a column for each of ``genes`` with log1p of counts scaled to 10,000.
+    One row per cell: ``set`` (``"real"`` or a name), ``type`` with ``labels_key``, ``UMAP1``, ``UMAP2``, ``tSNE1``,
+    ``tSNE2``, and a column for each of ``genes`` with log1p of counts scaled to 10,000.
     {errors, reference, example}
     """
     if absent := [gene for gene in genes if gene not in real.var_names]:

@@ -52,53 +52,36 @@ def augmentation(
 ) -> pd.DataFrame:
     """F1 of a type made rare, with and without added cells (section 3.4 of the paper).
 
-    For each seed, cells of every type are held out, and only a few of the other cells of one type are kept. A random forest
-    (Gini, square root of the features per split) learns all types from the kept training cells, and from those with
-    ``n_generated`` cells of the type added. Its features are 50 principal components of the kept training cells (log1p of
-    counts scaled to 10,000, the 2,000 genes of largest variance). Models learn from the kept training cells, once per seed
-    and number kept. Fewer kept cells are a subset of more.
+    For each seed, cells of every type are held out, and only a few of the other cells of one type are kept. A random
+    forest (Gini, square root of the features per split) learns all types from the kept training cells, and from those
+    with ``n_generated`` cells of the type added, in 50 principal components of the kept cells (log1p of counts scaled
+    to 10,000, the 2,000 genes of largest variance). Models learn from the kept cells, once per seed and number.
 
-    Parameters
-    ----------
-    adata, labels_key
-        Cells x genes of counts, and the column of ``obs`` with the types.
-    label
-        The type made rare. None: the type with most cells.
-    {layer}
-    keep
-        Training cells of the type to keep, as numbers (int) or shares (float; the paper's are 0.1, 0.05, 0.01 and 0.005).
-    n_generated
-        Cells that each method adds.
-    methods
-        ``"none"``; ``"activa"``: cells of :class:`activa.ACTIVA`; and controls that the paper lacks: ``"oversampling"``: kept
-        cells with replacement; ``"smote"``: points between neighbors; ``"gaussian"``: points around the kept cells' mean,
-        with the other types' spread.
+    {parameters, adata}
+    label, keep
+        The type made rare (None: that with most cells), and training cells of it to keep, as numbers (int) or shares
+        (float; the paper's: 0.1, 0.05, 0.01, 0.005).
+    methods, n_generated
+        ``"none"``, ``"activa"`` (:class:`activa.ACTIVA`), and controls that the paper lacks: ``"oversampling"`` (kept
+        cells with replacement), ``"smote"`` (points between neighbors), ``"gaussian"`` (points around the kept cells'
+        mean, with the other types' spread); and the number of cells that each adds.
     custom
-        Other methods by name, called with the kept training cells (types in ``obs["type"]``), the type, ``n_generated`` and
-        the seed. They return added cells x genes: counts, or other values without a logarithm.
-    seeds
-        Number of runs (seeds 0, 1, ...) or their seeds.
-    test_fraction, n_trees
-        Share of each type to hold out, and trees per forest.
-    max_epochs
-        Epochs of ACTIVA. None: its default.
+        Other methods by name, called with the kept training cells (types in ``obs["type"]``), the type, ``n_generated``
+        and the seed. They return added cells x genes: counts, or other values without a logarithm.
+    seeds, test_fraction, n_trees, max_epochs
+        Number of runs or their seeds; share of each type to hold out; trees per forest; epochs of ACTIVA.
 
     Returns
     -------
-    One row per seed, number kept and method: ``label``, ``kept`` (cells), ``seed``, ``method``, ``f1``, ``precision`` and
-    ``recall`` of the type among test cells, and ``seconds`` to make the cells, with training. SMOTE of one cell is NaN.
+    One row per seed, number kept and method: ``label``, ``kept`` (cells), ``seed``, ``method``, ``f1``, ``precision``
+    and ``recall`` of the type among test cells (NaN for SMOTE of one cell), and ``seconds`` to make the cells.
 
     Raises
     ------
-    TypeError, KeyError, ValueError
-        Before any work, if the cells are not labeled, nonempty counts of at least two types, or an argument is out of range.
-    ImportError
-        For SMOTE without imbalanced-learn, which the ``experiments`` extra installs.
-    {reference}
-
-    Examples
-    --------
-    >>> augmentation(adata, labels_key="cell_type", keep=(0.1, 0.01))  # doctest: +SKIP
+    TypeError, KeyError, ValueError, ImportError
+        Before any work, if the cells are not labeled, nonempty counts of at least two types, an argument is out of
+        range, or imbalanced-learn (``experiments`` extra) is absent for SMOTE.
+    {reference, adata_example}
     """
     check_numbers(above=0, below=1, test_fraction=test_fraction)
     check_integers(n_generated=n_generated, n_trees=n_trees)
@@ -125,9 +108,8 @@ def augmentation(
         train, test = _split(cells.types, test_fraction, seed)
         is_own = cells.types[train] == label
         few = np.concatenate([train[is_own][:kept], train[~is_own]])
-        run = AugmentationRun(
-            cells.take(few), cells.take(test), adata.var_names, label, n_generated, seed, max_epochs, custom
-        )
+        sets = cells.take(few), cells.take(test), adata.var_names
+        run = AugmentationRun(*sets, label, n_generated, seed, max_epochs, custom)
         for name in names:
             rows.append({"label": label, "kept": kept, "seed": seed, "method": name} | run.scores(name, n_trees))
     return pd.DataFrame(rows)
@@ -221,10 +203,8 @@ class AugmentationRun:
         if method == "oversampling":
             own = x[types == self.label]
             return own[np.random.default_rng(seed).integers(len(own), size=n)]
-        if method == "smote":
-            return smote(x, types, self.label, n, seed)
-        if method == "gaussian":
-            return gaussian(x, types, self.label, n, seed)
+        if method in ("smote", "gaussian"):
+            return (smote if method == "smote" else gaussian)(x, types, self.label, n, seed)
         with warnings.catch_warnings():
             # few cells are the point of the experiment
             warnings.filterwarnings("ignore", message=".* has fewer than 3 cells", category=UserWarning)
@@ -238,9 +218,8 @@ def smote(components: np.ndarray, types: np.ndarray, label: str, n: int, seed: i
     """``n`` points between cells of the type and their five nearest neighbors in it (Chawla et al. 2002)."""
     over_sampling = import_optional("imblearn.over_sampling", "method 'smote'", extra="experiments")
     n_cells = int((types == label).sum())
-    sampler = over_sampling.SMOTE(
-        sampling_strategy={label: n_cells + n}, k_neighbors=min(_N_NEIGHBORS, n_cells - 1), random_state=seed
-    )
+    target, n_neighbors = {label: n_cells + n}, min(_N_NEIGHBORS, n_cells - 1)
+    sampler = over_sampling.SMOTE(sampling_strategy=target, k_neighbors=n_neighbors, random_state=seed)
     return sampler.fit_resample(components, types)[0][len(components) :]
 
 
@@ -258,24 +237,16 @@ def gaussian(components: np.ndarray, types: np.ndarray, label: str, n: int, seed
 def augmentation_gain(table: pd.DataFrame) -> pd.DataFrame:
     """How much higher F1 is with added cells than without, and than with copies of the kept cells.
 
-    A gain is the difference between two methods of one seed and number kept. Its mean has a 95% interval of Student's t
-    over seeds; numbers kept share the split of their seed, so they are averaged before the interval over all of them.
-
-    Parameters
-    ----------
-    table
-        The table of :func:`activa.experiments.augmentation`.
+    A gain is the difference between two methods of one seed and number kept in the table of
+    :func:`activa.experiments.augmentation`. Its mean has a 95% interval of Student's t over seeds; numbers kept share
+    the split of their seed, so they are averaged before the interval over all of them. Runs without an F1 are left out.
+    A ValueError if it is not such a table, or has two rows of one seed, number kept and method.
 
     Returns
     -------
     One row per method, reference and number kept, and one over all numbers, where ``kept`` is missing: ``method``,
-    ``reference`` (``"none"`` or ``"oversampling"``, if the table has it), ``kept``, ``gain`` (of F1), ``lower`` and ``upper``
-    (NaN with one seed), and ``seeds``, their number. Runs without an F1 are left out.
-
-    Raises
-    ------
-    ValueError
-        If it is not such a table, or has two rows of one seed, number kept and method.
+    ``reference`` (``"none"`` or ``"oversampling"``, if the table has it), ``kept``, ``gain`` (of F1), ``lower`` and
+    ``upper`` (NaN with one seed), and ``seeds``, their number.
 
     Examples
     --------

@@ -93,21 +93,13 @@ def margin_search(
 ) -> pd.DataFrame:
     """Train with each margin m, and compare the generated cells with held-out cells.
 
-    This is the second strategy of the paper's supplement G. The first, the KL at the end of the warm-up, is
-    ``Hinge(margin=None)``.
+    This is the second strategy of the paper's supplement G; ``Hinge(margin=None)`` is the first.
 
-    Parameters
-    ----------
-    {adata}
-    margins
-        Margins in nats, tried from the largest to the smallest.
-    {configuration}
-    max_epochs, n_epochs_warmup
-        Epochs of each training, and of its warm-up. None: those of the configuration.
-    held_out
-        Share of each type that is not trained on.
-    seed
-        Seed of split, training, generation and forests: the trainings differ by the margin alone.
+    {parameters, adata, configuration}
+    margins, max_epochs, n_epochs_warmup
+        Margins in nats, tried from the largest; epochs of each training and its warm-up. None: the configuration's.
+    held_out, seed
+        Share of each type that is not trained on; and the one seed of all else.
 
     Returns
     -------
@@ -170,28 +162,20 @@ def scaling(
 
     Parameters
     ----------
-    n_cells, n_genes
-        Cells of each matrix, run from the smallest, and genes.
-    density
-        Share of nonzero values, whole numbers from 1 to 10 at random places. The cells have ten random types.
+    n_cells, n_genes, density
+        Cells of each matrix (of ten random types), run from the smallest; genes; share of nonzero values, from 1 to 10.
     {configuration}
-    max_epochs
-        Epochs. None: those of the configuration (610 for the paper's). The paper's warm-up keeps its share of them, so that
-        the mean cost of an epoch does not change.
-    n_generated
-        Cells to generate, 4,096 at a time; for ``"paper"`` without its classifier's filter, which cannot learn random types.
+    max_epochs, n_generated
+        Epochs (None: those of the configuration; the paper's warm-up keeps its share of them), and cells to generate,
+        4,096 at a time; for ``"paper"`` without its classifier's filter.
     accelerator, seed
         Where to train, as for :meth:`activa.ACTIVA.train`, and the seed of matrices, training and generation.
 
     Returns
     -------
-    One row per matrix: ``n_cells``, ``n_genes``, ``configuration``, ``device``, ``epochs``, ``seconds_train`` (to make and
-    train the model), ``seconds_per_epoch`` (of training alone), ``n_generated`` and ``seconds_generate``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range.
+    One row per matrix: ``n_cells``, ``n_genes``, ``configuration``, ``device``, ``epochs``, ``seconds_train`` (to make
+    and train the model), ``seconds_per_epoch`` (of training alone), ``n_generated`` and ``seconds_generate``. A
+    TypeError or ValueError if an argument is out of range.
     {reference}
 
     Examples
@@ -248,6 +232,6 @@ def time_model(
     for _ in model.generate_batches(n_generated, seed=seed, expected=configuration == "paper"):
         pass
     seconds_generate, epochs = time.perf_counter() - trained, model.trainer.current_epoch
-    costs = {"seconds_train": trained - start, "seconds_per_epoch": (trained - made) / epochs}
-    generation = {"n_generated": n_generated, "seconds_generate": seconds_generate}
-    return {"device": model.device.type, "epochs": epochs} | costs | generation
+    costs = {"device": model.device.type, "epochs": epochs, "seconds_train": trained - start}
+    costs["seconds_per_epoch"] = (trained - made) / epochs
+    return costs | {"n_generated": n_generated, "seconds_generate": seconds_generate}

@@ -33,35 +33,27 @@ def classifier_report(model: ACTIVA, train: AnnData, test: AnnData, *, labels_ke
 
     Parameters
     ----------
-    model
-        A trained model.
-    train, test
-        Its training cells and held-out cells, with the model's genes, and with counts where they were at registration.
-    labels_key
-        Column of ``obs`` with the types, in both.
+    model, train, test, labels_key
+        A trained model; its training cells and held-out cells, with the model's genes and counts; and the column of
+        ``obs`` with the types. Errors are those of :meth:`activa.ACTIVA.predict`, or a KeyError or ValueError without
+        types.
 
     Returns
     -------
     One row per set and type, and one each for ``"accuracy"``, ``"macro average"`` (types count equally) and ``"weighted
-    average"`` (cells count equally): ``set`` (``"train"`` or ``"test"``), ``type``, ``precision``, ``recall``, ``f1`` (from 0
-    to 1; ``f1`` of the accuracy's row is the accuracy, the others are NaN) and ``cells``. As in scikit-learn, a predicted
-    type without cells has a row of zeros, which counts in the macro average; a type never predicted has precision 0.
-
-    Raises
-    ------
-    KeyError, RuntimeError, TypeError, ValueError
-        If cells have no types or do not fit the model (:meth:`activa.ACTIVA.predict`), or it has not been trained.
+    average"`` (cells count equally): ``set`` (``"train"`` or ``"test"``), ``type``, ``precision``, ``recall``, ``f1``
+    (from 0 to 1; in the accuracy's row ``f1`` is the accuracy, the others are NaN) and ``cells``. A predicted type
+    without cells has a row of zeros, which counts in the macro average; a type never predicted has precision 0.
     {reference}
 
     Examples
     --------
     >>> classifier_report(model, train, held_out, labels_key="cell_type")  # doctest: +SKIP
     """
-    sets = {"train": train, "test": test}
+    sets, tables = {"train": train, "test": test}, []
     for name, adata in sets.items():
         # one at a time: predict checks that the genes are the model's
         check_sets({name: adata}, labels_key, None)
-    tables = []
     for name, adata in sets.items():
         labels, predicted = (np.asarray(x, dtype=str) for x in (adata.obs[labels_key], model.predict(adata)))
         report = classification_report(labels, predicted, output_dict=True, zero_division=0)
@@ -87,34 +79,25 @@ def differential_state(
 ) -> pd.DataFrame:
     """Test each gene of each type for a difference between real and generated cells, by pseudobulk.
 
-    Equally many real and generated cells of each type, as many as the fewer, are split at random into pseudo-replicates.
-    DESeq2 (PyDESeq2, doi:10.1093/bioinformatics/btad547) tests the sums of their counts (Wald test, Benjamini-Hochberg within
-    the type), as for differential states (doi:10.1038/s41467-020-19894-4). The replicates are not individuals: they differ
-    by sampling alone, so more cells make smaller differences significant.
+    Equally many real and generated cells of each type, as many as the fewer, are split at random into
+    pseudo-replicates. DESeq2 (PyDESeq2, doi:10.1093/bioinformatics/btad547, an ImportError without the ``experiments``
+    extra) tests the sums of their counts (Wald test, Benjamini-Hochberg within the type), as for differential states
+    (doi:10.1038/s41467-020-19894-4). The replicates are not individuals: they differ by sampling alone, so more cells
+    make smaller differences significant. Values that are ``normalized`` are summed and rounded.
 
-    Parameters
-    ----------
-    {compared, labels_key}
-    n_replicates, min_cells
-        Pseudo-replicates per set and type, and the fewest cells of a type, both real and in the set, to test it.
-    alpha
-        Adjusted p below which a gene is in a differential state.
-    {layer, normalized}
-    seed
-        Seed of the subsampling and the split. A set's results do not depend on the other sets.
+    {parameters, compared, labels_key, layer, normalized}
+    n_replicates, min_cells, alpha, seed
+        Pseudo-replicates per set and type; the fewest cells of a type, in both sets, to test it; the adjusted p below
+        which a gene is in a differential state; and the seed of the split, on which other sets have no effect.
 
     Returns
     -------
     One row per set, type and gene: ``set``, ``type``, ``gene``, ``cells`` (of the type on either side),
-    ``log2_fold_change`` (generated over real), ``p``, ``p_adjusted`` and ``differential``. Genes with fewer than 10 counts
-    in a type, real and generated together, have no row. If DESeq2 gives no p (an outlier among the replicates) or no
-    adjusted p (too few counts), it is NaN and the gene is not differential. The paper reports the share of genes that are
-    not differential (figure S10): 100% is best, and a second held-out set shows the effect of chance. Values that are
-    ``normalized`` are summed and rounded.
-    {errors}
-    ImportError
-        Without PyDESeq2, which the ``experiments`` extra installs.
-    {reference, example}
+    ``log2_fold_change`` (generated over real), ``p``, ``p_adjusted`` and ``differential``. Genes with fewer than 10
+    counts in a type, real and generated together, have no row. If DESeq2 gives no p (an outlier among the replicates)
+    or no adjusted p (too few counts), it is NaN and the gene is not differential. The paper reports the share of genes
+    that are not differential (figure S10): 100% is best, and a second held-out set shows the effect of chance.
+    {errors, reference, example}
     """
     check_integers(least=2, n_replicates=n_replicates)
     check_integers(least=n_replicates, min_cells=min_cells)
@@ -166,14 +149,9 @@ def deseq2(sums: np.ndarray, alpha: float) -> np.ndarray:
     with warnings.catch_warnings():
         # on future pandas, and on fits that fall back on a simpler form
         warnings.simplefilter("ignore")
-        data = dds.DeseqDataSet(
-            counts=counts,
-            metadata=metadata,
-            design="~condition",
-            # "ratio" needs a gene with counts in every replicate
-            size_factors_fit_type="ratio" if (sums > 0).all(axis=0).any() else "poscounts",
-            **settings,
-        )
+        # "ratio" needs a gene with counts in every replicate
+        fit = {"size_factors_fit_type": "ratio" if (sums > 0).all(axis=0).any() else "poscounts"}
+        data = dds.DeseqDataSet(counts=counts, metadata=metadata, design="~condition", **fit, **settings)
         data.deseq2()
         test = ds.DeseqStats(data, contrast=["condition", "synthetic", "real"], alpha=alpha, **settings)
         test.summary()

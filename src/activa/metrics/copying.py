@@ -1,7 +1,6 @@
 """Whether synthetic cells reveal training cells: copies, distances to nearest cells, and membership of cells and donors.
 
-The sets are cells x features. All functions raise a ValueError if sets differ in features or hold non-finite values, or
-if a share is not between 0 and 1.
+The sets are cells x features. A ValueError if their features differ, a value is not finite, or a share is out of range.
 """
 
 from __future__ import annotations
@@ -48,18 +47,12 @@ def copy_ratio(
 ) -> float:
     """How close synthetic cells are to training cells, compared with held-out cells.
 
-    The median distance of synthetic cells to their nearest training cell, divided by that of held-out cells. 1 is best;
-    0 means exact copies; above 1 cells are where no real cells are. After Meehan et al. 2020, arXiv:2004.05675.
+    The median distance of synthetic cells to their nearest training cell, divided by that of held-out cells (real cells
+    that the generator has not seen; a ValueError if half of them are in ``train``), in components fitted to ``train``.
+    1 is best; 0 means exact copies; above 1 cells are where no real cells are. (Meehan et al. 2020, arXiv:2004.05675).
 
-    Parameters
-    ----------
-    train, held_out, synthetic
-        Cells x features that the generator was trained on, real cells that it has not seen (a ValueError if half of
-        them are among the training cells), and generated cells, in components fitted to ``train``.
-    max_cells, seed
-        Maximum number of held-out and of synthetic cells that are used, each with the nearest of all training cells,
-        and the seed of their subsampling. The standard error is 1.8 s over the root of ``max_cells`` if the distances'
-        standard deviation is s medians.
+    At most ``max_cells`` held-out and synthetic cells are compared with all training cells. The standard error is 1.8 s
+    over the root of ``max_cells`` if the distances' standard deviation is s medians.
 
     Examples
     --------
@@ -73,9 +66,7 @@ def copy_ratio(
     chosen = [cells[subsample(len(cells), max_cells, rng)] for cells in (held_out, synthetic)]
     expected, found = (np.median(nearest(cells, train)) for cells in chosen)
     if is_copied(expected, train):
-        raise ValueError(
-            "half or more of the held-out cells are found in train: give real cells that the generator has not seen."
-        )
+        raise ValueError("half or more of the held-out cells are found in train: give cells that it does not hold.")
     return float(found / expected)
 
 
@@ -84,12 +75,10 @@ def membership_auc(
 ) -> float:
     """How well closeness to synthetic cells tells training cells from held-out cells, between 0 and 1.
 
-    The area under the ROC curve of "was in the training set" for the score of Chen et al. 2020,
-    doi:10.1145/3372297.3417238: the negative distance to the nearest synthetic cell. 0.5 is best; at 1 the synthetic
-    cells reveal all training cells. The arguments are those of :func:`copy_ratio`, but in components fitted to equally
-    many training and held-out cells: components fitted only to the training cells spread these wider, which moves the
-    figure far from 0.5. At most ``max_cells`` training and held-out cells are scored; the standard error is at most
-    0.41 over its root, 0.004.
+    The area under the ROC curve of "was in the training set" for the negative distance to the nearest synthetic cell
+    (Chen et al. 2020, doi:10.1145/3372297.3417238). 0.5 is best; at 1 all training cells are revealed. Give components
+    fitted to equally many training and held-out cells: those fitted only to the training cells spread these wider,
+    which moves the figure far from 0.5. The standard error is at most 0.41 over the root of ``max_cells``.
 
     Examples
     --------
@@ -106,8 +95,7 @@ def membership_auc(
 def membership_tpr(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, fpr: float = 0.01) -> float:
     """Share of training cells that closeness to synthetic cells reveals at a low rate of false accusations.
 
-    The attack of :func:`~activa.metrics.membership_auc`, with its sets, measured by :func:`tpr_at_fpr`: about ``fpr``,
-    the maximum share of held-out cells that is wrongly accused, if it learns nothing.
+    The attack of :func:`~activa.metrics.membership_auc`, measured by :func:`tpr_at_fpr`: best at ``fpr``.
 
     Examples
     --------
@@ -123,9 +111,8 @@ def tpr_at_fpr(members: ArrayLike, others: ArrayLike, *, fpr: float = 0.01) -> f
     """Share of members that a score finds while at most a share ``fpr`` of the others is taken for members.
 
     Unlike the area under the ROC curve, it shows an attack that is sure of only a few cells (Carlini et al. 2022,
-    arXiv:2112.03570). ``members`` and ``others`` are finite scores of cells that were in the training set and of cells
-    that were not; higher means "was in". Scores without information give (k + 1) / (n + 1), about ``fpr``, on average
-    for n others of which k may be accused; none may be if there are fewer than 1 / ``fpr``.
+    arXiv:2112.03570). Scores are finite, one per cell; higher means "was in the training set". Without information they
+    give (k + 1) / (n + 1), about ``fpr``, on average for n others of which k = floor(n ``fpr``) may be accused.
 
     Examples
     --------
@@ -150,11 +137,9 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     """How well scores of cells, averaged over each donor's cells, tell which donors were in the training set.
 
     The area under the ROC curve over donors: 0.5 is best. A single cell may reveal nothing while a thousand cells of
-    one donor reveal everything (Homer et al. 2008, doi:10.1371/journal.pgen.1000167). With m donors in and n out, at
-    least two each, the standard error at 0.5 is about sqrt((m + n + 1) / (12 m n)), so that few donors tell little.
-
-    Each cell has a score (higher means "was in": a negative distance to synthetic cells, or the score of
-    :func:`shadow_attack`), a donor, and whether it was in the training set, equal for all cells of a donor.
+    one donor reveal everything (Homer et al. 2008, doi:10.1371/journal.pgen.1000167). Each cell has a score (higher
+    means "was in"), a donor, and whether it was in the training set, equal for all cells of a donor. With m donors in
+    and n out, at least two each, the standard error at 0.5 is about sqrt((m + n + 1) / (12 m n)).
 
     Examples
     --------
@@ -170,10 +155,8 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
     if split := [str(name) for name in names[(share_in > 0) & (share_in < 1)]]:
         raise ValueError(f"donors {split[:5]} have cells both in the training set and out of it: split cells by donor.")
     is_member = share_in == 1
-    if min(is_member.sum(), (~is_member).sum()) < 2:
-        raise ValueError(
-            f"there are {is_member.sum()} donors in the training set and {(~is_member).sum()} out of it; give two."
-        )
+    if min(n_in := is_member.sum(), n_out := (~is_member).sum()) < 2:
+        raise ValueError(f"there are {n_in} donors in the training set and {n_out} out of it; give two.")
     means = np.bincount(donor, weights=scores) / n_cells
     return auc(means[is_member], means[~is_member])
 
@@ -181,8 +164,7 @@ def donor_auc(scores: ArrayLike, donors: ArrayLike, members: ArrayLike) -> float
 def close_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike, *, quantile: float = 0.05) -> float:
     """Share of synthetic cells closer to a training cell than all but the closest ``quantile`` of held-out cells.
 
-    Unlike the median in :func:`~activa.metrics.copy_ratio`, which takes the same sets, it shows a few copies among many
-    new cells. ``quantile`` is the best value, and that of :class:`~activa.metrics.privacy.TooClose`.
+    Unlike :func:`~activa.metrics.copy_ratio`, it shows a few copies among new cells. ``quantile`` is best.
 
     Examples
     --------
@@ -199,9 +181,8 @@ def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> fl
     """Share of synthetic cells that are nearer to a training cell than to any held-out cell, for sets of equal weight.
 
     0.5 is best; 1 means that the nearest real cell is always a training cell. A synthetic cell next to a held-out cell
-    counts as often as there are training cells per held-out cell. Ties count half for each set. The sets are cells x
-    features, in components that treat training and held-out cells alike. After Platzer and Reutterer 2021,
-    doi:10.3389/fdata.2021.679939 (distance to the closest record, with a holdout).
+    counts as often as there are training cells per held-out cell; ties count half. Give components that treat both sets
+    alike. After Platzer and Reutterer 2021, doi:10.3389/fdata.2021.679939.
 
     Examples
     --------
@@ -219,10 +200,9 @@ def dcr_share(train: ArrayLike, held_out: ArrayLike, synthetic: ArrayLike) -> fl
 def nndr(train: ArrayLike, synthetic: ArrayLike) -> float:
     """Median ratio of the distances of synthetic cells to their nearest and second nearest training cell.
 
-    Near 0, cells point at one training cell; near 1, no training cell stands out. Compare with the floor. A cell that
-    coincides with two training cells counts as 0. Both sets are cells x features, in components fitted to ``train``.
-    The ratio is that of Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94; Zhao et al. 2021, arXiv:2102.08369, use it
-    for privacy.
+    Near 0, cells point at one training cell; near 1, none stands out. Compare with the floor. A cell that coincides
+    with two training cells counts as 0. Both sets are in components fitted to ``train``. The ratio is that of Lowe
+    2004, doi:10.1023/B:VISI.0000029664.99615.94; Zhao et al. 2021, arXiv:2102.08369, use it for privacy.
 
     Examples
     --------

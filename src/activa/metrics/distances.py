@@ -31,20 +31,12 @@ def rf_auc(
 ) -> float:
     """How well a random forest tells synthetic cells from real cells.
 
-    The area under the ROC curve of Gini trees with ``sqrt(n_features)`` features per split, mean over the folds of a
-    stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized. The protocol is that of
-    scGAN (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z), which the ACTIVA paper follows.
+    The area under the ROC curve of ``n_trees`` Gini trees with ``sqrt(n_features)`` features per split, mean over the
+    folds of a stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized. The protocol is
+    that of scGAN (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z), which the ACTIVA paper follows.
 
-    Parameters
-    ----------
-    real, synthetic
-        Cells x features, for example principal components. The larger set is subsampled to the size of the smaller.
-    n_trees, n_folds, seed
-        Number of trees in the forest, and of folds (at most the cells per set), and the random seed for all that varies.
-    max_cells
-        Maximum number of cells per set in the cross-validation, at least ``n_folds``. For larger sets, forests are
-        trained on as many random cells and tested on at most four times as many others. From 10,000 cells per set on,
-        the standard error is at most 0.005.
+    Sets are cells x features; the larger is subsampled to the smaller. Above ``max_cells``, forests are trained on as
+    many random cells and tested on up to four times as many. From 10,000 cells on, the standard error is below 0.005.
 
     Examples
     --------
@@ -80,20 +72,11 @@ def mmd(
 ) -> float:
     """Squared maximum mean discrepancy, unbiased (Gretton et al. 2012, JMLR 13:723, equation 3).
 
-    The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)). Equal
-    distributions give 0 up to chance, so that negative values occur. Above ``max_cells`` per set, the mean over
-    disjoint random blocks of this size replaces the estimate from all pairs of cells (Zaremba et al. 2013,
-    arXiv:1307.1954). It is unbiased too, at linear cost; its standard error is larger by at most the root of the number
-    of blocks.
-
-    Parameters
-    ----------
-    real, synthetic
-        Cells x features, for example principal components. A ValueError if most real cells are equal.
-    bandwidths, max_cells
-        The multiples s of the median, and the maximum number of cells per set in a block.
-    seed
-        Random seed for the blocks, and for the (at most 2,000) real cells over which the median is taken.
+    The kernel is the mean over ``bandwidths`` s of exp(-d^2 / (s x median squared distance between real cells)), the
+    median over at most 2,000 cells; a ValueError if it is 0. Equal distributions give 0 up to chance, so that negative
+    values occur. Above ``max_cells`` per set, the mean over disjoint random blocks of this size replaces the estimate
+    from all pairs of cells (Zaremba et al. 2013, arXiv:1307.1954): unbiased too, at linear cost, with a standard error
+    larger by at most the root of the number of blocks.
 
     Examples
     --------
@@ -123,21 +106,18 @@ def _mmd_blocks(cells: np.ndarray, n_blocks: int, max_cells: int, rng: np.random
 
 def _mmd_of_block(x: np.ndarray, y: np.ndarray, scales: np.ndarray, working_memory: int | None) -> float:
     """The unbiased estimate from all pairs."""
-    n, m = len(x), len(y)
-    # Each cell's kernel with itself is 1; the unbiased estimate leaves it out.
-    within_x = (_kernel_sum(x, x, scales, working_memory) - n) / (n * (n - 1))
-    within_y = (_kernel_sum(y, y, scales, working_memory) - m) / (m * (m - 1))
-    return within_x + within_y - 2 * _kernel_sum(x, y, scales, working_memory) / (n * m)
-
-
-def _kernel_sum(x: np.ndarray, y: np.ndarray, scales: np.ndarray, working_memory: int | None) -> float:
-    """Sum over all pairs of cells of the mean of the RBF kernels."""
 
     def row_sums(squared: np.ndarray, start: int) -> np.ndarray:
         return sum(np.exp(-squared / scale).sum(axis=1) for scale in scales) / len(scales)
 
-    chunks = pairwise_distances_chunked(x, y, metric="sqeuclidean", reduce_func=row_sums, working_memory=working_memory)
-    return sum(rows.sum() for rows in chunks)
+    def kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
+        options = {"metric": "sqeuclidean", "reduce_func": row_sums, "working_memory": working_memory}
+        return sum(rows.sum() for rows in pairwise_distances_chunked(x, y, **options))
+
+    n, m = len(x), len(y)
+    # Each cell's kernel with itself is 1; the unbiased estimate leaves it out.
+    within_x, within_y = (kernel_sum(x, x) - n) / (n * (n - 1)), (kernel_sum(y, y) - m) / (m * (m - 1))
+    return within_x + within_y - 2 * kernel_sum(x, y) / (n * m)
 
 
 def mmd_per_type(
@@ -153,13 +133,11 @@ def mmd_per_type(
 ) -> float:
     """Mean over types of :func:`mmd` within the type; NaN if no type has ``min_cells`` cells in each set.
 
-    Each type has its own median distance, so that differences between types do not hide differences within them. The
-    labels are the types, one per cell; types with fewer cells are left out.
+    Each type has its own median distance, so that differences between types do not hide differences within them.
 
     Examples
     --------
-    >>> cells = np.random.default_rng(0).normal(size=(2, 200, 5))
-    >>> types = np.repeat(["B", "T"], 100)
+    >>> cells, types = np.random.default_rng(0).normal(size=(2, 200, 5)), np.repeat(["B", "T"], 100)
     >>> abs(mmd_per_type(*cells, types, types)) < 0.02
     True
     """
@@ -175,15 +153,12 @@ def mmd_per_type(
 
 
 def wasserstein(real: ArrayLike, synthetic: ArrayLike, *, max_cells: int = 2000, seed: int = 0) -> float:
-    """Wasserstein-2 distance, in the units of the features: the root of the optimal transport cost of squared distances.
+    """Wasserstein-2 distance, in the features' units: the root of the optimal transport cost of squared distances.
 
-    The transport is exact (SciPy's assignment problem; Peyré and Cuturi 2019, Computational Optimal Transport, equation
-    2.3). Two sets of real cells are not at 0: in 50 dimensions even the nearest cell is far. Compare only with the
-    floor; a value below it is bad too, as cells vary too little.
-
-    Sets are subsampled to the smaller one and to ``max_cells``; those at least twice as large give the mean squared
-    distance over disjoint random blocks (at most ten; Fatras et al. 2021, arXiv:2101.01792). The distance falls with the
-    number of cells: compare only values for equal numbers.
+    The transport is exact (Peyré and Cuturi 2019, Computational Optimal Transport, equation 2.3). Two sets of real
+    cells are not at 0, and a value below the floor is bad too, as cells vary too little. Sets are subsampled to the
+    smaller one and to ``max_cells``; those at least twice as large give the mean squared distance over disjoint random
+    blocks (at most ten; Fatras et al. 2021, arXiv:2101.01792). It falls with the number of cells.
 
     Examples
     --------
@@ -213,11 +188,10 @@ def mixing(
     """How well real and synthetic cells mix: iLISI of scib-metrics (``eval`` extra), with the two sets as batches.
 
     The inverse Simpson index of the sets among a cell's ``n_neighbors`` neighbors, itself included (Korsunsky et al.
-    2019, doi:10.1038/s41592-019-0619-0; the perplexity is a third of it), scaled from 0 (all neighbors are of the cell's
-    own set) to 1 (both sets are equally frequent around it; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8). The
-    median is over at most ``max_cells`` cells per set, whose neighbors are searched among all; its standard error is
-    0.002 for an index that varies by 0.15 between cells. Give equal numbers of cells, at least five. Even the floor is
-    below 1.
+    2019, doi:10.1038/s41592-019-0619-0; the perplexity is a third of it), from 0 (all are of its own set) to 1 (both
+    sets are equally frequent; Luecken et al. 2022, doi:10.1038/s41592-021-01336-8). The median is over at most
+    ``max_cells`` cells per set; its standard error is 0.002 for an index that varies by 0.15 between cells. Give equal
+    numbers of cells, at least five. Even the floor is below 1.
 
     Examples
     --------

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 from tqdm.auto import tqdm
@@ -52,12 +51,6 @@ def to_table(rows: Mapping[str, tuple[float, float, float, str]]) -> pd.DataFram
     """The table of metrics by name, from their ``value``, ``floor``, ``best`` and ``description``."""
     columns = ["value", "floor", "best", "description"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
-
-
-def _membership_auc(c: Comparison) -> float:
-    # Components favor the cells to which they are fitted: fit them to equally many training and held-out cells.
-    members = c.space.reference.subsample(len(c.real), np.random.default_rng(c.seed))
-    return membership_auc(*c.space.project_together(members, c.real, c.synthetic), seed=c.seed)
 
 
 METRICS: dict[str, Metric] = {
@@ -161,7 +154,7 @@ METRICS: dict[str, Metric] = {
         two_sided=True,
     ),
     "membership_auc": Metric(
-        _membership_auc,
+        lambda c: membership_auc(*c.attacked_components, seed=c.seed),
         "How well closeness to synthetic cells reveals training cells (AUC): 0.5 is not at all; lower is better.",
         best=0.5,
         needs=("train",),
@@ -187,28 +180,26 @@ def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: 
 
 def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, Metric]:
     """The metrics to compute: all that can be, or those asked for, or an error if one of these cannot be computed."""
+    absent = [name for name, metric in METRICS.items() if metric.module and not is_installed(metric.module)]
+    extra = "the eval extra: pip install 'activa-sc[eval]'."
     if metrics is None:
-        chosen = [name for name, metric in METRICS.items() if met.issuperset(metric.needs)]
-    else:
-        if not isinstance(metrics, Iterable):
-            raise TypeError(f"metrics must be names of {list(METRICS)}, got {metrics!r}.")
-        chosen = [metrics] if isinstance(metrics, str) else list(metrics)
-        if not chosen:
-            raise ValueError(f"metrics must name at least one of {list(METRICS)}.")
-        if unknown := [name for name in chosen if name not in METRICS]:
-            raise ValueError(f"unknown metrics {unknown}; choose from {list(METRICS)}.")
-        for name in chosen:
-            if unmet := [_NEEDS[need] for need in METRICS[name].needs if need not in met]:
-                raise ValueError(
-                    f"metrics: {name!r} needs {' and '.join(unmet)}. Give what it needs, or leave the metric out."
-                )
-    absent = [name for name in chosen if (module := METRICS[name].module) and not is_installed(module)]
-    if absent and metrics is not None:
-        raise ImportError(f"metrics {absent} need the eval extra: pip install 'activa-sc[eval]'.")
-    if absent:
-        message = f"metrics {absent} are left out: they need the eval extra, pip install 'activa-sc[eval]'"
-        warnings.warn(message, UserWarning, stacklevel=4)
-    return {name: METRICS[name] for name in chosen if name not in absent}
+        chosen = {name: metric for name, metric in METRICS.items() if met.issuperset(metric.needs)}
+        if absent := [name for name in absent if name in chosen]:
+            warnings.warn(f"metrics {absent} are left out: they need {extra}", UserWarning, stacklevel=4)
+        return {name: metric for name, metric in chosen.items() if name not in absent}
+    if not isinstance(metrics, Iterable):
+        raise TypeError(f"metrics must be names of {list(METRICS)}, got {metrics!r}.")
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    if unknown := [name for name in names if name not in METRICS]:
+        raise ValueError(f"unknown metrics {unknown}; choose from {list(METRICS)}.")
+    if not names:
+        raise ValueError(f"metrics must name at least one of {list(METRICS)}.")
+    for name in names:
+        if unmet := [_NEEDS[need] for need in METRICS[name].needs if need not in met]:
+            raise ValueError(f"metrics: {name!r} needs {' and '.join(unmet)}. Give that, or leave the metric out.")
+        if name in absent:
+            raise ImportError(f"metric {name!r} needs {extra}")
+    return {name: METRICS[name] for name in names}
 
 
 def evaluate_sets(
@@ -219,11 +210,7 @@ def evaluate_sets(
     seed: int,
     **form: Any,
 ) -> tuple[pd.DataFrame, dict[str, Cells], Comparison, Comparison]:
-    """The table of metrics, all cells of each set, and the two comparisons of :func:`compare`.
-
-    The sets ``real``, ``synthetic``, ``floor`` and ``train`` are checked and read; the last two may be None. ``form`` is
-    the ``labels_key`` and the ``layer``.
-    """
+    """The table of metrics, all cells of each set (``train`` and ``floor`` may be None), and the two comparisons."""
     check_booleans(normalized=normalized)
     check_integers(seed=seed, least=0, most=MAX_SEED)
     sets: dict = {name: adata for name, adata in given.items() if adata is not None or name in ("real", "synthetic")}
@@ -257,40 +244,34 @@ def evaluate(
     better than the floor. Generate types in the proportions of ``real``, or the metrics also measure the proportions.
 
     Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance in ``train``
-    (or the first half of ``real``) and 50 principal components. The components are fitted to at most 20,000 cells of
-    ``train``; for the random forest, and without ``train``, to both compared sets together. Batches are not corrected.
-    For thousands of cells per set, metrics with quadratic cost are estimates; see their ``max_cells``.
+    (or the first half of ``real``) and 50 principal components, fitted to at most 20,000 cells of ``train``; for the
+    random forest, and without ``train``, to both compared sets together. For thousands of cells per set, metrics with
+    quadratic cost are estimates; see their ``max_cells``. Global random state is not changed.
 
     Parameters
     ----------
-    real, synthetic
-        Held-out real cells, which the generator has not seen (cells x genes of counts), and generated cells with the
-        same genes, in any order.
-    labels_key, layer
-        Column of ``obs`` with the types and layer of the counts, in every set. By default the counts are in ``X``, and
-        metrics that need types are left out.
+    real, synthetic, labels_key, layer
+        Held-out real cells (cells x genes of counts), and generated cells with the same genes, in any order; column of
+        ``obs`` with the types, which some metrics need, and layer of the counts (None: ``X``), in every set.
     train, floor
-        The cells that the generator was trained on, which add the copying metrics; and a second set of held-out real
-        cells, so that ``real`` is not split.
+        The generator's training cells, which add the copying metrics; and more held-out cells, not to split ``real``.
     metrics
-        Names of metrics (keys of :data:`activa.metrics.METRICS`); by default all that can be computed. Without the
-        ``eval`` extra, its metrics are left out with a warning; an ImportError if they are named.
-    normalized
-        Whether all sets hold log1p of counts scaled to 10,000 per cell. Leaves out the metrics of counts.
-    seed
-        Random seed for the split, the subsampling and the metrics. Global random state is not changed.
+        Keys of :data:`activa.metrics.METRICS`; by default all that can be computed. Without the ``eval`` extra, its
+        metrics are left out with a warning; an ImportError if they are named.
+    normalized, seed
+        Whether all sets hold log1p of counts scaled to 10,000 instead of counts, and the random seed.
 
     Returns
     -------
-    A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
-    ``best`` value of a perfect generator, and ``description``. Values that cannot be computed are NaN.
+    One row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells, ``best`` value of
+    a perfect generator, and ``description``. Values that cannot be computed are NaN.
 
     Raises
     ------
     KeyError, TypeError, ValueError
         If a set lacks ``labels_key``, ``layer``, cells, types or genes of ``real``; holds values that are negative, not
-        finite or (without ``normalized=True``) not whole; if fewer than five cells are left to compare; or if a metric
-        is unknown or lacks what it needs.
+        finite or (without ``normalized=True``) not whole; if fewer than five cells are left; or if a metric cannot be
+        computed.
 
     Examples
     --------

@@ -6,6 +6,7 @@ All functions raise a ValueError if the sets differ in columns or if there is no
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -37,9 +38,8 @@ def label_fidelity(
     """Share of synthetic cells whose type an independent classifier recognizes; NaN if ``real_labels`` hold one type.
 
     The classifier is a logistic regression (C = 10, features divided by the largest standard deviation among them)
-    trained on real cells x features and their types. Types that ``real`` lacks count as not recognized. The floor is
-    best: above it types are too pure, below it cells are not of the types asked for. This is the filter of the ACTIVA
-    paper, with a classifier that generation does not use.
+    trained on real cells x features and their types. The floor is best: above it types are too pure, below it cells are
+    not of the types asked for. This is the paper's filter, with a classifier that generation does not use.
 
     Examples
     --------
@@ -67,10 +67,9 @@ def tstr_f1(
 ) -> float:
     """Train on synthetic cells, test on real cells: macro F1 of a random forest, between 0 and 1.
 
-    The mean F1 over the types of ``real``, cells x features that the generator has not seen; a type that is never
-    predicted counts as 0. Low if types are missing, mixed up or lack variety. The floor is the same forest trained on
-    as many real cells. After Esteban et al. 2017, arXiv:1706.02633. The forest has ``n_trees`` Gini trees with
-    ``sqrt(n_features)`` features per split; each samples its own ``max_cells``, so that the forest still sees rare types.
+    The mean F1 over the types of ``real``, cells x features; a type that is never predicted counts as 0. Low if types
+    are missing, mixed up or lack variety. The floor is the same forest trained on real cells (Esteban et al. 2017,
+    arXiv:1706.02633). Each Gini tree samples its own ``max_cells``, so that the forest still sees rare types.
 
     Examples
     --------
@@ -94,8 +93,8 @@ def tstr_f1(
 def top_markers(log_expression: np.ndarray | csr_matrix, labels: ArrayLike, *, n_markers: int = 5) -> np.ndarray:
     """Sorted indices of marker genes: those with the largest t statistic of each type against all other cells.
 
-    ``log_expression`` is cells x genes, log-normalized; ``labels`` are at least two types, one per cell. A type with a
-    single cell has no markers.
+    ``log_expression`` is cells x genes, log-normalized, of at least two types. A type with a single cell has no
+    markers.
 
     Examples
     --------
@@ -153,30 +152,24 @@ def marker_overlap(
 ) -> float:
     """Whether differential expression finds the same marker genes in synthetic cells as in real ones.
 
-    The share of the ``n_markers`` markers per type that both sets (cells x genes, log-normalized, dense or CSR) have,
-    mean over types. Types with fewer than ``min_cells`` cells in a set are left out; NaN if none remains or if a set has
-    only one type. The markers of a type are the genes with the highest score in a Wilcoxon rank-sum test of the type
-    against all other cells of the set. Compare with the floor.
+    The share of the ``n_markers`` markers per type that both sets (cells x genes, log-normalized) have, mean over types
+    with ``min_cells`` cells in each; NaN without any, or with one type. Markers have the highest scores in a Wilcoxon
+    rank-sum test of the type against all other cells of the set. Compare with the floor.
 
     Examples
     --------
-    >>> expression = np.random.default_rng(0).random((40, 6))
+    >>> expression, types = np.random.default_rng(0).random((40, 6)), np.repeat(["B", "T"], 20)
     >>> expression[:20, 2] += 3
     >>> expression[20:, 4] += 3
-    >>> types = np.repeat(["B", "T"], 20)
     >>> marker_overlap(expression, types, expression[::-1], types, n_markers=1)  # the types change places
     0.0
     """
     check_columns(real, synthetic, "genes")
     real_labels = as_labels("real_labels", real_labels, real.shape[0]).astype(str)
     synthetic_labels = as_labels("synthetic_labels", synthetic_labels, synthetic.shape[0]).astype(str)
-    counted = [
-        dict(zip(*np.unique(labels, return_counts=True), strict=True)) for labels in (real_labels, synthetic_labels)
-    ]
-    if min(map(len, counted)) < 2:
-        return float("nan")
-    types = [str(label) for label in counted[0] if min(n.get(label, 0) for n in counted) >= max(min_cells, 2)]
-    if not types:
+    counted = [Counter(labels.tolist()) for labels in (real_labels, synthetic_labels)]
+    types = [label for label in sorted(counted[0]) if min(n[label] for n in counted) >= max(min_cells, 2)]
+    if not types or min(map(len, counted)) < 2:
         return float("nan")
     expected = rank_genes(real, real_labels, types, "wilcoxon", n_markers)
     found = rank_genes(synthetic, synthetic_labels, types, "wilcoxon", n_markers)

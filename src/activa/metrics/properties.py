@@ -31,11 +31,10 @@ def pearson(x: np.ndarray) -> np.ndarray:
 def correlation_discrepancy(real: ArrayLike, synthetic: ArrayLike, *, norm: Norm = "frobenius") -> float:
     """How far the gene-gene correlations of synthetic cells are from those of real cells.
 
-    A norm of the difference of the two Pearson matrices of log-normalized cells x genes (for example
-    :func:`top_markers`); NaN with fewer than two genes. Compare with the floor: two sets of real cells differ too.
-    ``norm="frobenius"`` counts each pair once (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z). ``"one"`` is the
-    1-norm of the ACTIVA preprint (Heydari et al. 2022, doi:10.1093/bioinformatics/btac095), read as the largest column
-    sum of absolute values: its figures, 1.6 to 4.7, are too small for a sum over a thousand pairs of genes.
+    A norm of the difference of the two Pearson matrices of log-normalized cells x genes; NaN with fewer than two genes.
+    Compare with the floor. ``norm="frobenius"`` counts each pair once (Marouf et al. 2020,
+    doi:10.1038/s41467-019-14018-z); ``"one"`` is the 1-norm of Heydari et al. 2022, doi:10.1093/bioinformatics/btac095,
+    read as the largest column sum.
 
     Examples
     --------
@@ -78,16 +77,14 @@ def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_
 
     A dropout curve is the binomial regression of the share of zero counts of expressed genes on their log10 mean count
     (Heydari et al. 2022, doi:10.1093/bioinformatics/btac095, figure S9). The distance is the mean absolute difference
-    of the curves over the range of real means (200 even steps); NaN if a set expresses fewer than two genes. Both sets
-    are counts of the same genes, cells x genes, dense or CSR.
+    of the curves over the range of real means (200 even steps); NaN if a set of counts expresses fewer than two genes.
 
     Examples
     --------
-    >>> rate = np.linspace(0.1, 3, 50)
-    >>> rng = np.random.default_rng(0)
-    >>> poisson = rng.poisson(rate, (500, 50))
+    >>> rng, rate = np.random.default_rng(0), np.linspace(0.1, 3, 50)
+    >>> poisson, same = rng.poisson(rate, (2, 500, 50))
     >>> zero_inflated = rng.poisson(rate * 2, (500, 50)) * rng.integers(0, 2, (500, 50))
-    >>> dropout_distance(poisson, rng.poisson(rate, (500, 50))) < 0.01 < dropout_distance(poisson, zero_inflated)
+    >>> dropout_distance(poisson, same) < 0.01 < dropout_distance(poisson, zero_inflated)
     True
     """
     check_columns(real, synthetic, "genes")
@@ -101,11 +98,10 @@ def dropout_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_
 
 
 def library_size_distance(real: np.ndarray | csr_matrix, synthetic: np.ndarray | csr_matrix) -> float:
-    """Distance between the distributions of log library size (total count per cell) of two sets of counts, cells x genes.
+    """Distance between the distributions of log library size (total count per cell) of two sets of counts.
 
-    The 1-Wasserstein distance of log1p of the totals (natural log): 0.1 corresponds to 10% more counts in every cell.
-    0 is best; two finite sets of real cells are slightly above it. Benchmarks of simulators compare it too (Crowell et
-    al. 2023, doi:10.1186/s13059-023-02904-1).
+    The 1-Wasserstein distance of log1p of the totals (Crowell et al. 2023, doi:10.1186/s13059-023-02904-1): 0.1
+    corresponds to 10% more counts in every cell. 0 is best; two finite sets of real cells are slightly above it.
 
     Examples
     --------

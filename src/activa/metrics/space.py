@@ -32,9 +32,8 @@ def variable_genes(log_expression: csr_matrix, n_genes: int = N_GENES) -> np.nda
 class Space:
     """The 2,000 genes with the largest variance in a reference, its 50 principal components and its markers.
 
-    All sets are projected after subtraction of one mean, that of the cells to which the components were fitted: each
-    set's own mean would hide a shift between sets. The components are fitted to at most 20,000 cells, subsampled in the
-    proportions of the types (10,000 of each set if fitted to two sets). Few cells or genes give fewer components.
+    All sets are projected after subtraction of one mean, that of the (at most 20,000) cells to which the components
+    were fitted: each set's own mean would hide a shift. Few cells or genes give fewer components.
     """
 
     def __init__(self, reference: Cells, seed: int) -> None:
@@ -95,10 +94,7 @@ class Comparison:
 
     @cached_property
     def components(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both sets in the principal components of the training cells, or without these in joint components.
-
-        Components fitted to only one of the two sets would spread it wider than the other.
-        """
+        """Both sets in components of the training cells, or without these in joint ones: its own spread a set wider."""
         if not self.has_train:
             return self.joint_components
         return self.space.project(self.real), self.space.project(self.synthetic)
@@ -108,6 +104,12 @@ class Comparison:
         """Both sets in principal components fitted to both."""
         real, synthetic = self.space.project_together(self.real, self.synthetic)
         return real, synthetic
+
+    @property
+    def attacked_components(self) -> tuple[np.ndarray, ...]:
+        """As many training as real cells, real and synthetic cells, in components fitted to the first two."""
+        members = self.space.reference.subsample(len(self.real), np.random.default_rng(self.seed))
+        return self.space.project_together(members, self.real, self.synthetic)
 
     @property
     def labeled_reference(self) -> tuple[np.ndarray, np.ndarray]:
@@ -125,11 +127,9 @@ class Comparison:
 
 def same_size(sets: Sequence[Cells], rng: np.random.Generator) -> list[Cells]:
     """All sets subsampled to the size of the smallest."""
-    size = min(len(cells) for cells in sets)
-    if size < _MIN_CELLS:
+    if (size := min(len(cells) for cells in sets)) < _MIN_CELLS:
         raise ValueError(
-            f"there are {size} cells to compare; give at least {_MIN_CELLS} in real (or each half of it), "
-            "synthetic and floor."
+            f"there are {size} cells to compare; give {_MIN_CELLS} in synthetic, floor and (half of) real."
         )
     return [cells.subsample(size, rng) for cells in sets]
 

@@ -27,9 +27,7 @@ def dropout(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **wh
     The dotted line is the share of a Poisson distribution, exp(-mean); the more a gene's counts vary between cells, the
     further above it the gene lies. Genes without counts in a set have no point there.
 
-    Parameters
-    ----------
-    {sets, layer, output, errors, reference, sets_example}
+    {parameters, sets, layer, output, errors, reference, sets_example}
     """
     output = Output(**where)
     points = {}
@@ -47,9 +45,7 @@ def mean_variance(real: AnnData, synthetic: AnnData, *, layer: str | None = None
     The dotted line is a Poisson distribution, whose variance is its mean. Variances are over cells (divided by their number,
     not by one less). Genes whose counts do not vary in a set have no point there.
 
-    Parameters
-    ----------
-    {sets, layer, output, errors}
+    {parameters, sets, layer, output, errors}
 
     References
     ----------
@@ -99,9 +95,7 @@ def library_size(
     below, all of one width, with a line at the median. A logarithmic axis cannot show cells without counts; the legend
     gives their number. :func:`activa.metrics.library_size_distance` is the distance between the two.
 
-    Parameters
-    ----------
-    {sets, labels_key, layer, output, errors, example}
+    {parameters, sets, labels_key, layer, output, errors, example}
     """
     output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer)
@@ -123,9 +117,7 @@ def genes_per_cell(
 
     :func:`activa.metrics.genes_per_cell_distance` is the distance between the two.
 
-    Parameters
-    ----------
-    {sets, labels_key, layer, normalized, output, errors, example}
+    {parameters, sets, labels_key, layer, normalized, output, errors, example}
     """
     output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
@@ -167,10 +159,7 @@ def _histograms(ax: Axes, numbers: dict[str, np.ndarray]) -> None:
     shown = np.concatenate([x[x > 0] for x in numbers.values()])
     # a little wider, for a bin of its own where all cells are alike
     edges = list(np.geomspace(shown.min() * 0.999, shown.max() * 1.001, 41))
-    styles: dict[str, dict[str, Any]] = {
-        "real": {"histtype": "stepfilled", "alpha": 0.5},
-        "synthetic": {"histtype": "step", "lw": 1.8},
-    }
+    styles: Any = {"real": {"histtype": "stepfilled", "alpha": 0.5}, "synthetic": {"histtype": "step", "lw": 1.8}}
     for name, x in numbers.items():
         weights = np.full((x > 0).sum(), 1 / len(x))
         ax.hist(x[x > 0], edges, weights=weights, color=parts.ORIGINS[name], label=_entry(name, x), **styles[name])

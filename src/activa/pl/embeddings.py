@@ -61,17 +61,13 @@ def umap(
 ) -> Panels:
     """Real and synthetic cells in one UMAP.
 
-    Two panels show one set each, colored by type, over the other in gray; a third shows both by origin. The embedding is of
-    50 principal components of log1p of counts scaled to 10,000, of the 2,000 genes of largest variance in ``real``, fitted
-    on both sets together. Unlike in figure S13 of the paper, sets are not integrated, which would hide differences.
+    Two panels show one set each, colored by type (or origin, without ``labels_key``), over the other in gray; a third
+    shows both by origin. Colors of types are those of ``uns[f"{labels_key}_colors"]`` in ``real``, else in
+    ``synthetic``, else of scanpy's palettes. The embedding is of 50 principal components of log1p of counts scaled to
+    10,000, of the 2,000 genes of largest variance in ``real``, fitted on both sets together. Unlike in figure S13 of
+    the paper, sets are not integrated, which would hide differences.
 
-    Parameters
-    ----------
-    {sets}
-    labels_key
-        Column of ``obs`` with the types, in both sets. None: the two panels have the colors of their origin. The colors of
-        types are those of ``uns[f"{labels_key}_colors"]`` in ``real``, else in ``synthetic``, else of scanpy's palettes.
-    {layer, normalized, embedding, output, errors, reference, example}
+    {parameters, sets, labels_key, layer, normalized, embedding, output, errors, reference, example}
     """
     output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
@@ -116,14 +112,11 @@ def umap_per_type(
     seed: int = 0,
     **where: Unpack[Where],
 ) -> Panels:
-    """Real and synthetic cells of each type in one UMAP, one panel per type.
+    """Real and synthetic cells of each type in one UMAP, that of :func:`umap`, one panel per type.
 
-    The cells of the type have the colors of their origin; all cells of both sets are gray. The embedding is that of
-    :func:`umap`.
+    The cells of the type have the colors of their origin; all cells of both sets are gray.
 
-    Parameters
-    ----------
-    {sets, labels_key}
+    {parameters, sets, labels_key}
     types
         Types to show, in this order. None: all.
     {layer, normalized, embedding, output, errors, example}
@@ -165,30 +158,18 @@ def manifold(
 ) -> Panels:
     """Real and generated cells of one embedding.
 
-    Without ``color`` and ``highlight``, each set has a panel with the real cells, and histograms of both along its sides
-    (figures S12 to S14 of the paper).
+    Without ``color`` and ``highlight``, each set has a panel with the real cells, and histograms of both along its
+    sides (figures S12 to S14 of the paper).
 
     Parameters
     ----------
-    table
-        The table of :func:`activa.experiments.manifold`.
-    basis
-        The embedding.
-    color
-        Column of numbers, such as the expression of a gene, to color one panel per set by, on one scale.
-    highlight
-        Type to mark in one panel per set, over the other types in gray.
-    {point_size, output}
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``table`` is not such a table, an argument is not in it, or both ``color`` and ``highlight`` are given.
-    {reference}
-
-    Examples
-    --------
-    >>> manifold(table, basis="tSNE", highlight="Megakaryocyte")  # doctest: +SKIP
+    table, basis
+        The table of :func:`activa.experiments.manifold`, and its embedding to show. A TypeError or ValueError if it is
+        not such a table, or lacks what another argument names.
+    color, highlight
+        Column of numbers, such as the expression of a gene, to color one panel per set by, on one scale; or a type to
+        mark in one panel per set, over the other types in gray.
+    {point_size, output, reference, table_example}
     """
     output = Output(**where)
     if basis not in ("UMAP", "tSNE"):
@@ -234,9 +215,8 @@ def _beside_real(table: pd.DataFrame, axis_names: tuple[str, str], size: float, 
     main = []
     with output.figure(4.6 * len(others), 4.8) as figure:
         for part, name in zip(figure.subfigures(1, len(others), squeeze=False)[0], others, strict=True):
-            (above, corner), (ax, beside) = part.subplots(
-                2, 2, width_ratios=(4, 1), height_ratios=(1, 4), sharex="col", sharey="row"
-            )
+            shape: dict[str, Any] = {"width_ratios": (4, 1), "height_ratios": (1, 4), "sharex": "col", "sharey": "row"}
+            (above, corner), (ax, beside) = part.subplots(2, 2, **shape)
             both = {key: table[table["set"] == key] for key in ("real", name) if key in colors}
             shown = pd.concat(both.values()).sample(frac=1, random_state=0)  # neither covers the other
             ax.set(xlabel=axis_names[0], ylabel=axis_names[1])

@@ -41,22 +41,13 @@ def markers(
 ) -> Panels:
     """Log expression of marker genes in the cells of the type that they mark, one panel per type.
 
-    Half violins, real cells to the left and synthetic cells to the right, all of one width, with a line at the median
-    (figure S11 of the paper).
+    Half violins, real cells to the left and synthetic cells to the right, with a line at the median (figure S11).
 
-    Parameters
-    ----------
-    {sets, labels_key}
-    genes
-        Names of genes of each type; or names alone, each shown in the type of real cells with the highest mean. None: the
-        genes with the largest t statistic of the type against all other real cells (:func:`activa.metrics.top_markers`).
-    n_genes
-        Genes per type, if ``genes`` is None.
-    {layer, normalized, output, errors, reference}
-
-    Examples
-    --------
-    >>> markers(held_out, synthetic, labels_key="cell_type", genes={"CD19+ B": ["CD79A"]})  # doctest: +SKIP
+    {parameters, sets, labels_key}
+    genes, n_genes
+        Names of genes of each type; or names alone, each shown in the type of real cells with the highest mean. None:
+        the ``n_genes`` of :func:`activa.metrics.top_markers` per type.
+    {layer, normalized, output, errors, reference, example}
     """
     output = Output(**where)
     check_integers(n_genes=n_genes)
@@ -165,20 +156,15 @@ def correlation(
 ) -> Panels:
     """Pearson correlations between genes, one heat map of real and one of synthetic cells.
 
-    Both have the same genes, order and colors. Up to 50 genes have their names; more have those of the types that they mark.
-    The colors end at the largest correlation between two genes, to show weak ones, as between counts. The title has the
-    Frobenius norm of the difference, which counts each pair once.
+    Both have the same genes, order and colors. Up to 50 genes have their names; more have those of the types that they
+    mark. The colors end at the largest correlation between two genes, to show weak ones, as between counts. The title
+    has the Frobenius norm of the difference, which counts each pair once.
 
-    Parameters
-    ----------
-    {sets}
-    labels_key
-        Column of ``obs`` with the types, in both sets: the genes are then the markers of the types of ``real``, type by type.
-    genes
-        Names of genes, in the order to show. None: the markers; without ``labels_key`` the 50 genes of largest variance in
-        ``real``, with correlated genes side by side.
-    n_markers
-        Markers per type (:func:`activa.metrics.top_markers`).
+    {parameters, sets, labels_key}
+    genes, n_markers
+        Names of genes, in the order to show. None: ``n_markers`` per type of ``real``
+        (:func:`activa.metrics.top_markers`); without ``labels_key`` the 50 genes of largest variance in ``real``, with
+        correlated genes side by side.
     {layer, normalized, output, errors, reference, example}
     """
     output = Output(**where)

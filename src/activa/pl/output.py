@@ -41,6 +41,7 @@ class OnAxes(Where, total=False):
 
 
 _SHARED = {
+    "parameters": "Parameters\n----------",
     "sets": "real, synthetic\n    Cells x genes of counts, with the same genes in any order.",
     "compared": """\
 real
@@ -82,6 +83,8 @@ Raises
 KeyError, TypeError, ValueError
     As :func:`activa.metrics.evaluate` for the same arguments, or if another argument is out of range.""",
     "reference": "\nReferences\n----------\nHeydari et al. 2022, doi:10.1093/bioinformatics/btac095.",
+    "table_example": "\nExamples\n--------\n>>> {name}(table)  # doctest: +SKIP",
+    "adata_example": '\nExamples\n--------\n>>> {name}(adata, labels_key="cell_type")  # doctest: +SKIP',
     "example": '\nExamples\n--------\n>>> {name}(held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP',
     "sets_example": "\nExamples\n--------\n>>> {name}(held_out, synthetic)  # doctest: +SKIP",
     "table": """\
@@ -95,11 +98,7 @@ Raises
 ------
 TypeError, ValueError
     If ``table`` is not such a table.
-{reference}
-
-Examples
---------
->>> {name}(table)  # doctest: +SKIP""",
+{reference, table_example}""",
 }
 _WHERE = [
     ("ax", "Axes | None", None),

@@ -81,13 +81,12 @@ def type_colors(types: Iterable[str], labels_key: str, real: AnnData, synthetic:
     own = _own_colors(real, labels_key) or _own_colors(synthetic, labels_key)
     types = sorted(types)
     fresh = [label for label in types if label not in own]
-    palettes = (sc.pl.palettes.vega_20_scanpy, sc.pl.palettes.zeileis_28, sc.pl.palettes.godsnot_102)
-    # pale colors would be taken for the background
-    distinct = [
-        [c for c in palette if math.dist(to_rgb(c), to_rgb(BACKGROUND)) > 0.3 and to_hex(c) not in own.values()]
-        for palette in palettes
-    ]
-    colors = next((colors for colors in distinct if len(colors) >= len(fresh)), distinct[-1])
+    for palette in (sc.pl.palettes.vega_20_scanpy, sc.pl.palettes.zeileis_28, sc.pl.palettes.godsnot_102):
+        # pale colors would be taken for the background
+        distinct = [c for c in palette if math.dist(to_rgb(c), to_rgb(BACKGROUND)) > 0.3]
+        colors = [c for c in distinct if to_hex(c) not in own.values()]
+        if len(colors) >= len(fresh):
+            break
     chosen = own | {label: colors[i % len(colors)] for i, label in enumerate(fresh)}
     return {label: chosen[label] for label in types}
 
@@ -105,10 +104,8 @@ def _own_colors(adata: AnnData, labels_key: str) -> dict[str, str]:
 
 def dots(colors: Mapping[str, str]) -> list[Line2D]:
     """Legend handles: a dot for each name."""
-    return [
-        Line2D([], [], marker=MARKERS.get(label, "o"), linestyle="", color=color, label=label)
-        for label, color in colors.items()
-    ]
+    style: Any = {"linestyle": ""}
+    return [Line2D([], [], marker=MARKERS.get(k, "o"), color=color, label=k, **style) for k, color in colors.items()]
 
 
 def legend_above(
@@ -116,8 +113,7 @@ def legend_above(
 ) -> None:
     """A legend above the panel, ``pad`` letter heights away, where it covers nothing."""
     style: dict[str, Any] = {"frameon": False, "fontsize": "small", "title": title, "borderaxespad": pad}
-    if handles is not None:
-        style["handles"] = handles
+    style |= {} if handles is None else {"handles": handles}
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=n_columns, **style)
 
 

@@ -47,24 +47,19 @@ _LINES = ["-", "--", ":"]
 def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[OnAxes]) -> Panel:
     r"""Each metric of :func:`activa.metrics.evaluate` against its floor, one dot per generator.
 
-    Metrics have different units, so a dot shows the share of the way from the floor f, where real cells stand, to the worst
-    possible value: 0, the vertical line, is the floor and 100% the worst. A value v stands at :math:`(v - f) / (w - f)` if
-    the worst w is known, as 1 for an area under the curve. A distance without an upper limit stands at :math:`1 - f / v`,
-    50% for twice the floor, or at :math:`v / f - 1` below it; of squared discrepancies the roots are taken first. Left of
-    the line a generator is better than real cells, by chance or because its cells are copies; but a metric with a star is
-    best at the floor, and worse on either side. A small line marks the best value if it is not the floor. Values are
-    printed, with their floors in brackets.
+    Metrics have different units, so a dot shows the share of the way from the floor f, where real cells stand, to the
+    worst possible value: 0, the vertical line, is the floor and 100% the worst. A value v stands at :math:`(v - f) / (w
+    - f)` if the worst w is known, as 1 for an area under the curve. A distance without an upper limit stands at
+    :math:`1 - f / v`, 50% for twice the floor, or at :math:`v / f - 1` below it; of squared discrepancies the roots are
+    taken first. Left of the line a generator is better than real cells, by chance or because its cells are copies; but
+    a metric with a star is best at the floor, and worse on either side. A small line marks the best value if it is not
+    the floor. Values are printed, with their floors in brackets.
 
     Parameters
     ----------
     table
         The table of :func:`activa.metrics.evaluate`, or a mapping of up to seven generators' names to such tables.
     {output}
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a table is not such a table or has unknown metrics or none, or there are no or more than seven tables.
 
     Examples
     --------
@@ -88,9 +83,8 @@ def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[On
             style: dict[str, Any] = {"color": color, "marker": marker, "s": 34, "zorder": 3}
             ax.scatter(_positions(of, "value"), at, label=parts.shorten(generator, 30), **style)
             _print_values(ax, 10 + i * _COLUMN, generator, rows, of)
-        ax.set_xlabel(
-            "From the floor (0%) to the worst (100%)\n* best at the floor, worse on either side;  | best elsewhere"
-        )
+        stars = "* best at the floor, worse on either side;  | best elsewhere"
+        ax.set_xlabel(f"From the floor (0%) to the worst (100%)\n{stars}")
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         parts.open_frame(ax, "left")
         if n_tables > 1:
@@ -137,8 +131,7 @@ def _position(metric: Metric, value: float, floor: float) -> float:
 
 def _print_values(ax: Axes, left: float, generator: str, rows: np.ndarray, table: pd.DataFrame) -> None:
     """The numbers of a generator in a column, ``left`` points to the right of the panel."""
-    style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": "x-small"}
-    style["annotation_clip"] = False
+    style: Any = {"textcoords": "offset points", "va": "center", "fontsize": "x-small", "annotation_clip": False}
     ax.annotate(parts.shorten(generator, 18) + " (floor)", (1, 1), (left, 6), xycoords="axes fraction", **style)
     for row, value, floor in zip(rows, table["value"], table["floor"], strict=True):
         told = "none" if np.isnan(value) else f"{value:.3g} ({floor:.3g})"
@@ -177,19 +170,14 @@ def history(model: Any, **where: Unpack[Where]) -> Panels:
     """Losses by epoch, of training cells and, if there were any, of validation cells.
 
     One panel for the whole loss and one for each of its terms; for a game also its introspective terms, ``L_REG`` of
-    reconstructed and of generated cells, the margin m of the hinge, and a vertical line at the first epoch of the game; and
-    the realism of generated cells where it was measured.
+    reconstructed and of generated cells, the margin m of the hinge, and a vertical line at the first epoch of the game;
+    and the realism of generated cells where it was measured.
 
     Parameters
     ----------
     model
-        A trained :class:`~activa.ACTIVA`.
+        A trained :class:`~activa.ACTIVA`; a TypeError or ValueError for another, or before it is trained.
     {output}
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``model`` is not an ACTIVA, or not trained.
 
     Examples
     --------
@@ -232,9 +220,7 @@ def history(model: Any, **where: Unpack[Where]) -> Panels:
 
 @documented
 def margin_search(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
-    """The forest's area under the curve and the Wasserstein distance against the margin m of the hinge, the best m marked.
-
-    This is the second strategy of the paper's supplement G.
+    """Forest AUC and Wasserstein distance against the hinge's margin m, the best m marked (the paper's supplement G).
 
     {table}
     """

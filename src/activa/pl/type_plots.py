@@ -52,9 +52,7 @@ def confusion(
     Each row, a type asked for, sums to 1; up to 15 types have numbers, from 0.005 on. A row without synthetic cells is gray.
     Similar types are confused among real cells too: compare with ``confusion(real, held_out)``.
 
-    Parameters
-    ----------
-    {sets, labels_key, layer, normalized}
+    {parameters, sets, labels_key, layer, normalized}
     seed
         Seed of the components and the classifier. The global random state does not change.
     {output, errors, example}
@@ -84,9 +82,8 @@ def confusion(
         ax.set(xlabel="Recognized", ylabel="Asked for")
         ax.set_title(f"{np.mean(recognized == asked):.1%} of {len(asked):,} cells recognized", fontsize="medium")
         # a color bar inside given Axes leaves their figure as it is
-        place: dict[str, Any] = (
-            {"ax": ax, "shrink": 0.8} if output.ax is None else {"cax": ax.inset_axes((1.03, 0.1, 0.04, 0.8))}
-        )
+        inside = None if output.ax is None else ax.inset_axes((1.03, 0.1, 0.04, 0.8))
+        place: dict[str, Any] = {"ax": ax, "shrink": 0.8} if inside is None else {"cax": inside}
         ax.figure.colorbar(image, label="Share of the row's cells", **place)
         return output.finish(ax)
 
@@ -95,8 +92,7 @@ def confusion(
 def classifier_report(table: pd.DataFrame, **where: Unpack[Where]) -> Panels:
     """Precision, recall and F1 of the model's classifier as a heat map with numbers, one panel per set of cells.
 
-    One row per type and, below a line, accuracy and averages; the last column has the numbers of cells (tables S5 to S7
-    of the paper).
+    One row per type and, below a line, accuracy and averages; the last column has the numbers of cells (tables S5 to S7).
 
     {table}
     """

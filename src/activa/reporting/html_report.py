@@ -82,18 +82,16 @@ def report(
 ) -> pd.DataFrame:
     """Judge the synthetic cells of any generator against real ones, on one self-contained page.
 
-    The page shows how well a random forest tells the cells from real ones, all metrics of
-    :func:`activa.metrics.evaluate` and their meaning, a sortable table of types, the plots of :mod:`activa.pl` of at
-    most 5,000 cells per set, and the settings and versions to repeat it. The file needs no network and is smaller than
-    5 MB.
+    The page shows how well a random forest tells the cells from real ones, all metrics and their meaning, a sortable
+    table of types, the plots of :mod:`activa.pl` of at most 5,000 cells per set, and the settings and versions to
+    repeat it. The file needs no network and is smaller than 5 MB.
 
     Parameters
     ----------
     real, synthetic, labels_key, layer, train, floor, normalized, seed
         As in :func:`activa.metrics.evaluate`, whose table is returned and which raises the same errors.
     path, overwrite
-        HTML file to write, in one step, and whether to replace an existing one. An OSError (FileExistsError,
-        FileNotFoundError, NotADirectoryError or PermissionError) if it cannot be written.
+        HTML file to write, in one step, and whether to replace an existing one; an OSError if it cannot be written.
     name
         Name of the generator on the page. By default "ACTIVA" if ``synthetic.uns`` says so, else "synthetic cells".
 
@@ -166,7 +164,10 @@ def _render(types: pd.DataFrame | None, table: pd.DataFrame, **values: Any) -> s
     return environment.get_template("report.html.jinja").render(
         metrics=[_metric_row(str(key), row) for key, row in table.iterrows()],
         type_headings=[heading for heading, _ in columns.values()],
-        types=[] if types is None else [_type_row(str(label), row, columns) for label, row in types.iterrows()],
+        types=[
+            {"type": str(label), "values": [_number(row[key], template) for key, (_, template) in columns.items()]}
+            for label, row in (() if types is None else types.iterrows())
+        ],
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         download=_data_uri("text/tab-separated-values", table.to_csv(sep="\t", lineterminator="\n").encode()),
         style=style,
@@ -178,21 +179,14 @@ def _render(types: pd.DataFrame | None, table: pd.DataFrame, **values: Any) -> s
 def _metric_row(name: str, row: pd.Series) -> dict[str, str]:
     """A row of the table of metrics, its numbers as text."""
     template = "{:.4f}" if max(abs(row["value"]), abs(row["floor"])) < 0.1 else "{:.3f}"
-    numbers = {key: _text(float(row[key]), template) for key in ("value", "floor", "best")}
+    numbers = {key: _number(float(row[key]), template)["text"] for key in ("value", "floor", "best")}
     return {"name": name, "question": METRICS[name].question, "description": row["description"]} | numbers
 
 
-def _type_row(label: str, row: pd.Series, columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """A row of the table of types, its numbers as sort keys (empty ones are last) and as text."""
-    values = [
-        {"sort": "" if np.isnan(row[key]) else repr(float(row[key])), "text": _text(row[key], template)}
-        for key, (_, template) in columns.items()
-    ]
-    return {"type": label, "values": values}
-
-
-def _text(value: float, template: str) -> str:
-    return "–" if np.isnan(value) else template.format(value)
+def _number(value: float, template: str) -> dict[str, str]:
+    """A number as sort key, empty ones last, and as text."""
+    known = not np.isnan(value)
+    return {"sort": repr(float(value)) if known else "", "text": template.format(value) if known else "–"}
 
 
 def _data_uri(kind: str, data: bytes) -> str:

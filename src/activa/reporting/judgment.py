@@ -105,12 +105,10 @@ def _listed(types: np.ndarray, most: int = 10) -> str:
 
 
 def judge_types(real: Cells, synthetic: Cells, at_value: Comparison, at_floor: Comparison) -> pd.DataFrame:
-    """The table of types: one row per type of either set, from all cells and from the two comparisons.
+    """One row per type of either set, from all cells and from the two comparisons.
 
-    Columns are the numbers of ``real`` and ``synthetic`` cells; ``mmd`` and ``mmd_floor``, the squared maximum mean
-    discrepancy within the type; ``recognized`` and ``recognized_floor``, the share of its cells that an independent
-    classifier recognizes; ``library_size`` and ``genes``, the synthetic median divided by the real one. NaN if a set
-    has fewer than ten cells of the type, or no counts.
+    Columns: numbers of ``real`` and ``synthetic`` cells; ``mmd`` and ``recognized`` (share that an independent
+    classifier recognizes), both with ``_floor``; ``library_size`` and ``genes``, synthetic median over real.
     """
     types = np.unique(np.concatenate([real.types, synthetic.types]))
     table = pd.DataFrame(index=pd.Index(types, name="type"))

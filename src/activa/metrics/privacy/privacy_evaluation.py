@@ -48,10 +48,9 @@ def _figures(
     quantile: float,
     seed: int,
 ) -> dict[str, float]:
-    """The figures of all attacks on published cells by name, in the order of the table.
+    """All attacks on published cells by name, in the order of the table.
 
-    The first of the spaces is fitted to training and held-out cells and therefore neutral about which were in the
-    training set; the second, fitted to the training cells, is for distances of other cells to these.
+    The first space, fitted to training and held-out cells, is neutral; the second is fitted to the training cells.
     """
     sets = (read["train"], read["held_out"], published)
     rng = np.random.default_rng(seed)
@@ -141,37 +140,29 @@ def evaluate(
     """What synthetic cells reveal about the cells, and donors, that their generator was trained on.
 
     The held-out cells are split into two halves: the attacks must tell the first from the training cells; the second
-    takes the place of the synthetic cells for the floor, from which attacks learn only by chance.
-
-    Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance and 50
-    principal components: of training and attacked held-out cells to tell these apart, and of training cells for the
-    distances of other cells to them.
+    takes the place of the synthetic cells for the floor, from which attacks learn only by chance. Cells are compared as
+    log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance and 50 principal components: of
+    training and attacked held-out cells to tell these apart, and of training cells for distances to them.
 
     Parameters
     ----------
-    train, held_out
-        All cells that the generator was trained on (cells x genes of counts), and real cells of the same population
-        that it has not seen, with the same genes in any order; at least hundreds.
+    train, held_out, floor
+        All cells that the generator was trained on (cells x genes of counts); at least hundreds of real cells of the
+        same population that it has not seen, with the same genes; and more of these, not to split ``held_out``.
     synthetic, layer, normalized, seed
         As in :func:`activa.metrics.evaluate`, which raises the same errors.
-    labels_key
-        Column of ``obs`` with the types, in the real sets: the held-out cells are then split type by type.
-    donor_key
-        Column of ``obs`` with the donors, in the real sets, which must not share donors. Adds attacks on whole donors
-        and splits the held-out cells by donor.
-    floor
-        More held-out real cells to take the place of the synthetic ones; ``held_out`` is then not split.
-    generator, n_shadows
-        As in :func:`shadow_attack`, which a generator adds, with its run time.
-    fpr, quantile
-        Share of held-out cells that an attack may wrongly accuse in the rows named ``tpr``, and quantile of the
-        held-out cells' distances for ``close_share``.
+    labels_key, donor_key
+        Columns of ``obs`` with the types and the donors, in the real sets, which must not share donors. Held-out cells
+        are split by donor, or else type by type. Donors add attacks on whole donors.
+    generator, n_shadows, fpr, quantile
+        As in :func:`shadow_attack`, which a generator adds, with its run time; share of held-out cells that an attack
+        may wrongly accuse in the rows named ``tpr``; and quantile of the held-out cells' distances for ``close_share``.
 
     Returns
     -------
-    A table with one row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells,
-    ``best`` value of a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed
-    for a subsample. For n attacked cells on each side, the standard error of an AUC is 0.41 over the root of n.
+    One row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells, ``best`` value of
+    a generator that reveals nothing, and ``description``. Above 10,000 cells, distances are computed for a subsample.
+    For n attacked cells on each side, the standard error of an AUC is 0.41 over the root of n.
 
     Examples
     --------
@@ -193,13 +184,11 @@ def evaluate(
     form: dict[str, Any] = {"layer": layer, "normalized": normalized}
     read = read_cells({"train": train, "held_out": held_out}, labels_key=None, **form)
     both = read["train"].concatenate(read["held_out"])
-    joint_space, train_space = Space(both, seed), Space(read["train"], seed)
-    shadows = None
+    spaces, shadows = (Space(both, seed), Space(read["train"], seed)), None
     if generator is not None:
-        shadows = train_shadows(generator, pool, both, joint_space, out, seed, form)
-    arguments = donors, shadows, fpr, quantile, seed
+        shadows = train_shadows(generator, pool, both, spaces[0], out, seed, form)
     attacked = (read_published(cells, train, **form) for cells in (synthetic, floor))
-    value, at_floor = (_figures(read, cells, (joint_space, train_space), *arguments) for cells in attacked)
+    value, at_floor = (_figures(read, cells, spaces, donors, shadows, fpr, quantile, seed) for cells in attacked)
     n_held_out = len(read["held_out"])
     best = dict.fromkeys(value, 0.5) | {"copy_ratio": 1.0, "close_share": quantile}
     best |= {name: at_floor[name] for name in ("nndr", "exact_copies")}

@@ -18,27 +18,23 @@ class TooClose:
 
     A cell is refused if the distance to its nearest training cell is below a quantile of these distances of held-out
     cells: those of its type if there are enough, otherwise all. Distances are Euclidean, of log1p of counts scaled to
-    10,000, in 50 principal components fitted to the training cells.
-
-    :meth:`activa.ACTIVA.generate` takes it as ``refuse`` and draws other cells in place of the refused ones;
-    :func:`refuse_close` drops cells of any generator.
+    10,000, in 50 principal components fitted to the training cells. :meth:`activa.ACTIVA.generate` takes it as
+    ``refuse`` and draws other cells in place of the refused ones; :func:`refuse_close` drops cells of any generator.
 
     .. warning::
         This keeps near-copies of single cells from being published. It is not differential privacy and does not protect
-        membership: the remaining cells still hold what was learnt from the training cells, many cells together reveal
-        more than each alone, and cells that are only partly alike are not seen. The gap that refusal leaves around
-        training cells is itself a trace of them, and so is the choice by the held-out cells.
+        membership: many cells together reveal more than each alone, and cells that are only partly alike are not seen.
+        The gap that refusal leaves around training cells is itself a trace of them, and so is the choice by held-out
+        cells.
 
     Parameters
     ----------
     train, held_out, layer, seed
         As in :func:`activa.metrics.privacy.evaluate`, which raises the same errors; neither set may be log-normalized.
-    quantile
-        Share of held-out cells that would be refused, and so about the share that a perfect generator loses. At least
-        1 / ``quantile`` held-out cells are needed, and fewer than this share may be among the training cells.
-    labels_key
-        Column of ``obs`` with the types, in both sets: types with at least 1 / ``quantile`` held-out cells get their
-        own threshold. None for one threshold.
+    quantile, labels_key
+        Share of held-out cells that would be refused, and so about the share that a perfect generator loses (fewer may
+        be among the training cells); column of ``obs`` with the types, in both sets. Types with at least 1 /
+        ``quantile`` held-out cells get their own threshold.
 
     Examples
     --------
@@ -100,9 +96,8 @@ class TooClose:
     def _read(self, cells: AnnData, layer: str | None) -> Cells:
         check_sets({"cells": cells}, self.labels_key, layer)
         check_genes("cells", cells.var_names, "train", self.genes)
-        return read_cells({"cells": cells[:, self.genes]}, labels_key=self.labels_key, layer=layer, normalized=False)[
-            "cells"
-        ]
+        sets = {"cells": cells[:, self.genes]}
+        return read_cells(sets, labels_key=self.labels_key, layer=layer, normalized=False)["cells"]
 
     def _refuses(self, cells: Cells) -> np.ndarray:
         limits = np.full(len(cells), self.threshold)
@@ -124,9 +119,8 @@ def refuse_close(
 ) -> AnnData:
     """Copy of the synthetic cells of any generator without those that :class:`TooClose` refuses.
 
-    The cells are counts of the genes of ``train``, in any order, with types in ``labels_key`` if it is given. Their
-    proportions of types may change. The other arguments and the errors are those of :class:`TooClose`, which says what
-    this protects from, and what not; and a ValueError if no cell is kept.
+    Its genes are those of ``train``, in any order. Arguments and errors are those of :class:`TooClose`, which says what
+    this protects from, and what not; and a ValueError if no cell is kept. The proportions of types may change.
 
     Examples
     --------

@@ -45,8 +45,8 @@ def left_out(
 ) -> np.ndarray:
     """Which cells of the pool each shadow is not trained on, boolean, ``(n_shadows, n_cells)``.
 
-    Each shadow sees about as large a share of the pool as the target. All cells are left out equally often, to within
-    one; with donors, whole donors are left out.
+    Each shadow sees about as large a share as the target; cells, or whole donors, are left out equally often, within
+    one.
     """
     n_cells = n_train + n_held_out
     if donors is None:
@@ -150,12 +150,12 @@ def shadow_attack(
     The attacker sees the synthetic cells and a pool of candidates, trains shadow generators on random parts of the
     pool, and learns (by logistic regression) how training cells differ from others in their position relative to the
     synthetic cells: distances to the nearest ones, density and rank among candidates, each also relative to shadows
-    that did not see the same cell. What was learnt is then applied to the target's cells. Shadow models are those of
-    Shokri et al. 2017, arXiv:1610.05820; the calibration follows Carlini et al. 2022, arXiv:2112.03570, and Watson et
-    al. 2022, arXiv:2111.08440; Stadler et al. 2022, arXiv:2011.07018, attack synthetic data.
+    that did not see the same cell. Shadow models are those of Shokri et al. 2017, arXiv:1610.05820; the calibration
+    follows Carlini et al. 2022, arXiv:2112.03570, and Watson et al. 2022, arXiv:2111.08440; Stadler et al. 2022,
+    arXiv:2011.07018, attack synthetic data.
 
-    Cells are compared as log1p of counts scaled to 10,000, in 50 principal components of the whole pool. The pool holds
-    all training cells, which is more than most attackers have: the result is an upper end for attacks of this kind.
+    Cells are compared as log1p of counts scaled to 10,000, in 50 principal components of the whole pool, which holds
+    all training cells. This is more than most attackers have: the result is an upper end for attacks of this kind.
 
     Parameters
     ----------
@@ -175,10 +175,7 @@ def shadow_attack(
     Examples
     --------
     >>> def generator(train, seed):
-    ...     ACTIVA.setup_anndata(train, labels_key="cell_type")
-    ...     model = ACTIVA(train, seed=seed)
-    ...     model.train(seed=seed)
-    ...     return model.generate(train.n_obs, seed=seed)
+    ...     return trained_model(train, seed).generate(train.n_obs, seed=seed)
     >>> scores = shadow_attack(generator, train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
     """
     sets = {"train": train, "held_out": held_out}
