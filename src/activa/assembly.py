@@ -20,7 +20,8 @@ def obs_of(plan: CellPlan, design: Design, labels_key: str | None) -> pd.DataFra
     obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}" for i in range(len(plan))]))
     labels_key = labels_key or design.labels_key
     if labels_key is not None:
-        obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=list(design.types))
+        types: Any = list(design.types)
+        obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=types)
     for key, values in design.obs_values(plan.design).items():
         obs[key] = values
     return obs

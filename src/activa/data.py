@@ -195,7 +195,7 @@ def as_pair(
             raise ValueError(f"{name} has {len(cells)} cell(s); give at least {min_cells}.")
         if not np.isfinite(cells).all():
             raise ValueError(f"{name} has values that are not finite; remove or replace them.")
-    check_columns(*sets, names=names)
+    check_columns(sets[0], sets[1], names=names)
     return sets[0], sets[1]
 
 

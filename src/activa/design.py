@@ -66,7 +66,8 @@ class Design:
         for name, column in zip(self.columns, values.T, strict=True):
             key = self.batch_key if name == BATCH else name
             if name in categories:
-                found[str(key)] = pd.Categorical.from_codes(column.astype(int), categories=list(categories[name]))
+                values_of: Any = list(categories[name])
+                found[str(key)] = pd.Categorical.from_codes(column.astype(int), categories=values_of)
             elif name != BATCH:
                 found[name] = column
         return found

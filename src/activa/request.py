@@ -77,7 +77,7 @@ class Request:
         """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use."""
         if self.labels_key is not None and self.labels_key in design.obs_columns:
             raise ValueError(f"labels_key={self.labels_key!r} is a column of batch or covariates: choose another.")
-        rng = np.random.default_rng([self.seed, _PLAN_STREAM])
+        rng = np.random.default_rng([check_seed(self.seed), _PLAN_STREAM])
         sizes = design.type_sizes
         label = _plan_labels(self.n, self.labels, design.types, sizes, rng)
         if (without := np.unique(label[sizes[label] == 0])).size:
@@ -161,7 +161,8 @@ def _plan_labels(
 def _fill_up(n: int | None, labels: Mapping[Any, int], types: np.ndarray, sizes: np.ndarray) -> dict[Any, int]:
     """Type -> count: the given counts, and what is missing to ``n`` shared by the other types in training proportions."""
     for name, count in labels.items():
-        check_integers(least=0, **{f"labels[{name!r}]": count})
+        argument: dict[str, Any] = {f"labels[{name!r}]": count}
+        check_integers(least=0, **argument)
     counts = {name: int(count) for name, count in labels.items()}
     total = sum(counts.values())
     if total > MAX_CELLS:

@@ -60,7 +60,7 @@ def demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.DataFram
 
 
 def fit(
-    data: Path, output: Path, columns: Mapping[str, str | None], *, max_epochs: int | None, seed: int, overwrite: bool
+    data: Path, output: Path, columns: Mapping[str, Any], *, max_epochs: int | None, seed: int, overwrite: bool
 ) -> dict[str, Any]:
     """Train, export, and describe the model."""
     from activa.model import ACTIVA
@@ -87,7 +87,7 @@ def generate(
         given = ".h5mu (it generates proteins too)" if has_proteins else ".h5ad or .zarr"
         raise ValueError(f"--output={str(output)!r}: the suffix of this model's cells must be {given}.")
     # batches can be numbers, which a command line gives as text
-    batches = {str(b): b for b in sampler.batches.tolist()}
+    batches: dict[Any, Any] = {str(b): b for b in sampler.batches.tolist()}
     request: dict[str, Any] = {"labels": labels or None, "batch": batches.get(batch, batch), "seed": seed}
     if kind == ".zarr":
         sampler.generate_zarr(output, n, overwrite=overwrite, **request)

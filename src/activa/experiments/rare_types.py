@@ -94,7 +94,7 @@ def augmentation(
     names = list(dict.fromkeys([*methods, *custom]))
     seeds = [check_seed(seed) for seed in (range(seeds) if isinstance(seeds, int) else seeds)]
     cells = _read_nonempty(adata, labels_key, layer)
-    n_cells = pd.Series(cells.types).value_counts().to_dict()
+    n_cells: dict[Any, int] = pd.Series(cells.types).value_counts().to_dict()
     label = str(next(iter(n_cells)) if label is None else label)
     if label not in n_cells:
         raise ValueError(f"label must be a type of labels_key={labels_key!r} ({sorted(n_cells)}), got {label!r}.")
@@ -208,7 +208,7 @@ class AugmentationRun:
         with warnings.catch_warnings():
             # few cells are the point of the experiment
             warnings.filterwarnings("ignore", message=".* has fewer than 3 cells", category=UserWarning)
-            options = {"seed": seed, "max_epochs": self.max_epochs, "enable_progress_bar": False}
+            options: dict[str, Any] = {"seed": seed, "max_epochs": self.max_epochs, "enable_progress_bar": False}
             model = train_configuration(self.train, self.genes, "default", **options)
         made = model.generate(labels={self.label: n}, seed=seed)
         return self.space.project(Cells(log_normalize(csr_matrix(made.X)), None, None))

@@ -206,7 +206,8 @@ def random_cells(
         row[:] = np.sort(rng.choice(n_genes, n_expressed, replace=False, shuffle=False))
     counts = rng.integers(1, 11, size=genes.size, dtype=np.uint8).astype(np.float32)
     ends = np.arange(0, genes.size + 1, n_expressed)
-    types = pd.Categorical.from_codes(rng.permutation(n_cells) % _N_TYPES, [f"type{i}" for i in range(_N_TYPES)])
+    names: Any = [f"type{i}" for i in range(_N_TYPES)]
+    types = pd.Categorical.from_codes(rng.permutation(n_cells) % _N_TYPES, names)
     obs = pd.DataFrame({TYPE: types}, index=[f"cell{i}" for i in range(n_cells)])
     var = pd.DataFrame(index=[f"gene{i}" for i in range(n_genes)])
     adata = AnnData(csr_matrix((counts, genes.ravel(), ends), shape=(n_cells, n_genes)), obs=obs, var=var)

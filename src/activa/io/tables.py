@@ -63,7 +63,7 @@ def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, p
     group = zarr.open_group(store, mode="r", use_consolidated=False)
     if sorted(group.keys()) != sorted(names):
         raise ValueError(f"the tables are {sorted(group.keys())}, not {sorted(names)}")
-    tables = {name: read_elem(group[name]) for name in names}
+    tables: dict[str, Any] = {name: read_elem(group[name]) for name in names}
     for name, table in tables.items():
         if not isinstance(table, pd.DataFrame) or table.index.hasnans:
             raise ValueError(f"{name!r} is not a table with named rows")

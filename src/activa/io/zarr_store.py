@@ -41,8 +41,9 @@ def _write_chunks(store: zarr.Group, chunks: Iterator[AnnData], *, layer: str | 
     tables: list[pd.DataFrame] = []
     for chunk in chunks:
         obs: Any = chunk.obs
+        var: Any = chunk.var
         if not tables:
-            write_elem(store, "/", AnnData(obs=obs, var=chunk.var, uns=chunk.uns))
+            write_elem(store, "/", AnnData(obs=obs, var=var, uns=chunk.uns))
         _append(store, "X", chunk.X, is_first=not tables)
         if layer is not None:
             _append(store.require_group("layers"), layer, chunk.X, is_first=not tables)

@@ -50,7 +50,7 @@ class Metric:
 def to_table(rows: Mapping[str, tuple[float, float, float, str]]) -> pd.DataFrame:
     """The table of metrics by name, from their ``value``, ``floor``, ``best`` and ``description``."""
     columns = ["value", "floor", "best", "description"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("metric")
+    return pd.DataFrame.from_dict(dict(rows), orient="index", columns=columns).rename_axis("metric")
 
 
 METRICS: dict[str, Metric] = {

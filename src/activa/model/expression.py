@@ -72,7 +72,7 @@ class Expression(RNASeqMixin, VAEMixin):
         joined = {name: np.concatenate(parts, axis=-2) for name, parts in found.items()}
         return {name: a.mean(axis=0) for name, a in joined.items()} if give_mean and n_samples > 1 else joined
 
-    def get_normalized_expression(  # type: ignore[override]  # scvi-tools' other arguments are passed on
+    def get_normalized_expression(
         self,
         adata: AnnData | MuData | None = None,
         indices: Sequence[int] | None = None,

@@ -51,6 +51,7 @@ class Generation:
     is_trained_: bool
     to_device: Callable[..., None]
     _check_if_trained: Callable[..., None]
+    _check_counts: Callable[[str], None]
 
     generate = _by_the_sampler(Sampler.generate)
     generate_batches = _by_the_sampler(Sampler.generate_batches)
@@ -128,7 +129,7 @@ class Generation:
             return stack(as_anndata(real, tables[None], self.var_, design.layer, {}), synthetic)
         proteins = self.adata_manager.get_from_registry(REGISTRY_KEYS.PROTEIN_EXP_KEY)
         x = hstack([real, csr_matrix(proteins, dtype=np.float32)], format="csr")
-        cells = as_cells(x, tables[None], self.var_, self.protein_var_, design, {})
+        cells: Any = as_cells(x, tables[None], self.var_, self.protein_var_, design, {})
         modalities = {}
         for name, modality in cells.mod.items():
             modality.obs = tables[name]

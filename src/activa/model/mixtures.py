@@ -117,6 +117,6 @@ def fit_prior(
         mixtures = fit_mixtures(z, y, n_labels, n_components, rng, draws=draws)
         prior.set_components(*mixtures, labels=torch.as_tensor(np.isin(np.arange(n_labels), y)))
     device = prior.loc.device
-    codes = (torch.as_tensor(code, device=device).long() for code in (y, batch))
+    types, batches = (torch.as_tensor(code, device=device).long() for code in (y, batch))
     latents = torch.as_tensor(z, dtype=torch.float32, device=device)
-    prior.weigh_batches(latents, *codes, n_known_batches or 0, draws=draws)
+    prior.weigh_batches(latents, types, batches, n_known_batches or 0, draws=draws)

@@ -120,8 +120,8 @@ def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]
         raise KeyError(f"labels_key={key!r} is not in adata.obs, and the reference has no unlabeled_category: add it.")
     if key is None or key not in adata.obs:
         return
-    known = set(label_names(registry))
-    if unknown := sorted(str(t) for t in pd.unique(adata.obs[key].dropna()) if t not in known):
+    known, labels = set(label_names(registry)), pd.Series(adata.obs[key]).dropna()
+    if unknown := sorted(str(t) for t in labels.unique() if t not in known):
         hint = "with one of them" if unlabeled is None else repr(unlabeled)
         raise ValueError(
             f"labels_key={key!r}: the reference was not trained on the types {unknown}, only on "

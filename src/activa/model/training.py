@@ -268,7 +268,8 @@ class Training(UnsupervisedTrainingMixin):
             codes, minibatches = [sample.y, sample.batch], sample.minibatches()
         z = draw_latents(module, minibatches, rng)
         known = None if self.reference_categories_ is None else self.reference_categories_[0]
-        fit_prior(module.prior, z, *(np.tile(code, DRAWS) for code in codes), rng, n_known_batches=known)
+        y, batch = (np.tile(code, DRAWS) for code in codes)
+        fit_prior(module.prior, z, y, batch, rng, n_known_batches=known)
 
     def module_if_training_ended(self, indices: np.ndarray, seed: int) -> ACTIVAModule:
         """A copy of the module in evaluation mode, its prior fitted to the cells at indices."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -39,7 +39,8 @@ class Condition(NamedTuple):
 
     def take(self, rows: Tensor | slice) -> Condition:
         """The condition of the chosen cells; an index may repeat a cell."""
-        return Condition(*(None if part is None else part[rows] for part in self))
+        parts: list[Any] = [None if part is None else part[rows] for part in self]
+        return Condition(*parts)
 
 
 class ComponentsStart(NamedTuple):
@@ -205,11 +206,11 @@ class CellModel(nn.Module):
         assert self.proteins is not None
         latent, *joined = self._generator_input(z, condition)
         log_total = None
-        if self.proteins.library is not None and proteins is None:
+        if self.proteins.library is not None and proteins is not None:
+            log_total = self.proteins.log_total(proteins)
+        elif self.proteins.library is not None:
             total_input = self._protein_total_input(z, log_library, condition)
             log_total = self.proteins.library.sample(total_input, generator).unsqueeze(-1)
-        elif self.proteins.library is not None:
-            log_total = self.proteins.log_total(proteins)
         h = torch.cat([latent, self.library.scaled(log_library), *joined], dim=-1)
         return self.proteins.distribution(h, log_total)
 

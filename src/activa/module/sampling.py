@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from scvi.distributions import Normal
 from torch import Generator, Tensor
@@ -106,7 +108,7 @@ def sample_cells_with_gradient(px: CellDistribution) -> Tensor:
 def sample_mixture(mixture: MixtureSameFamily, generator: Generator | None = None) -> Tensor:
     """``mixture.sample()`` of a mixture of Gaussians, bit for bit, with a generator."""
     components = mixture.component_distribution
-    gaussians = getattr(components, "base_dist", components)
+    gaussians: Any = getattr(components, "base_dist", components)
     chosen = torch.multinomial(mixture.mixture_distribution.probs, 1, True, generator=generator).squeeze(-1)
     values = torch.normal(gaussians.loc, gaussians.scale, generator=generator)
     return values[torch.arange(len(chosen), device=chosen.device), chosen]

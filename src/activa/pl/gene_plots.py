@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -217,7 +217,7 @@ def _ordered_genes(
     return ordered, [(label, int(sizes[label])) for label in of_types if label in sizes]
 
 
-def _heat_map(ax: Axes, matrix: np.ndarray, largest: float, genes: Sequence[str], *, named: bool) -> AxesImage:
+def _heat_map(ax: Axes, matrix: np.ndarray, largest: float, genes: Any, *, named: bool) -> AxesImage:
     """A matrix of correlations, with up to 50 names of genes: below and, if ``named``, to the left."""
     shown = genes if len(genes) <= _MAX_NAMED else []
     ax.tick_params(length=0, labelsize=5)
