@@ -1,7 +1,4 @@
-"""ACTIVA: labeled synthetic single-cell counts, for scvi-tools.
-
-Names are imported when they are first used, so that ``import activa`` and the command line start at once.
-"""
+"""ACTIVA: labeled synthetic single-cell counts, for scvi-tools. Names are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -20,22 +17,7 @@ __version__ = version("activa-sc")
 _PACKAGES = ("datasets", "experiments", "hub", "losses", "metrics", "model", "module", "pl", "pp", "train")
 _NAMES = {"ACTIVA": "activa.model", "Sampler": "activa.sampler", "report": "activa.reporting"}
 
-__all__ = [
-    "ACTIVA",
-    "Sampler",
-    "__version__",
-    "datasets",
-    "experiments",
-    "hub",
-    "losses",
-    "metrics",
-    "model",
-    "module",
-    "pl",
-    "pp",
-    "report",
-    "train",
-]
+__all__ = ["__version__", *_PACKAGES, *_NAMES]
 
 
 def __getattr__(name: str) -> Any:

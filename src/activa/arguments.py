@@ -12,10 +12,6 @@ def check_integers(*, least: int = 1, most: int | None = None, optional: bool = 
     """Check that arguments are whole numbers (Python's or NumPy's) in a range, or None if ``optional``.
 
     Raises a TypeError if an argument is not a whole number, such as True or 2.0, and a ValueError if it is out of range.
-
-    >>> check_integers(n_latent=0)
-    Traceback (most recent call last):
-    ValueError: n_latent must be at least 1, got 0.
     """
     for name, value in arguments.items():
         if optional and value is None:

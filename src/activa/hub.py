@@ -33,18 +33,11 @@ classifier, and seeing what such cells look like without asking for the data.
 `model.pt` is a Python pickle, which can run code when it is loaded: load it only from someone you trust.
 """
 
-_CITATION = """\
-```bibtex
-@article{heydari2022activa,
-  title = {ACTIVA: realistic single-cell RNA-seq generation with automatic cell-type identification using introspective
-           variational autoencoders},
-  author = {Heydari, A. Ali and Davalos, Oscar A. and Zhao, Lihong and Hoyer, Katrina K. and Sindi, Suzanne S.},
-  journal = {Bioinformatics},
-  volume = {38}, number = {8}, pages = {2194--2201}, year = {2022},
-  doi = {10.1093/bioinformatics/btac095}
-}
-```
-"""
+_CITATION = (
+    "Heydari AA, Davalos OA, Zhao L, Hoyer KK, Sindi SS (2022). ACTIVA: realistic single-cell RNA-seq generation with "
+    "automatic cell-type identification using introspective variational autoencoders. *Bioinformatics* 38(8):2194-2201, "
+    "[doi:10.1093/bioinformatics/btac095](https://doi.org/10.1093/bioinformatics/btac095)."
+)
 
 
 def model_card(

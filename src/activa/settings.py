@@ -78,11 +78,6 @@ class Settings:
         """Whether the gene likelihood describes counts."""
         return self.gene_likelihood in COUNT_LIKELIHOODS
 
-    @property
-    def is_deep(self) -> bool:
-        """Whether the architecture is the paper's."""
-        return self.architecture == "deep"
-
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
         """Settings from named arguments; a TypeError names an argument that does not exist."""

@@ -93,7 +93,11 @@ def augmentation(
     custom = dict(custom or {})
     names = list(dict.fromkeys([*methods, *custom]))
     seeds = [check_seed(seed) for seed in (range(seeds) if isinstance(seeds, int) else seeds)]
-    cells = _read_nonempty(adata, labels_key, layer)
+    cells = read_labeled(adata, labels_key, layer)
+    if empty := int((cells.log_expression.getnnz(axis=1) == 0).sum()):
+        raise ValueError(f"adata must have no empty cells, got {empty}: remove them with scanpy.pp.filter_cells.")
+    if len(found := set(cells.types)) < 2:
+        raise ValueError(f"labels_key={labels_key!r} must have at least two types, got {sorted(found)}.")
     n_cells: dict[Any, int] = pd.Series(cells.types).value_counts().to_dict()
     label = str(next(iter(n_cells)) if label is None else label)
     if label not in n_cells:
@@ -113,16 +117,6 @@ def augmentation(
         for name in names:
             rows.append({"label": label, "kept": kept, "seed": seed, "method": name} | run.scores(name, n_trees))
     return pd.DataFrame(rows)
-
-
-def _read_nonempty(adata: AnnData, labels_key: str, layer: str | None) -> Cells:
-    """Cells of at least two types, none of them empty."""
-    cells = read_labeled(adata, labels_key, layer)
-    if empty := int((cells.log_expression.getnnz(axis=1) == 0).sum()):
-        raise ValueError(f"adata must have no empty cells, got {empty}: remove them with scanpy.pp.filter_cells.")
-    if len(types := set(cells.types)) < 2:
-        raise ValueError(f"labels_key={labels_key!r} must have at least two types, got {sorted(types)}.")
-    return cells
 
 
 def _n_test(n_cells: int, test_fraction: float) -> int:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.types import is_numeric_dtype
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
@@ -204,7 +205,7 @@ def _design(manifest: Manifest, table: pd.DataFrame) -> Design:
         **{name: getattr(manifest, name) for name in _KEYS},
         modalities=None if manifest.modalities is None else (manifest.modalities[0], manifest.modalities[1]),
     )
-    if list(table.columns) != [LABEL, *design.columns, N_CELLS] or not all(k in "iuf" for k in _kinds(table)):
+    if list(table.columns) != [LABEL, *design.columns, N_CELLS] or not all(map(is_numeric_dtype, table.dtypes)):
         raise ValueError(f"the design table must have numbers in {[LABEL, *design.columns, N_CELLS]}")
     if not np.isfinite(table.to_numpy(dtype=float)).all():
         raise ValueError("the design table must be finite")
@@ -223,10 +224,6 @@ def _design(manifest: Manifest, table: pd.DataFrame) -> Design:
     if (manifest.labels_key is None and n_labels > 1) or (manifest.batch_key is None and len(design.batches) > 1):
         raise ValueError("there are several types or batches without labels_key or batch_key")
     return design
-
-
-def _kinds(table: pd.DataFrame) -> list[str]:
-    return [getattr(dtype, "kind", "O") for dtype in table.dtypes]
 
 
 def _module(

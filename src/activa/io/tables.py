@@ -73,8 +73,9 @@ def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, p
 def _check_node(node: Any, path: str, n_bytes: int) -> None:
     """Raise a ValueError if a node uses other codecs or encodings, or claims more values than there are bytes."""
     if node["node_type"] == "array":
-        grid = node["chunk_grid"]["configuration"]["chunk_shape"]
-        shapes = [node["shape"], grid, *(codec["configuration"]["chunk_shape"] for codec in _sharding(node["codecs"]))]
+        sharding = [codec for codec in node["codecs"] if codec["name"] == "sharding_indexed"]
+        chunks = [part["configuration"]["chunk_shape"] for part in (node["chunk_grid"], *sharding)]
+        shapes = [node["shape"], *chunks]
         if any(math.prod(shape) > n_bytes for shape in shapes):
             raise ValueError(f"{path} claims more values than the files hold")
         if node.get("storage_transformers"):
@@ -84,10 +85,6 @@ def _check_node(node: Any, path: str, n_bytes: int) -> None:
     encoding = node.get("attributes", {}).get("encoding-type")
     if encoding is not None and encoding not in _ENCODINGS:
         raise ValueError(f"{path} has the encoding {encoding!r}")
-
-
-def _sharding(codecs: list[Any]) -> Iterator[Any]:
-    return (codec for codec in codecs if codec["name"] == "sharding_indexed")
 
 
 def _codecs(codecs: list[Any]) -> Iterator[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,15 +16,15 @@ from mudata import MuData
 from scipy.sparse import issparse
 from scvi import REGISTRY_KEYS
 
+from activa.assembly import size_of
 from activa.checks import check_proteins, check_values, genes_of, modality_of
 from activa.design import BATCH, LABEL, design_table
+from activa.io.atomic import atomic_files, atomic_folder, check_space
 from activa.model.datamodule import as_setup_anndata
 from activa.model.expression import Expression
 from activa.model.generation import Generation
 from activa.model.queries import Queries
-from activa.model.registration import Registration, modalities_of
-from activa.model.registry import label_names, state_of
-from activa.model.saving import model_folder
+from activa.model.registration import Registration, label_names, modalities_of, state_of
 from activa.model.start import StartCells, start_from_cells
 from activa.model.training import Training
 from activa.module import ACTIVAModule
@@ -215,8 +218,38 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         >>> model.save("model/")  # doctest: +SKIP
         """
         cells, plain_size = self.adata if save_anndata else None, "compression" not in anndata_write_kwargs
-        with model_folder(dir_path, prefix, overwrite=overwrite, cells=cells, check_size=plain_size) as part:
+        with _model_folder(dir_path, prefix, overwrite=overwrite, cells=cells, check_size=plain_size) as part:
             super().save(
                 str(part), prefix, True, save_anndata, save_kwargs, legacy_mudata_format, datamodule,
                 **anndata_write_kwargs,
             )  # fmt: skip
+
+
+@contextmanager
+def _model_folder(
+    dir_path: str, prefix: str | None, *, overwrite: bool, cells: Any, check_size: bool
+) -> Iterator[Path]:
+    """A folder to save a model in, which is moved to ``dir_path`` once it is complete, or file by file, the model last.
+
+    anndata turns the columns of strings of ``cells``, which are saved too, into categories: they are restored. With
+    ``check_size`` the size of the cells is compared with the free space, as uncompressed files need.
+    """
+    folder = Path(dir_path).absolute()
+    writing: AbstractContextManager[Path]
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        writing = atomic_folder(folder, overwrite=False, what="model", marks=())
+    elif overwrite:
+        writing = atomic_files(folder, what="model", last=f"{prefix or ''}model.pt")
+    else:
+        raise ValueError(f"{dir_path!r} exists: give another dir_path, or overwrite=True to write into it.")
+    if cells is not None and check_size:
+        disk = folder if folder.exists() else folder.parent
+        check_space(disk, size_of(cells), argument="dir_path", what="a file of the cells")
+    tables: Any = (cells.obs.copy(), cells.var.copy()) if isinstance(cells, AnnData) else None
+    try:
+        with writing as part:
+            yield part
+    finally:
+        if tables is not None:
+            cells.obs, cells.var = tables

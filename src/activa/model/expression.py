@@ -15,8 +15,7 @@ from scvi.distributions import NegativeBinomial, Normal
 from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 
-from activa.model.registration import modalities_of, refuse_mudata
-from activa.model.registry import registered_names
+from activa.model.registration import modalities_of, refuse_mudata, registered_names
 from activa.module import OutlierNegativeBinomial, StandardPrior
 from activa.scvi_private import MODULE_KEYS
 

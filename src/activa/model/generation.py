@@ -13,12 +13,13 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix, hstack
 from scvi import REGISTRY_KEYS
+from scvi.model.base import BaseModelClass
 
 from activa.arguments import check_integers
 from activa.assembly import as_anndata, as_cells, as_mudata, stack
 from activa.design import Design
 from activa.io import sampler_files
-from activa.model.registry import design_of, registered_names, registry_from_json, registry_to_json
+from activa.model.registration import design_of, registered_names, registry_from_json, registry_to_json
 from activa.model.training_checks import check_device
 from activa.sampler import Sampler
 from activa.scvi_private import parse_device_args
@@ -35,23 +36,8 @@ def _by_the_sampler[**P, R](method: Callable[Concatenate[Sampler, P], R]) -> Cal
     return of_model
 
 
-class Generation:
+class Generation(BaseModelClass):
     """Generation, augmentation, prediction of types and export of a trained model."""
-
-    # set by scvi-tools' base class and by the model
-    adata: Any
-    adata_manager: Any
-    module: Any
-    registry_: dict[str, Any]
-    design_: pd.DataFrame
-    var_: pd.DataFrame
-    protein_var_: pd.DataFrame
-    training_defaults_: dict[str, Any]
-    reference_categories_: tuple[int, tuple[int, ...]] | None
-    is_trained_: bool
-    to_device: Callable[..., None]
-    _check_if_trained: Callable[..., None]
-    _check_counts: Callable[[str], None]
 
     generate = _by_the_sampler(Sampler.generate)
     generate_batches = _by_the_sampler(Sampler.generate_batches)
@@ -221,7 +207,7 @@ class Generation:
                 raise ValueError(f"its class is {content['model_class']!r}, not {cls.__name__!r}")
             registry = registry_from_json(content["registry"])
             _check_registry(registry, sampler)
-            model = cls(registry=registry, **sampler.settings.to_dict())  # type: ignore[call-arg]
+            model = cls(registry=registry, **sampler.settings.to_dict())
             reference = content["reference_categories"]
             model.training_defaults_ = _training_defaults(**content["training_defaults"])
             known = None if reference is None else (int(reference[0]), tuple(map(int, reference[1])))

@@ -10,7 +10,7 @@ from anndata import AnnData
 from scvi.model.base import ArchesMixin
 
 from activa.design import N_CELLS, Design
-from activa.model.registry import label_names
+from activa.model.registration import label_names
 from activa.module import categories, extend
 
 

@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -55,13 +55,6 @@ class Training(UnsupervisedTrainingMixin):
     _train_runner_cls = InterruptibleTrainRunner
 
     # set by the model
-    adata: Any
-    adata_manager: Any
-    module: ACTIVAModule
-    trainer: Any
-    minified_data_type: str | None
-    registry_: dict[str, Any]
-    _make_data_loader: Callable[..., Any]
     training_defaults_: dict[str, Any]  # max_epochs and recipe, as plain values, of a model with its own
     # categories of the reference, whose weights training must not move (scArches); None: all weights are trained
     reference_categories_: tuple[int, tuple[int, ...]] | None

@@ -102,7 +102,7 @@ class CellModel(nn.Module):
         self.n_cats_per_cov = tuple(n_cats_per_cov or ())
         self.n_continuous_cov, self.n_proteins = n_continuous_cov, n_proteins
         self.gene_likelihood, self.is_count = settings.gene_likelihood, settings.is_count
-        self.is_linear = not settings.is_deep
+        self.is_linear = settings.architecture == "log-linear"
         # whether latents depend on the type; if not, generation filters cells by the classifier
         self.knows_types = n_labels == 1 or self.is_linear
         self.use_size_factor_key = use_size_factor_key

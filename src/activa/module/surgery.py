@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.nn import BatchNorm1d
 
 from activa.module.cell_model import CellModel
@@ -95,7 +94,8 @@ def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
         new = torch.tensor([column.is_new for column in columns.get(name, ())], dtype=torch.bool)
         parameter.requires_grad_(trainable[name] and bool(new.any()))
         if parameter.requires_grad:
-            hooks.append(parameter.register_hook(_keep(new)))
+            keep_new = lambda gradient, new=new: torch.where(new.to(gradient.device), gradient, 0.0)
+            hooks.append(parameter.register_hook(keep_new))
     for part in module.modules():
         if isinstance(part, BatchNorm1d):
             part.eval()
@@ -106,7 +106,3 @@ def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
             hook.remove()
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(trainable[name])
-
-
-def _keep(columns: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda gradient: torch.where(columns.to(gradient.device), gradient, 0.0)

@@ -86,7 +86,8 @@ class Guard:
     def _fall_back(self, error: type[RuntimeError], found: str) -> NoReturn:
         self.module.load_state_dict(self._weights)
         weights = f"those after epoch {self.good_epochs}" if self.good_epochs else "what they were before training"
-        poisoned = [name for name, values in self.minibatch.items() if not _is_finite(values)]
+        tensors = {name: values for name, values in self.minibatch.items() if isinstance(values, Tensor)}
+        poisoned = [name for name, values in tensors.items() if not torch.isfinite(values.to_dense()).all()]
         advice = "Look for extreme counts, or train with a smaller lr or gradient_clip in plan_kwargs."
         if poisoned:
             advice = (
@@ -94,10 +95,6 @@ class Guard:
                 "was made."
             )
         raise error(f"{found} in epoch {self.epoch + 1}. The weights are back to {weights}. {advice}")
-
-
-def _is_finite(values: Any) -> bool:
-    return not isinstance(values, Tensor) or bool(torch.isfinite(values.to_dense()).all())
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
