@@ -28,7 +28,9 @@ def write(
     """Write chunks of cells, with ``columns`` in ``obs`` and ``X`` in a layer too, into a store that appears once complete."""
     path = as_path(path)
     if slashed := [column for column in columns if column is not None and "/" in column]:
-        raise ValueError(f"zarr cannot hold the slash in the obs columns {slashed}: give or register other names.")
+        raise ValueError(
+            f"zarr cannot hold the slash in the obs columns {slashed}: give another labels_key, or register other names."
+        )
     with atomic_folder(path, overwrite=overwrite, what="zarr store", marks=STORE_MARKS) as part:
         _write_chunks(zarr.open_group(part, mode="w"), chunks, layer=layer)
         with warnings.catch_warnings():
