@@ -142,7 +142,7 @@ class Sampler:
         request = Request(
             n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
         )
-        plan, chunks = self._draw(request, batch_size)
+        plan, chunks = self._planned(request, batch_size)
         parts = list(chunks)
         x = np.concatenate(parts) if expected else vstack(parts, format="csr")
         return self._as_cells(x, obs_of(plan, self.design, labels_key), request)
@@ -159,7 +159,7 @@ class Sampler:
         [256, 256, 88]
         """
         asked = Request(n, **request)
-        plan, chunks = self._draw(asked, batch_size)
+        plan, chunks = self._planned(asked, batch_size)
         obs = obs_of(plan, self.design, asked.labels_key)
 
         def cells() -> Iterator[AnnData]:
@@ -302,11 +302,11 @@ class Sampler:
         --------
         >>> Sampler.load("blood/").generate(1000, seed=0)  # doctest: +SKIP
         """
-        sampler = cls(**sampler_files.load(path))
+        sampler = cls(**sampler_files.load(path)[0])
         sampler.module.to(device)
         return sampler
 
-    def _draw(self, request: Request, batch_size: int) -> tuple[CellPlan, Iterator[Any]]:
+    def _planned(self, request: Request, batch_size: int) -> tuple[CellPlan, Iterator[Any]]:
         """The plan of a request, and its values in chunks of ``batch_size`` cells."""
         check_integers(batch_size=batch_size)
         if self.module.training:

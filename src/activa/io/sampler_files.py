@@ -125,8 +125,8 @@ def sampler_to_files(sampler: Any, model: Mapping[str, Any] | None) -> dict[str,
     return files | {MANIFEST: text.encode()}
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of the :class:`~activa.Sampler` in a folder; errors are those of :meth:`activa.Sampler.load`."""
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The fields of the :class:`~activa.Sampler` in a folder, and the files; errors as of :meth:`activa.Sampler.load`."""
     manifest, files = read(path)
     where = str(as_path(path))
     try:
@@ -140,7 +140,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
         raise _damaged(where, str(error)) from error
     given = {"module": module, "design": design, "settings": settings}
-    return given | {"var": tables["genes"], "protein_var": tables.get("proteins")}
+    return given | {"var": tables["genes"], "protein_var": tables.get("proteins")}, files
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, bytes]]:

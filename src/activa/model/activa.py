@@ -106,7 +106,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
                 use_size_factor_key=arguments["size_factor_key"] is not None,
                 n_proteins=self.summary_stats.get("n_proteins", 0),
             )
-        settings = chosen.to_dict()
+        settings = chosen.to_dict()  # what scvi-tools saves of the local variables
         self.init_params_ = self._get_init_params(locals())
         self.module.minified_data_type = self.minified_data_type
         if cells is not None:

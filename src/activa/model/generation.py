@@ -197,8 +197,8 @@ class Generation(BaseModelClass):
         _, _, torch_device = parse_device_args(
             accelerator=accelerator, devices=device, return_device="torch", validate_single_device=True
         )
-        _, files = sampler_files.read(path)
-        sampler = Sampler.load(path)
+        fields, files = sampler_files.load(path)
+        sampler = Sampler(**fields)
         if sampler_files.MODEL not in files:
             raise ValueError(f"path={os.fspath(path)!r} holds a sampler only: read it with activa.Sampler.load.")
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -78,7 +77,6 @@ class CellModel(nn.Module):
         Sizes, likelihoods and architecture; and whether l is a registered size factor instead of the cell's total count.
     """
 
-    margin: Tensor
     label_means: Tensor
 
     def __init__(
@@ -130,7 +128,6 @@ class CellModel(nn.Module):
         # Loadings multiply latents minus their type's mean, so that an offset is the type's own expression and does not
         # change with the loadings.
         self.register_buffer("label_means", torch.zeros(n_labels, n_latent))
-        self.register_buffer("margin", torch.tensor(math.inf))  # of the hinge game, in nats; infinite until set
         self.proteins: ProteinModel | None = None
         if n_proteins:
             # the depth is a further input of the means and of the totals

@@ -42,7 +42,7 @@ class StandardPrior(nn.Module):
 class LabeledPrior(nn.Module):
     """p(z | y): a mixture of Gaussians with diagonal covariance per type, learned with the model.
 
-    ``n_types`` counts the unlabeled category too. After :meth:`weigh_batches` the weights differ between batches.
+    ``n_types`` counts labels, the unlabeled category too. After :meth:`weigh_batches` the weights differ between batches.
     """
 
     batch_logits: Tensor

@@ -67,7 +67,7 @@ def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Colu
 
 def extend(module: CellModel, reference: CellModel) -> None:
     """Copy a reference's weights into a module with more categories; for known ones it computes what the reference does."""
-    device = module.margin.device
+    device = module.label_means.device
     state = {name: tensor.to(device) for name, tensor in reference.state_dict().items()}
     n_cells = module.generator.n_cells.clone()
     for name, columns in _extended_columns(module, categories(reference)).items():

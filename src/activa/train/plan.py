@@ -29,7 +29,7 @@ _RECENT_EPOCHS = 5
 class IntrospectivePlan(TrainingPlan):
     """Train :class:`~activa.module.ACTIVAModule` as a variational autoencoder, and by the recipe's game after its warm-up.
 
-    The prior learns from the ``L_REG`` of real cells only. ``max_epochs`` set the learning-rate schedule and the warm-ups.
+    The prior learns from the ``L_REG`` of real cells only. ``max_epochs`` sets the length of the learning-rate schedule and of the warm-ups.
     """
 
     module: ACTIVAModule
