@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from activa.cli.demo import run_demo
+from activa.cli.commands import demo
 
 OUT = Path("demo")
 
 
 def main() -> None:
     """Run the demo and print its table in a readable form."""
-    table = run_demo(OUT, overwrite=True)
+    table = demo(OUT, overwrite=True)
     with pd.option_context("display.max_columns", None, "display.width", None, "display.max_colwidth", None):
         print("\nvalue: synthetic cells; floor: other real cells instead; best: a perfect generator\n")
         print(table.drop(columns="description").round(3).to_string())
