@@ -100,6 +100,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"registry=datamodule\.registry"):
         ACTIVA(adata).train(datamodule=datamodule)
     untrained = ACTIVA(registry=datamodule.registry)
+    assert list(untrained.types) == ["B", "NK", "T"]
     with pytest.raises(ValueError, match="datamodule="):
         untrained.train()
     with pytest.raises(RuntimeError, match="train"):

@@ -57,7 +57,8 @@ class Generation(BaseModelClass):
     @property
     def design(self) -> Design:
         """Types, batches and covariates of the training cells."""
-        return design_of(self.registry_, self.design_)
+        # a model of a data module has no table before it has read the cells
+        return design_of(self.registry_, getattr(self, "design_", pd.DataFrame()))
 
     @property
     def types(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from anndata import AnnData
 from scvi.model.base import ArchesMixin
 
 from activa.design import N_CELLS, Design
-from activa.model.registration import label_names
+from activa.model.registration import label_names, refuse_mudata
 from activa.module import categories, extend
 
 
@@ -87,11 +87,10 @@ class Queries(ArchesMixin):
         if not isinstance(reference_model, cls):
             found = type(reference_model).__name__
             raise TypeError(f"reference_model must be an {cls.__name__} or its folder, got {found}.")
-        design = reference_model.design
-        if design.modalities is not None:
-            raise NotImplementedError("load_query_data is not available for MuData: train a model on all cells.")
+        refuse_mudata(reference_model, "load_query_data", "train a model on all cells")
         untrained = "reference_model has not been trained: call its train() before load_query_data."
         reference_model._check_if_trained(warn=False, message=untrained)
+        design = reference_model.design
         _check_query_labels(adata, design, reference_model.registry_)
         model = super().load_query_data(
             adata,

@@ -273,7 +273,7 @@ def design_of(registry: dict[str, Any], table: pd.DataFrame) -> Design:
     """The design of the registered cells."""
     arguments = registry["setup_args"]
     labels, unlabeled = label_names(registry), arguments.get("unlabeled_category")
-    modalities = arguments.get("modalities")
+    modalities = modalities_of(registry)
     return Design(
         types=labels if unlabeled is None else labels[labels != unlabeled],
         batches=np.asarray(state_of(registry, REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]),
@@ -287,7 +287,7 @@ def design_of(registry: dict[str, Any], table: pd.DataFrame) -> Design:
         batch_key=arguments["batch_key"],
         layer=arguments["layer" if modalities is None else "rna_layer"],
         protein_layer=arguments.get("protein_layer"),
-        modalities=None if modalities is None else (modalities["rna_layer"], modalities["protein_layer"]),
+        modalities=modalities,
     )
 
 
