@@ -29,6 +29,13 @@ class Cells:
             raise ValueError("these cells have no labels; give labels_key when they are read.")
         return self.labels
 
+    @property
+    def raw_counts(self) -> csr_matrix:
+        """The counts; a ValueError if only log-normalized values are known."""
+        if self.counts is None:
+            raise ValueError("these cells have no counts; read them with normalized=False.")
+        return self.counts
+
     def __len__(self) -> int:
         return self.log_expression.shape[0]
 

@@ -1,4 +1,4 @@
-"""How far two sets of cells are from each other: random forest, MMD, Wasserstein distance, mixing.
+"""How far two sets of cells are from each other: MMD, Wasserstein distance, mixing.
 
 All functions raise a ValueError if the sets differ in features, hold non-finite values or have fewer than two cells.
 """
@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist, pdist
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import pairwise_distances_chunked
-from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, cross_val_score
 from sklearn.neighbors import NearestNeighbors
 
 from activa.arguments import check_integers
@@ -24,42 +22,6 @@ _BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _MAX_MEDIAN_CELLS = 2000
 _WORKING_MEMORY = 4  # MiB: distances that stay in a processor's cache take half the time
 _MAX_BLOCKS = 10
-
-
-def rf_auc(
-    real: ArrayLike, synthetic: ArrayLike, *, n_trees: int = 500, n_folds: int = 5, max_cells: int = 2500, seed: int = 0
-) -> float:
-    """How well a random forest tells synthetic cells from real cells.
-
-    The area under the ROC curve of ``n_trees`` Gini trees with ``sqrt(n_features)`` features per split, mean over the
-    folds of a stratified cross-validation. 0.5 is best (up to chance); at 1 every cell is recognized. The protocol is
-    that of scGAN (Marouf et al. 2020, doi:10.1038/s41467-019-14018-z), which the ACTIVA paper follows.
-
-    Sets are cells x features; the larger is subsampled to the smaller. Above ``max_cells``, forests are trained on as
-    many random cells and tested on up to four times as many. From 10,000 cells on, the standard error is below 0.005.
-
-    Examples
-    --------
-    >>> cells = np.random.default_rng(0).normal(size=(40, 5))
-    >>> rf_auc(cells, cells + 10, n_trees=20)
-    1.0
-    """
-    check_integers(least=n_folds, max_cells=max_cells)
-    real, synthetic = as_pair(real, synthetic)
-    rng = np.random.default_rng(seed)
-    size = min(len(real), len(synthetic))
-    cells = np.vstack([x[subsample(len(x), size, rng)] for x in (real, synthetic)])
-    is_synthetic = np.repeat([0, 1], size)
-    forest = RandomForestClassifier(n_trees, criterion="gini", max_features="sqrt", random_state=seed, n_jobs=-1)
-    folds: StratifiedKFold | StratifiedShuffleSplit
-    if size <= max_cells:
-        folds = StratifiedKFold(min(n_folds, size), shuffle=True, random_state=seed)
-    else:
-        # Forests trained on more cells tell the sets apart better, so only the number of tested cells grows.
-        n_train = 2 * (max_cells * (n_folds - 1) // n_folds)
-        n_test = min(2 * size - n_train, 4 * n_train)
-        folds = StratifiedShuffleSplit(n_folds, train_size=n_train, test_size=n_test, random_state=seed)
-    return float(cross_val_score(forest, cells, is_synthetic, cv=folds, scoring="roc_auc").mean())
 
 
 def mmd(

@@ -1,50 +1,47 @@
-"""The metrics by name, and the comparison of synthetic with real cells next to a second set of real cells."""
+"""The comparison of synthetic with real cells: every figure with its spread, next to that of other real cells."""
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.stats import t
 from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
 from activa.data import Cells, check_sets, read_cells
-from activa.metrics import properties
-from activa.metrics.copying import copy_ratio, membership_auc
-from activa.metrics.distances import mixing, mmd, mmd_per_type, rf_auc, wasserstein
-from activa.metrics.fidelity import label_fidelity, marker_overlap, tstr_f1
-from activa.metrics.space import Comparison, compare
+from activa.metrics.catalog import METRICS, NEEDS, Metric, Need
+from activa.metrics.detection import N_REPEATS
+from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, mean_of_repeats
+from activa.metrics.proportions import proportion_notes
+from activa.metrics.samples import Comparison, Splits
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
-type Need = Literal["labels", "two types", "train", "counts"]
-
-_NEEDS: dict[Need, str] = {
-    "labels": "labels_key",
-    "two types": "labels_key with at least two types (of two cells) in train, or without it in real",
-    "train": "train",
-    "counts": "counts (normalized=False)",
-}
+ALARM = 0.05  # chance that real cells are found unlike real cells by any metric
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One row of the table of :func:`~activa.metrics.evaluate`."""
+class Refittable(Protocol):
+    """A trained generator that can be trained again on its own cells, such as :class:`~activa.ACTIVA`."""
 
-    compute: Callable[[Comparison], float]
-    description: str  # what the number is and which direction is better, in one line
-    best: float | None = None  # value of a perfect generator; None for that of a second set of real cells
-    needs: tuple[Need, ...] = ()  # what must be given to compute it
-    module: str | None = None  # optional package that it imports
-    question: str = ""  # what it asks, for readers who do not know the metric
-    worst: float = math.inf  # value of the worst possible cells
-    two_sided: bool = False  # whether values on both sides of the floor are bad
-    squared: bool = False  # whether it is the square of a distance
+    def generate(self, n: int | None = None, *, labels: Any = None, seed: int | None = None) -> AnnData:
+        """Cells of these types."""
+
+    def refit(self, *, seed: int | None = None) -> Refittable:
+        """The same generator, trained on as many of its own cells as it was trained on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What :func:`evaluate` knows of one generator's cells."""
+
+    table: pd.DataFrame
+    splits: Splits
 
 
 def to_table(rows: Mapping[str, tuple[float, float, float, str]]) -> pd.DataFrame:
@@ -53,127 +50,15 @@ def to_table(rows: Mapping[str, tuple[float, float, float, str]]) -> pd.DataFram
     return pd.DataFrame.from_dict(dict(rows), orient="index", columns=columns).rename_axis("metric")
 
 
-METRICS: dict[str, Metric] = {
-    "rf_auc": Metric(
-        lambda c: rf_auc(*c.joint_components, seed=c.seed),
-        "How well a random forest tells synthetic from real cells (AUC): 0.5 is chance, 1 is always; lower is better.",
-        best=0.5,
-        question="Can a random forest tell these cells from real ones?",
-        worst=1.0,
-    ),
-    "mmd": Metric(
-        lambda c: mmd(*c.components, seed=c.seed),
-        "Squared maximum mean discrepancy, unbiased: 0 for equal distributions; lower is better.",
-        best=0.0,
-        question="Do the cells lie where real cells lie?",
-        worst=2.0,
-        squared=True,
-    ),
-    "mmd_per_type": Metric(
-        lambda c: mmd_per_type(*c.components, c.real.types, c.synthetic.types, seed=c.seed),
-        "Squared maximum mean discrepancy within types, mean over those with 10 cells in each set; lower is better.",
-        best=0.0,
-        needs=("labels",),
-        question="Do the cells of each type lie where real cells of the type lie?",
-        worst=2.0,
-        squared=True,
-    ),
-    "wasserstein": Metric(
-        lambda c: wasserstein(*c.components, seed=c.seed),
-        "Wasserstein-2 distance: best at the floor; above it cells are far from real ones, below they vary too little.",
-        question="How far would the cells have to move to become real ones?",
-        two_sided=True,
-    ),
-    "mixing": Metric(
-        lambda c: mixing(*c.components, seed=c.seed),
-        "iLISI, how evenly synthetic and real cells are each other's neighbors, 0 to 1; higher is better.",
-        module="scib_metrics",
-        question="Are real and synthetic cells each other's neighbors?",
-        worst=0.0,
-    ),
-    "correlation_discrepancy": Metric(
-        lambda c: properties.correlation_discrepancy(*c.markers),
-        "Frobenius norm of the difference of marker correlations, upper triangle; lower is better, to the floor.",
-        needs=("two types",),
-        question="Do marker genes go together as they do in real cells?",
-    ),
-    "correlation_discrepancy_1norm": Metric(
-        lambda c: properties.correlation_discrepancy(*c.markers, norm="one"),
-        "The same difference in the 1-norm of the paper (largest column sum); lower is better, to the floor.",
-        needs=("two types",),
-        question="Does every marker gene go with the others as it does in real cells?",
-    ),
-    "dropout_distance": Metric(
-        lambda c: properties.dropout_distance(c.real.counts, c.synthetic.counts),
-        "Mean distance between curves of dropout rate against mean count, 0 to 1; lower is better, to the floor.",
-        needs=("counts",),
-        question="Are as many counts zero as in real cells?",
-        worst=1.0,
-    ),
-    "library_size_distance": Metric(
-        lambda c: properties.library_size_distance(c.real.counts, c.synthetic.counts),
-        "Wasserstein-1 distance of log total counts per cell; lower is better, to the floor.",
-        needs=("counts",),
-        question="Do cells have as many counts as real ones?",
-    ),
-    "genes_per_cell_distance": Metric(
-        lambda c: properties.genes_per_cell_distance(c.real.counts, c.synthetic.counts),
-        "Wasserstein-1 distance of log numbers of detected genes per cell; lower is better, to the floor.",
-        needs=("counts",),
-        question="Do cells have as many detected genes as real ones?",
-    ),
-    "label_fidelity": Metric(
-        lambda c: label_fidelity(*c.labeled_reference, c.components[1], c.synthetic.types, seed=c.seed),
-        "Accuracy of an independent classifier on synthetic types: best at the floor; above it types are too pure.",
-        needs=("two types",),
-        question="Are the cells of the types that they are labeled as?",
-        worst=0.0,
-        two_sided=True,
-    ),
-    "tstr_f1": Metric(
-        lambda c: tstr_f1(c.components[0], c.real.types, c.components[1], c.synthetic.types, seed=c.seed),
-        "Macro F1 on real cells of a forest trained on synthetic ones; higher is better, up to about the floor.",
-        needs=("two types",),
-        question="Does a classifier trained on these cells recognize real ones?",
-        worst=0.0,
-    ),
-    "marker_overlap": Metric(
-        lambda c: marker_overlap(c.real.log_expression, c.real.types, c.synthetic.log_expression, c.synthetic.types),
-        "Share of the top 20 markers of a type that are the same, mean over types; higher is better, up to the floor.",
-        needs=("two types",),
-        question="Would you find the same marker genes?",
-        worst=0.0,
-    ),
-    "copy_ratio": Metric(
-        lambda c: copy_ratio(c.space.reference_components, *c.components, seed=c.seed),
-        "Distance to the nearest training cell divided by that of held-out cells: 1 is best, below 1 is copying.",
-        best=1.0,
-        needs=("train",),
-        question="Are cells copies of training cells?",
-        worst=0.0,
-        two_sided=True,
-    ),
-    "membership_auc": Metric(
-        lambda c: membership_auc(*c.attacked_components, seed=c.seed),
-        "How well closeness to synthetic cells reveals training cells (AUC): 0.5 is not at all; lower is better.",
-        best=0.5,
-        needs=("train",),
-        question="Do the cells reveal who was in the training set?",
-        worst=1.0,
-    ),
-}
-"""Metrics by name, in the order of the table."""
-
-
-def _met_needs(sets: Mapping[str, AnnData], labels_key: str | None, normalized: bool) -> set[Need]:
-    """Which needs of metrics these sets meet."""
+def _met_needs(real: AnnData, labels_key: str | None, normalized: bool, has_train: bool) -> set[Need]:
+    """Which needs of metrics the sets meet."""
     met: set[Need] = set() if normalized else {"counts"}
-    if "train" in sets:
+    if has_train:
         met.add("train")
     if labels_key is not None:
         met.add("labels")
-        # With two cells of a type, each half of the real cells has one.
-        if (sets.get("train", sets["real"]).obs[labels_key].value_counts() >= 2).sum() >= 2:
+        # with four cells of a type, nearly every half of the real cells has one
+        if (real.obs[labels_key].value_counts() >= 4).sum() >= 2:
             met.add("two types")
     return met
 
@@ -195,66 +80,153 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
     if not names:
         raise ValueError(f"metrics must name at least one of {list(METRICS)}.")
     for name in names:
-        if unmet := [_NEEDS[need] for need in METRICS[name].needs if need not in met]:
+        if unmet := [NEEDS[need] for need in METRICS[name].needs if need not in met]:
             raise ValueError(f"metrics: {name!r} needs {' and '.join(unmet)}. Give that, or leave the metric out.")
         if name in absent:
             raise ImportError(f"metric {name!r} needs {extra}")
     return {name: METRICS[name] for name in names}
 
 
+def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
+    """The value of the synthetic cells and the floor, that of the real cells' halves in their place."""
+
+    def compute(comparison: Comparison) -> Any:
+        return metric.compute(comparison)
+
+    if metric.detects:
+        used = splits.splits[:N_REPEATS]
+        n_whole = len(used[0].whole.real)
+        value = mean_of_repeats([compute(split.whole) for split in used], n_whole / splits.n_cells)
+        # a second set of as many real cells would vary less than the halves
+        floor = mean_of_repeats([compute(split.floor) for split in used]).scaled(splits.half / splits.n_cells)
+        return value, floor
+    coverage = 2 * splits.half / splits.n_cells
+    pairs = [(compute(split.values[0]), compute(split.values[1])) for split in splits.splits]
+    return mean_of_halves(pairs, coverage), mean_of_floors([compute(split.floor) for split in splits.splits], coverage)
+
+
+def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> dict[str, Any]:
+    """A row of the table, from a metric's value and floor."""
+    # halves of one set are exchangeable: a classifier's floor is exactly chance, up to noise
+    reference = floor.value if metric.best is None or not metric.detects else metric.best
+    variance = np.fmax(value.variance, floor.variance)
+    difference = value.value - reference
+    deviation = difference / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, difference) if difference else 0.0
+    threshold = t.ppf(1 - ALARM / (2 * n_metrics), min(value.df, 10))
+    worse = abs(deviation) if metric.two_sided else -deviation if metric.higher_is_better else deviation
+    judgment = "not computed" if np.isnan(deviation) else "unlike real" if worse > threshold else "as real"
+    low, high = value.interval
+    floor_low, floor_high = floor.interval
+    return {
+        "value": value.value,
+        "low": low,
+        "high": high,
+        "floor": floor.value,
+        "floor_low": floor_low,
+        "floor_high": floor_high,
+        "best": floor.value if metric.best is None else metric.best,
+        "deviation": deviation,
+        "judgment": judgment,
+        "description": metric.description,
+    }
+
+
 def evaluate_sets(
-    given: Mapping[str, AnnData | None],
+    real: AnnData,
+    generators: Mapping[str, AnnData],
+    train: AnnData | None = None,
+    model: Refittable | None = None,
     metrics: Sequence[str] | None = None,
     *,
     normalized: bool,
     seed: int,
-    **form: Any,
-) -> tuple[pd.DataFrame, dict[str, Cells], Comparison, Comparison]:
-    """The table of metrics, all cells of each set (``train`` and ``floor`` may be None), and the two comparisons."""
+    labels_key: str | None,
+    layer: str | None,
+) -> dict[str, Evaluation]:
+    """The table of metrics of each generator's cells, and the splits that it is of."""
     check_booleans(normalized=normalized)
     check_integers(seed=seed, least=0, most=MAX_SEED)
-    sets: dict = {name: adata for name, adata in given.items() if adata is not None or name in ("real", "synthetic")}
-    check_sets(sets, **form)
-    chosen = _choose_metrics(metrics, _met_needs(sets, form["labels_key"], normalized))
-    cells = read_cells(sets, normalized=normalized, **form)
-    comparisons = compare(cells, seed)
+    sets = {"real": real} | dict(generators) | ({} if train is None else {"train": train})
+    check_sets(sets, labels_key=labels_key, layer=layer)
+    chosen = _choose_metrics(metrics, _met_needs(real, labels_key, normalized, train is not None))
+    form: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "normalized": normalized}
+    cells = read_cells(sets, **form)
+    known = {name: cells[name] for name in ("real", "train") if name in cells}
+    evaluations = {}
+    for name in generators:
+        for note in proportion_notes(cells["real"], cells[name]):
+            warnings.warn(f"{name}: {note}" if len(generators) > 1 else note, UserWarning, stacklevel=3)
+        splits = Splits(known | {"synthetic": cells[name]}, real.var_names, seed)
+        evaluations[name] = Evaluation(_table(chosen, splits), splits)
+    if model is not None:
+        refit = _refit_table(chosen, model, real, seed, form)
+        for evaluation in evaluations.values():
+            for column in ("value", "low", "high"):
+                position = evaluation.table.columns.get_loc("best")
+                evaluation.table.insert(position, f"refit_{column}".removesuffix("_value"), refit[column])
+    return evaluations
+
+
+def _table(chosen: Mapping[str, Metric], splits: Splits) -> pd.DataFrame:
     rows = {}
     for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
-        value, at_floor = (metric.compute(comparison) for comparison in comparisons)
-        rows[name] = (value, at_floor, at_floor if metric.best is None else metric.best, metric.description)
-    return to_table(rows), cells, *comparisons
+        rows[name] = _row(metric, *figures(metric, splits), len(METRICS))
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+def _refit_table(
+    chosen: Mapping[str, Metric], model: Refittable, real: AnnData, seed: int, form: Mapping[str, Any]
+) -> pd.DataFrame:
+    """The table of a model that has been trained on cells of the given one, next to fresh cells of that."""
+    key = form["labels_key"]
+    asked: dict[str, Any] = {"n": real.n_obs} if key is None else {"labels": real.obs[key].astype(str).tolist()}
+    truth = model.generate(**asked, seed=seed + 1)
+    made = model.refit(seed=seed).generate(**asked, seed=seed + 2)
+    cells = read_cells({"real": truth[:, real.var_names], "synthetic": made[:, real.var_names]}, **form)
+    without_train = {name: metric for name, metric in chosen.items() if "train" not in metric.needs}
+    return _table(without_train, Splits(cells, real.var_names, seed)).reindex(list(chosen))
 
 
 def evaluate(
     real: AnnData,
-    synthetic: AnnData,
+    synthetic: AnnData | Mapping[str, AnnData],
     *,
     labels_key: str | None = None,
     layer: str | None = None,
     train: AnnData | None = None,
-    floor: AnnData | None = None,
+    model: Refittable | None = None,
     metrics: Sequence[str] | None = None,
     normalized: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compare synthetic cells with real ones, next to the values of a second set of real cells.
+    """Compare synthetic cells with real ones, next to the figures of other real cells, all with their spread.
 
-    The real cells are split into two halves, type by type. The synthetic cells (``value``) and the second half
-    (``floor``) are each compared with the first half, with the same number of cells. No generator can be expected to be
-    better than the floor. Generate types in the proportions of ``real``, or the metrics also measure the proportions.
+    Ten times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
+    real ones (``value``), and the halves of the real cells with each other (``floor``). Figures are means over all
+    splits; the differences between halves, which hold different cells, tell how far they can be trusted. A classifier
+    that tells the sets apart reads all cells, in five cross-validations; its floor is 0.5 up to chance. No generator can
+    be expected to be better than the floor. Generate types in the proportions of ``real``: a warning tells that they
+    differ, as the metrics then measure the proportions too.
 
-    Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance in ``train``
-    (or the first half of ``real``) and 50 principal components, fitted to at most 20,000 cells of ``train``; for the
-    random forest, and without ``train``, to both compared sets together. For thousands of cells per set, metrics with
-    quadratic cost are estimates; see their ``max_cells``. Global random state is not changed.
+    Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance in ``real``
+    and 50 principal components fitted to as many real as synthetic cells. Of sets with more than 2,000 cells, each split
+    draws 1,000 for a half. Global random state is not changed.
 
     Parameters
     ----------
-    real, synthetic, labels_key, layer
-        Held-out real cells (cells x genes of counts), and generated cells with the same genes, in any order; column of
-        ``obs`` with the types, which some metrics need, and layer of the counts (None: ``X``), in every set.
-    train, floor
-        The generator's training cells, which add the copying metrics; and more held-out cells, not to split ``real``.
+    real, labels_key, layer
+        Held-out real cells (cells x genes of counts), at least ten; column of ``obs`` with the types, which some metrics
+        need, and layer of the counts (None: ``X``), in every set.
+    synthetic
+        Generated cells with the same genes, in any order; or a mapping of generators' names to their cells, all compared
+        with the same halves of the real ones. Cells of another donor, given as one of them, tell how far donors differ.
+    train
+        The generators' training cells, which add the metrics of copying and overfitting and change no other figure.
+    model
+        The trained generator, which adds the refit floor (``refit``, ``refit_low``, ``refit_high``): the generator is
+        taken for the truth and trained again on as many of its own cells (``model.refit``). What separates the refit
+        floor from the floor is what so few cells cost this kind of model; what a value exceeds it by is what the model
+        gets wrong. Takes as long as training.
     metrics
         Keys of :data:`activa.metrics.METRICS`; by default all that can be computed. Without the ``eval`` extra, its
         metrics are left out with a warning; an ImportError if they are named.
@@ -263,20 +235,49 @@ def evaluate(
 
     Returns
     -------
-    One row per metric (index ``metric``): ``value`` of the synthetic cells, ``floor`` of real cells, ``best`` value of
-    a perfect generator, and ``description``. Values that cannot be computed are NaN.
+    One row per metric (index ``metric``; ``generator`` and ``metric`` for a mapping). ``value`` and ``floor`` with their
+    95% intervals (``low``, ``high``, ``floor_low``, ``floor_high``); ``best`` value of a perfect generator; ``deviation``
+    of the value from the floor in standard errors; and ``judgment``: "unlike real" if the value is worse than the floor
+    beyond chance (real cells are so for any metric in at most 5% of cases), else "as real". Values that cannot be
+    computed are NaN, "not computed".
 
     Raises
     ------
     KeyError, TypeError, ValueError
         If a set lacks ``labels_key``, ``layer``, cells, types or genes of ``real``; holds values that are negative, not
-        finite or (without ``normalized=True``) not whole; if fewer than five cells are left; or if a metric cannot be
-        computed.
+        finite or (without ``normalized=True``) not whole; if there are fewer than ten cells of a set; or if a metric
+        cannot be computed.
+
+    References
+    ----------
+    Splitting into halves after McCarthy 1969, doi:10.2307/1402116; the variance of an area under the curve after DeLong
+    et al. 1988, doi:10.2307/2531595.
 
     Examples
     --------
     >>> evaluate(held_out, synthetic, labels_key="cell_type", train=train)  # doctest: +SKIP
+    >>> evaluate(held_out, {"ACTIVA": synthetic, "scVI": other}, labels_key="cell_type")  # doctest: +SKIP
     """
-    sets = {"real": real, "synthetic": synthetic, "floor": floor, "train": train}
-    form = {"labels_key": labels_key, "layer": layer}
-    return evaluate_sets(sets, metrics, normalized=normalized, seed=seed, **form)[0]
+    form: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "normalized": normalized, "seed": seed}
+    evaluations = evaluate_sets(real, as_generators(synthetic), train, model, metrics, **form)
+    return joined(evaluations, isinstance(synthetic, Mapping))
+
+
+def as_generators(synthetic: AnnData | Mapping[str, AnnData]) -> dict[str, AnnData]:
+    """Cells by the name of their generator; a ValueError if a name is taken by another set."""
+    if not isinstance(synthetic, Mapping):
+        return {"synthetic": synthetic}
+    generators = {str(name): cells for name, cells in synthetic.items()}
+    if not generators:
+        raise ValueError("synthetic must name at least one generator, got an empty mapping.")
+    if taken := {"real", "train"} & set(generators):
+        raise ValueError(f"synthetic must not name a generator {sorted(taken)[0]!r}: that is the name of another set.")
+    return generators
+
+
+def joined(evaluations: Mapping[str, Evaluation], named: bool) -> pd.DataFrame:
+    """One table of one generator, or of several with their names in the index."""
+    if not named:
+        return next(iter(evaluations.values())).table
+    tables = {name: evaluation.table for name, evaluation in evaluations.items()}
+    return pd.concat(tables, names=["generator", "metric"])

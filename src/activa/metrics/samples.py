@@ -1,0 +1,183 @@
+"""What metrics compute on: random halves of both sets of cells in one space, and what is known of each half."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from activa.data import Cells
+from activa.metrics.differential import differential_shares, enough_cells, largest_types
+from activa.metrics.fidelity import fit_classifier, markers_of_types
+from activa.metrics.profiles import cell_profiles
+from activa.metrics.space import Space
+
+N_SPLITS = 10
+MAX_CELLS = 1000  # of a half, and of a set for a classifier that tells sets; those of larger sets are drawn anew
+_MIN_CELLS = 5  # of a half
+_N_MARKERS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class CellSet:
+    """All cells of one set, in the spaces of a comparison; each array is cells x features."""
+
+    cells: Cells
+    space: Space  # of the real cells
+    components: np.ndarray  # fitted to real and synthetic cells
+    near_train: np.ndarray | None  # components fitted to the training cells
+    together: np.ndarray | None  # components fitted to training, real and synthetic cells
+    gene_names: pd.Index
+
+    @cached_property
+    def profiles(self) -> np.ndarray:
+        """Facts of each cell."""
+        return cell_profiles(self.cells.raw_counts, self.gene_names).to_numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some cells of a set, and what the metrics need of them, each computed when it is first needed."""
+
+    of: CellSet
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Their values and types."""
+        return self.of.cells.take(self.indices)
+
+    @cached_property
+    def components(self) -> np.ndarray:
+        """Principal components fitted to real and synthetic cells."""
+        return self.of.components[self.indices]
+
+    @property
+    def profiles(self) -> np.ndarray:
+        """Facts of each cell."""
+        return self.of.profiles[self.indices]
+
+    @cached_property
+    def expression(self) -> np.ndarray:
+        """Log-normalized expression of the genes of the space."""
+        return self.cells.log_expression[:, self.of.space.genes].toarray()
+
+    @cached_property
+    def marker_expression(self) -> np.ndarray:
+        """Log-normalized expression of the five best markers of each type."""
+        return self.cells.log_expression[:, self.of.space.markers].toarray()
+
+    @cached_property
+    def classifier(self) -> Pipeline:
+        """The classifier of label fidelity, trained on these cells."""
+        return fit_classifier(self.components, self.cells.types)
+
+    def recognize(self, other: Sample) -> np.ndarray:
+        """The types that a classifier trained on these cells takes others for."""
+        return self.classifier.predict(other.components)
+
+    @cached_property
+    def top_markers(self) -> dict[str, list[int]]:
+        """The 20 best markers of each type among the genes of the space."""
+        return markers_of_types(self.expression, self.cells.types, _N_MARKERS)
+
+    @cached_property
+    def differential_shares(self) -> dict[str, float]:
+        """Shares of genes that differ between the two largest types of the real cells; empty with too few cells."""
+        types = self.of.space.largest_types
+        labels = self.cells.types
+        return differential_shares(self.expression, labels, types=types) if enough_cells(labels, types) else {}
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Cells to compare with as many real cells."""
+
+    real: Sample
+    synthetic: Sample
+    train: CellSet | None
+    seed: int
+
+    @property
+    def components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both in principal components fitted to all cells of both sets."""
+        return self.real.components, self.synthetic.components
+
+    @property
+    def labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Types of both."""
+        return self.real.cells.types, self.synthetic.cells.types
+
+    @property
+    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Counts of both, cells x genes."""
+        return self.real.cells.raw_counts, self.synthetic.cells.raw_counts
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Two halves of the real and of the synthetic cells."""
+
+    whole: Comparison  # as many cells of both sets as a classifier reads
+    values: tuple[Comparison, Comparison]  # halves of the synthetic cells, each next to a half of the real ones
+    floor: Comparison  # the two halves of the real cells
+
+
+class Splits:
+    """Repeated random halves of real and of synthetic cells, in one space.
+
+    Halves are drawn without regard to types. Halves with equal numbers of each type are more alike than two samples of one
+    population, and a forest that has learned what is more frequent in one half's training part is then wrong in the rest:
+    its area under the curve falls below chance.
+    """
+
+    def __init__(self, cells: Mapping[str, Cells], gene_names: pd.Index, seed: int, n_splits: int = N_SPLITS) -> None:
+        rng = np.random.default_rng(seed)
+        most = 2 * n_splits * MAX_CELLS  # more cells than that are never drawn
+        real, synthetic = (cells[name].subsample(most, rng) for name in ("real", "synthetic"))
+        self.n_cells = min(len(real), len(synthetic))
+        self.half = min(self.n_cells // 2, MAX_CELLS)
+        if self.half < _MIN_CELLS:
+            raise ValueError(f"there are {self.n_cells} cells to compare; give {2 * _MIN_CELLS} in real and synthetic.")
+        space = Space(real, seed)
+        both = space.fit(*(x.subsample(self.n_cells, rng) for x in (real, synthetic)))
+        self.train: CellSet | None = None
+        near_train = together = None
+        if "train" in cells:  # changes neither the space nor the draws
+            train = cells["train"].subsample(self.n_cells, np.random.default_rng(seed))
+            near_train = Space(cells["train"], seed)
+            three = (train, *(x.subsample(self.n_cells, np.random.default_rng(seed)) for x in (real, synthetic)))
+            together = space.fit(*three)
+            in_train = near_train.reference_components
+            self.train = CellSet(train, space, space.transform(both, train), in_train, space.transform(together, train), gene_names)
+        self.real, self.synthetic = (
+            CellSet(
+                x,
+                space,
+                space.transform(both, x),
+                None if near_train is None else near_train.project(x),
+                None if together is None else space.transform(together, x),
+                gene_names,
+            )
+            for x in (real, synthetic)
+        )
+        self.splits = [self._split(np.random.default_rng([seed, i]), i) for i in range(n_splits)]
+
+    def _split(self, rng: np.random.Generator, i: int) -> Split:
+        sets = self.real, self.synthetic
+        orders = [rng.permutation(len(x.cells)) for x in sets]
+        n_whole = min(self.n_cells, MAX_CELLS)
+        whole = [Sample(x, order[:n_whole]) for x, order in zip(sets, orders, strict=True)]
+        first, second = (
+            [Sample(x, order[at : at + self.half]) for x, order in zip(sets, orders, strict=True)]
+            for at in (0, self.half)
+        )
+        values = Comparison(*first, self.train, i), Comparison(*second, self.train, i)
+        return Split(Comparison(*whole, self.train, i), values, Comparison(first[0], second[0], self.train, i))
