@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.stats import wasserstein_distance
 
 from activa.metrics import gene_properties, properties
 from activa.metrics.copying import copy_ratio, membership_auc
 from activa.metrics.detection import detect, forest, forest_of_facts, quadratic
-from activa.metrics.differential import differential_distance
+from activa.metrics.differential import difference_of_shares
 from activa.metrics.distances import mixing, mmd, mmd_per_type, wasserstein
 from activa.metrics.estimates import Estimate
-from activa.metrics.fidelity import overlap_of_markers, tstr_f1
+from activa.metrics.fidelity import macro_f1, overlap_of_markers
 from activa.metrics.samples import Comparison
 
 type Need = Literal["labels", "two types", "train", "counts"]
@@ -56,9 +57,8 @@ class Metric:
 
 def _overfitting(c: Comparison) -> Estimate:
     """How much better a forest tells synthetic cells from unseen cells than from training cells."""
-    train = c.train_sample
-    unseen = detect(forest, *c.space.project_together(c.real.cells, c.synthetic.cells), c.seed)
-    return unseen.minus(detect(forest, *c.space.project_together(train, c.synthetic.cells), c.seed))
+    unseen = detect(forest, c.real.together, c.synthetic.together, c.seed)
+    return unseen.minus(detect(forest, c.training.drawn(len(c.real), c.seed), c.synthetic.together, c.seed))
 
 
 METRICS: dict[str, Metric] = {
@@ -163,7 +163,7 @@ METRICS: dict[str, Metric] = {
         needs=("counts",),
     ),
     "effective_library_distance": Metric(
-        lambda c: gene_properties.effective_library_distance(*c.counts),
+        lambda c: float(wasserstein_distance(c.real.effective_library, c.synthetic.effective_library)),
         "Wasserstein-1 distance of log library sizes times TMM factors; lower is better, to the floor.",
         "Is the depth of genes that do not stand out that of real cells?",
         "Counts are spread otherwise between a few large genes and all others.",
@@ -222,7 +222,7 @@ METRICS: dict[str, Metric] = {
         needs=("counts",),
     ),
     "differential_distance": Metric(
-        lambda c: c.real.differs_from(c.synthetic),
+        lambda c: difference_of_shares(c.real.differential_shares, c.synthetic.differential_shares),
         "Mean difference of the shares of DE, DV and DD genes of the two largest types; lower is better, to the floor.",
         "Do as many genes differ between types as in real cells?",
         "More or fewer genes differ between the two largest types than in real cells.",
@@ -239,8 +239,8 @@ METRICS: dict[str, Metric] = {
         worst=0.0,
     ),
     "tstr_f1": Metric(
-        lambda c: tstr_f1(c.components[0], c.labels[0], c.components[1], c.labels[1], seed=c.seed),
-        "Macro F1 on real cells of a forest trained on synthetic ones; higher is better, up to about the floor.",
+        lambda c: macro_f1(c.labels[0], c.synthetic.recognize(c.real)),
+        "Macro F1 on real cells of a classifier trained on synthetic ones; higher is better, up to about the floor.",
         "Does a classifier trained on these cells recognize real ones?",
         "A classifier that is trained on the cells recognizes fewer real ones: types are missing or lack variety.",
         needs=("two types",),
@@ -265,7 +265,7 @@ METRICS: dict[str, Metric] = {
         detects=True,
     ),
     "copy_ratio": Metric(
-        lambda c: copy_ratio(*c.near_train, seed=c.seed),
+        lambda c: copy_ratio(c.training.near_train, c.real.near_train, c.synthetic.near_train, seed=c.seed),
         "Distance to the nearest training cell divided by that of held-out cells: 1 is best, below 1 is copying.",
         "Are cells copies of training cells?",
         "The cells lie farther from training cells than other real cells do.",
@@ -275,7 +275,9 @@ METRICS: dict[str, Metric] = {
         worst=0.0,
     ),
     "membership_auc": Metric(
-        lambda c: membership_auc(*c.attacked, seed=c.seed),
+        lambda c: membership_auc(
+            c.training.drawn(len(c.real), c.seed), c.real.together, c.synthetic.together, seed=c.seed
+        ),
         "How well closeness to synthetic cells reveals training cells (AUC): 0.5 is not at all; lower is better.",
         "Do the cells reveal who was in the training set?",
         "The cells reveal who was in the training set.",

@@ -19,6 +19,7 @@ from activa.data import as_pair, subsample
 from activa.metrics.estimates import Estimate, area_under_curve, mean_of_repeats
 
 N_REPEATS = 5
+N_FLOORS = 2  # the mean floor of a classifier is known: it is chance
 MAX_CELLS = 1000  # of each set in a repeat
 _N_FOLDS = 3
 

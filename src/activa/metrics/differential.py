@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -102,9 +102,20 @@ def differential_distance(
     real_labels = as_labels("real_labels", real_labels, real.shape[0]).astype(str)
     synthetic_labels = as_labels("synthetic_labels", synthetic_labels, synthetic.shape[0]).astype(str)
     types = largest_types(real_labels)
-    n_cells = [(labels == label).sum() for labels in (real_labels, synthetic_labels) for label in types]
-    if len(types) < 2 or min(n_cells) < _MIN_CELLS:
+    if not (enough_cells(real_labels, types) and enough_cells(synthetic_labels, types)):
         return float("nan")
     expected = differential_shares(real, real_labels, types=types)
     found = differential_shares(synthetic, synthetic_labels, types=types)
-    return float(np.mean([abs(expected[test] - found[test]) for test in expected]))
+    return difference_of_shares(expected, found)
+
+
+def enough_cells(labels: np.ndarray, types: Sequence[str]) -> bool:
+    """Whether there are two types, of ten cells each."""
+    return len(types) == 2 and all((labels == label).sum() >= _MIN_CELLS for label in types)
+
+
+def difference_of_shares(expected: Mapping[str, float], found: Mapping[str, float]) -> float:
+    """Mean absolute difference of shares of differential genes; NaN without any."""
+    return (
+        float(np.mean([abs(expected[test] - found[test]) for test in expected])) if expected and found else float("nan")
+    )

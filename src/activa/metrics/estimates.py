@@ -70,9 +70,12 @@ def mean_of_halves(pairs: Sequence[tuple[float, float]], coverage: float = 1.0) 
     """The mean over repeated splits of a figure of both halves.
 
     The halves of one split are independent samples, so that half their difference has the variance of their mean. Splits
-    add little to it, so that the interval is, if anything, too wide.
+    add little to it, so that the interval is, if anything, too wide. Splits in which a half has no figure are left out.
     """
     x = np.asarray(pairs, dtype=float)
+    x = x[np.isfinite(x).all(axis=1)]
+    if not len(x):
+        return Estimate(np.nan, np.nan)
     variance = float(np.mean((x[:, 0] - x[:, 1]) ** 2) / 4)
     return Estimate(float(x.mean()), variance * _shared(coverage, len(x)), len(x))
 
@@ -80,7 +83,10 @@ def mean_of_halves(pairs: Sequence[tuple[float, float]], coverage: float = 1.0) 
 def mean_of_floors(values: Sequence[float], coverage: float = 1.0) -> Estimate:
     """The mean over repeated splits of a figure of two halves of real cells, with the spread of a mean over two halves."""
     x = np.asarray(values, dtype=float)
-    spread = float(x.var(ddof=1)) / 2 if len(x) > 1 else np.nan
+    x = x[np.isfinite(x)]
+    if len(x) < 2:
+        return Estimate(np.nan, np.nan)
+    spread = float(x.var(ddof=1)) / 2
     return Estimate(float(x.mean()), spread * _shared(coverage, len(x)), len(x) - 1)
 
 

@@ -14,12 +14,12 @@ from scipy.stats import t
 from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
-from activa.data import Cells, check_sets, read_cells
+from activa.data import check_sets, read_cells
 from activa.metrics.catalog import METRICS, NEEDS, Metric, Need
-from activa.metrics.detection import N_REPEATS
+from activa.metrics.detection import N_FLOORS, N_REPEATS
 from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, mean_of_repeats
 from activa.metrics.proportions import proportion_notes
-from activa.metrics.samples import Comparison, Splits
+from activa.metrics.samples import N_SPLITS, Comparison, Splits
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
@@ -98,7 +98,9 @@ def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
         n_whole = len(used[0].whole.real)
         value = mean_of_repeats([compute(split.whole) for split in used], n_whole / splits.n_cells)
         # a second set of as many real cells would vary less than the halves
-        floor = mean_of_repeats([compute(split.floor) for split in used]).scaled(splits.half / splits.n_cells)
+        floor = mean_of_repeats([compute(split.floor) for split in used[:N_FLOORS]]).scaled(
+            splits.half / splits.n_cells
+        )
         return value, floor
     coverage = 2 * splits.half / splits.n_cells
     pairs = [(compute(split.values[0]), compute(split.values[1])) for split in splits.splits]
@@ -111,8 +113,11 @@ def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> di
     reference = floor.value if metric.best is None or not metric.detects else metric.best
     variance = np.fmax(value.variance, floor.variance)
     difference = value.value - reference
-    deviation = difference / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, difference) if difference else 0.0
-    threshold = t.ppf(1 - ALARM / (2 * n_metrics), min(value.df, 10))
+    deviation = (
+        difference / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, difference) if difference else 0.0
+    )
+    # the variance is the larger of two estimates, each with a degree of freedom per split
+    threshold = t.ppf(1 - ALARM / (2 * n_metrics), 2 * N_SPLITS)
     worse = abs(deviation) if metric.two_sided else -deviation if metric.higher_is_better else deviation
     judgment = "not computed" if np.isnan(deviation) else "unlike real" if worse > threshold else "as real"
     low, high = value.interval

@@ -8,18 +8,20 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix, vstack
 from sklearn.pipeline import Pipeline
 
 from activa.data import Cells
-from activa.metrics.differential import differential_shares, enough_cells, largest_types
-from activa.metrics.fidelity import fit_classifier, markers_of_types
-from activa.metrics.profiles import cell_profiles
+from activa.metrics.differential import differential_shares, enough_cells
+from activa.metrics.fidelity import fit_classifier, rank_genes
+from activa.metrics.profiles import cell_profiles, effective_library_size
 from activa.metrics.space import Space
 
 N_SPLITS = 10
 MAX_CELLS = 1000  # of a half, and of a set for a classifier that tells sets; those of larger sets are drawn anew
 _MIN_CELLS = 5  # of a half
 _N_MARKERS = 20
+_MIN_CELLS_OF_TYPE = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +31,27 @@ class CellSet:
     cells: Cells
     space: Space  # of the real cells
     components: np.ndarray  # fitted to real and synthetic cells
-    near_train: np.ndarray | None  # components fitted to the training cells
-    together: np.ndarray | None  # components fitted to training, real and synthetic cells
+    near_train: np.ndarray  # components fitted to the training cells; without any, empty
+    together: np.ndarray  # components fitted to training, real and synthetic cells; without any, empty
     gene_names: pd.Index
+    effective_library: np.ndarray  # log effective library size; without counts, empty
 
     @cached_property
     def profiles(self) -> np.ndarray:
         """Facts of each cell."""
         return cell_profiles(self.cells.raw_counts, self.gene_names).to_numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The training cells; each array is cells x features."""
+
+    near_train: np.ndarray  # components fitted to them
+    together: np.ndarray  # components fitted to training, real and synthetic cells
+
+    def drawn(self, size: int, seed: int) -> np.ndarray:
+        """At most ``size`` of them, in components fitted to all sets."""
+        return self.together[np.random.default_rng(seed).permutation(len(self.together))[:size]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +75,29 @@ class Sample:
         return self.of.components[self.indices]
 
     @property
+    def near_train(self) -> np.ndarray:
+        """Principal components fitted to the training cells."""
+        return self.of.near_train[self.indices]
+
+    @property
+    def together(self) -> np.ndarray:
+        """Principal components fitted to training, real and synthetic cells."""
+        return self.of.together[self.indices]
+
+    @property
     def profiles(self) -> np.ndarray:
         """Facts of each cell."""
         return self.of.profiles[self.indices]
 
+    @property
+    def effective_library(self) -> np.ndarray:
+        """Log effective library size of each cell."""
+        return self.of.effective_library[self.indices]
+
     @cached_property
-    def expression(self) -> np.ndarray:
+    def expression(self) -> csr_matrix:
         """Log-normalized expression of the genes of the space."""
-        return self.cells.log_expression[:, self.of.space.genes].toarray()
+        return self.cells.log_expression[:, self.of.space.genes]
 
     @cached_property
     def marker_expression(self) -> np.ndarray:
@@ -86,7 +116,9 @@ class Sample:
     @cached_property
     def top_markers(self) -> dict[str, list[int]]:
         """The 20 best markers of each type among the genes of the space."""
-        return markers_of_types(self.expression, self.cells.types, _N_MARKERS)
+        types, n_cells = np.unique(self.cells.types, return_counts=True)
+        ranked = types[n_cells >= _MIN_CELLS_OF_TYPE].tolist() if len(types) > 1 else []
+        return rank_genes(self.expression, self.cells.types, ranked, _N_MARKERS)
 
     @cached_property
     def differential_shares(self) -> dict[str, float]:
@@ -102,7 +134,7 @@ class Comparison:
 
     real: Sample
     synthetic: Sample
-    train: CellSet | None
+    training: Training
     seed: int
 
     @property
@@ -116,7 +148,7 @@ class Comparison:
         return self.real.cells.types, self.synthetic.cells.types
 
     @property
-    def counts(self) -> tuple[np.ndarray, np.ndarray]:
+    def counts(self) -> tuple[csr_matrix, csr_matrix]:
         """Counts of both, cells x genes."""
         return self.real.cells.raw_counts, self.synthetic.cells.raw_counts
 
@@ -147,27 +179,24 @@ class Splits:
         if self.half < _MIN_CELLS:
             raise ValueError(f"there are {self.n_cells} cells to compare; give {2 * _MIN_CELLS} in real and synthetic.")
         space = Space(real, seed)
-        both = space.fit(*(x.subsample(self.n_cells, rng) for x in (real, synthetic)))
-        self.train: CellSet | None = None
+        both = space.fit(real, synthetic)
+        train = cells.get("train")  # changes neither the space nor the draws
         near_train = together = None
-        if "train" in cells:  # changes neither the space nor the draws
-            train = cells["train"].subsample(self.n_cells, np.random.default_rng(seed))
-            near_train = Space(cells["train"], seed)
-            three = (train, *(x.subsample(self.n_cells, np.random.default_rng(seed)) for x in (real, synthetic)))
-            together = space.fit(*three)
-            in_train = near_train.reference_components
-            self.train = CellSet(train, space, space.transform(both, train), in_train, space.transform(together, train), gene_names)
+        if train is not None:
+            near_train, together = Space(train, seed), space.fit(train, real, synthetic)
+
+        def project(of: Cells) -> tuple[np.ndarray, np.ndarray]:
+            none = np.empty((len(of), 0))
+            near = none if near_train is None else near_train.project(of)
+            return near, none if together is None else space.transform(together, of)
+
+        # one cell is the reference of both sets
+        depths = np.split(_effective_library(real, synthetic), [len(real)])
         self.real, self.synthetic = (
-            CellSet(
-                x,
-                space,
-                space.transform(both, x),
-                None if near_train is None else near_train.project(x),
-                None if together is None else space.transform(together, x),
-                gene_names,
-            )
-            for x in (real, synthetic)
+            CellSet(of, space, space.transform(both, of), *project(of), gene_names, depth)
+            for of, depth in zip((real, synthetic), depths, strict=True)
         )
+        self.training = Training(*project(real.take(np.arange(0)) if train is None else train))
         self.splits = [self._split(np.random.default_rng([seed, i]), i) for i in range(n_splits)]
 
     def _split(self, rng: np.random.Generator, i: int) -> Split:
@@ -179,5 +208,12 @@ class Splits:
             [Sample(x, order[at : at + self.half]) for x, order in zip(sets, orders, strict=True)]
             for at in (0, self.half)
         )
-        values = Comparison(*first, self.train, i), Comparison(*second, self.train, i)
-        return Split(Comparison(*whole, self.train, i), values, Comparison(first[0], second[0], self.train, i))
+        values = Comparison(*first, self.training, i), Comparison(*second, self.training, i)
+        return Split(Comparison(*whole, self.training, i), values, Comparison(first[0], second[0], self.training, i))
+
+
+def _effective_library(real: Cells, synthetic: Cells) -> np.ndarray:
+    """Log effective library size of the cells of both sets; empty without counts."""
+    if real.counts is None:
+        return np.empty(0)
+    return np.log1p(effective_library_size(vstack([real.counts, synthetic.raw_counts], format="csr")))

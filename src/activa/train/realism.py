@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,15 +14,16 @@ from scvi import REGISTRY_KEYS
 
 from activa.arguments import check_choices, check_integers
 from activa.data import Cells, log_normalize, subsample
-from activa.metrics import METRICS, Comparison
+from activa.metrics import mmd, rf_auc, wasserstein
 from activa.metrics.space import Space
 from activa.seeds import check_seed
 
 RealismMetric = Literal["mmd", "rf_auc", "wasserstein"]
+_METRICS: dict[RealismMetric, Callable[..., float]] = {"mmd": mmd, "rf_auc": rf_auc, "wasserstein": wasserstein}
 
 # more cells would make the figure steadier, and each validation longer than the epochs between
 _MAX_REFERENCE, _MAX_REAL = 5_000, 2_000
-_MIN_REAL = 5
+_MIN_REAL = 10
 
 
 class RealismCallback(Callback):
@@ -29,7 +31,7 @@ class RealismCallback(Callback):
 
     ``model.train(realism=...)`` makes it. It measures the cells that a user would get if training ended now, without the
     classifier's filter, as a classifier that has learned little rejects all cells. The run ends in the same model, bit for
-    bit, as one without the callback. With fewer than five labeled validation cells training raises a ValueError.
+    bit, as one without the callback. With fewer than ten labeled validation cells training raises a ValueError.
 
     Parameters
     ----------
@@ -90,6 +92,6 @@ class RealismCallback(Callback):
             if not module.knows_types:
                 z = np.random.default_rng(seed).normal(size=(len(codes), module.n_latent))
             made = sampler.generate(labels=list(sampler.types[codes]), z=z, seed=seed)
-            pair = Comparison(self._real, self._cells(made.X, codes), self._space, True, self.seed)
-            values.append(METRICS[self.metric].compute(pair))
+            sets = self._space.project_together(self._real, self._cells(made.X, codes))
+            values.append(_METRICS[self.metric](*sets, seed=self.seed))
         return float(np.mean(values))
