@@ -110,14 +110,14 @@ METRICS: dict[str, Metric] = {
         squared=True,
     ),
     "wasserstein": Metric(
-        lambda c: wasserstein(*c.components, seed=c.seed),
+        lambda c: wasserstein(*c.components, max_cells=500, seed=c.seed),
         "Wasserstein-2 distance: best at the floor; above it cells are far from real ones, below they vary too little.",
         "How far would the cells have to move to become real ones?",
         "The cells are farther from real ones than other real cells are.",
         "The cells vary too little: they are nearer to real ones than other real cells are.",
     ),
     "mixing": Metric(
-        lambda c: mixing(*c.components, seed=c.seed),
+        lambda c: mixing(*c.components, max_cells=300, seed=c.seed),
         "iLISI, how evenly synthetic and real cells are each other's neighbors, 0 to 1; higher is better.",
         "Are real and synthetic cells each other's neighbors?",
         "Real and synthetic cells keep to themselves instead of being each other's neighbors.",
@@ -177,7 +177,9 @@ METRICS: dict[str, Metric] = {
         needs=("counts",),
     ),
     "cell_correlation_distance": Metric(
-        lambda c: gene_properties.cell_correlation_distance(c.real.expression, c.synthetic.expression, seed=c.seed),
+        lambda c: gene_properties.cell_correlation_distance(
+            c.real.expression, c.synthetic.expression, max_cells=200, seed=c.seed
+        ),
         "Kolmogorov-Smirnov distance of correlations between cells, 0 to 1; lower is better, to the floor.",
         "Are cells as similar to each other as real ones?",
         "Cells are more or less similar to each other than real ones.",

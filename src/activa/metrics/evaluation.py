@@ -10,19 +10,21 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from joblib import Parallel, delayed
 from scipy.stats import t
 from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
 from activa.data import check_sets, read_cells
 from activa.metrics.catalog import METRICS, NEEDS, Metric, Need
-from activa.metrics.detection import N_FLOORS, N_REPEATS
+from activa.metrics.detection import N_REPEATS
 from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, mean_of_repeats
 from activa.metrics.proportions import proportion_notes
 from activa.metrics.samples import N_SPLITS, Comparison, Splits
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
+_MAX_FLOOR = 500  # cells of a half for a classifier's floor, whose mean is known: it is chance
 ALARM = 0.05  # chance that real cells are found unlike real cells by any metric
 
 
@@ -90,21 +92,20 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
 def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
     """The value of the synthetic cells and the floor, that of the real cells' halves in their place."""
 
-    def compute(comparison: Comparison) -> Any:
-        return metric.compute(comparison)
+    def computed(comparisons: Sequence[Comparison]) -> list[Any]:
+        return Parallel(n_jobs=-1, prefer="threads")(delayed(metric.compute)(comparison) for comparison in comparisons)
 
     if metric.detects:
         used = splits.splits[:N_REPEATS]
-        n_whole = len(used[0].whole.real)
-        value = mean_of_repeats([compute(split.whole) for split in used], n_whole / splits.n_cells)
-        # a second set of as many real cells would vary less than the halves
-        floor = mean_of_repeats([compute(split.floor) for split in used[:N_FLOORS]]).scaled(
-            splits.half / splits.n_cells
-        )
-        return value, floor
+        floors = [split.floor.at_most(_MAX_FLOOR) for split in used]
+        found = computed([split.whole for split in used] + floors)
+        value = mean_of_repeats(found[: len(used)], len(used[0].whole.real) / splits.n_cells)
+        # a second set of as many real cells as there are would vary less
+        return value, mean_of_repeats(found[len(used) :]).scaled(len(floors[0].real) / splits.n_cells)
     coverage = 2 * splits.half / splits.n_cells
-    pairs = [(compute(split.values[0]), compute(split.values[1])) for split in splits.splits]
-    return mean_of_halves(pairs, coverage), mean_of_floors([compute(split.floor) for split in splits.splits], coverage)
+    found = computed([comparison for split in splits.splits for comparison in (*split.values, split.floor)])
+    first, second, floor_values = (found[start::3] for start in range(3))
+    return mean_of_halves(list(zip(first, second, strict=True)), coverage), mean_of_floors(floor_values, coverage)
 
 
 def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> dict[str, Any]:
