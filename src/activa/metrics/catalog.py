@@ -43,6 +43,7 @@ class Metric:
     worst: float = np.inf  # value of the worst possible cells
     squared: bool = False  # whether it is the square of a distance
     detects: bool = False  # whether it is a classifier's area under the curve, of all cells
+    alone: bool = False  # whether it uses a library that changes the filters of warnings, which threads share
 
     @property
     def two_sided(self) -> bool:
@@ -123,6 +124,7 @@ METRICS: dict[str, Metric] = {
         "Real and synthetic cells keep to themselves instead of being each other's neighbors.",
         module="scib_metrics",
         worst=0.0,
+        alone=True,
     ),
     "correlation_discrepancy": Metric(
         lambda c: properties.correlation_discrepancy(c.real.marker_expression, c.synthetic.marker_expression),
@@ -239,6 +241,7 @@ METRICS: dict[str, Metric] = {
         "Cells are not of the types that they are labeled as: fewer are recognized than of real ones.",
         needs=("two types",),
         worst=0.0,
+        alone=True,
     ),
     "tstr_f1": Metric(
         lambda c: macro_f1(c.labels[0], c.synthetic.recognize(c.real)),
@@ -247,6 +250,7 @@ METRICS: dict[str, Metric] = {
         "A classifier that is trained on the cells recognizes fewer real ones: types are missing or lack variety.",
         needs=("two types",),
         worst=0.0,
+        alone=True,
     ),
     "marker_overlap": Metric(
         lambda c: overlap_of_markers(c.real.top_markers, c.synthetic.top_markers),

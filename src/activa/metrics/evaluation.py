@@ -20,7 +20,7 @@ from activa.metrics.catalog import METRICS, NEEDS, Metric, Need
 from activa.metrics.detection import N_REPEATS
 from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, mean_of_repeats
 from activa.metrics.proportions import proportion_notes
-from activa.metrics.samples import N_SPLITS, Comparison, Splits
+from activa.metrics.samples import N_SPLITS, Splits
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
@@ -91,19 +91,21 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
 
 def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
     """The value of the synthetic cells and the floor, that of the real cells' halves in their place."""
-
-    def computed(comparisons: Sequence[Comparison]) -> list[Any]:
-        return Parallel(n_jobs=-1, prefer="threads")(delayed(metric.compute)(comparison) for comparison in comparisons)
-
     if metric.detects:
         used = splits.splits[:N_REPEATS]
+        value = mean_of_repeats(
+            [metric.compute(split.whole) for split in used], len(used[0].whole.real) / splits.n_cells
+        )
         floors = [split.floor.at_most(_MAX_FLOOR) for split in used]
-        found = computed([split.whole for split in used] + floors)
-        value = mean_of_repeats(found[: len(used)], len(used[0].whole.real) / splits.n_cells)
         # a second set of as many real cells as there are would vary less
-        return value, mean_of_repeats(found[len(used) :]).scaled(len(floors[0].real) / splits.n_cells)
+        floor = mean_of_repeats([metric.compute(floor) for floor in floors]).scaled(
+            len(floors[0].real) / splits.n_cells
+        )
+        return value, floor
     coverage = 2 * splits.half / splits.n_cells
-    found = computed([comparison for split in splits.splits for comparison in (*split.values, split.floor)])
+    comparisons = [comparison for split in splits.splits for comparison in (*split.values, split.floor)]
+    n_jobs = 1 if metric.alone else -1
+    found = Parallel(n_jobs, prefer="threads")(delayed(metric.compute)(comparison) for comparison in comparisons)
     first, second, floor_values = (found[start::3] for start in range(3))
     return mean_of_halves(list(zip(first, second, strict=True)), coverage), mean_of_floors(floor_values, coverage)
 
@@ -114,9 +116,8 @@ def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> di
     reference = floor.value if metric.best is None or not metric.detects else metric.best
     variance = np.fmax(value.variance, floor.variance)
     difference = value.value - reference
-    deviation = (
-        difference / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, difference) if difference else 0.0
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deviation = float(np.float64(difference) / np.sqrt(variance)) if difference else 0.0
     # the variance is the larger of two estimates, each with a degree of freedom per split
     threshold = t.ppf(1 - ALARM / (2 * n_metrics), 2 * N_SPLITS)
     worse = abs(deviation) if metric.two_sided else -deviation if metric.higher_is_better else deviation

@@ -25,7 +25,7 @@ def fit_classifier(real: np.ndarray, real_labels: np.ndarray) -> Pipeline:
     """The classifier of :func:`label_fidelity`, trained on real cells of at least two types."""
     # One scale for all features: the solver is slow without any, and a scale per feature would amplify noise.
     scale = 1 / (real.std(axis=0).max() or 1.0)
-    steps = FunctionTransformer(partial(np.multiply, scale)), LogisticRegression(C=10, max_iter=5000)
+    steps = FunctionTransformer(partial(np.multiply, scale)), LogisticRegression(C=10, tol=1e-3, max_iter=5000)
     return make_pipeline(*steps).fit(real, real_labels)
 
 
