@@ -149,7 +149,8 @@ def univi(asked: Asked) -> Drawn:
         z = sample_latent_from_label_gaussians(gaussians, label, len(rows), random_state=asked.seed)
         with torch.inference_mode():
             decoded = model.decode_modalities(torch.as_tensor(z))["rna"]
-        mean, theta = decoded["mu"].double().numpy(), decoded["log_theta"].double().exp().numpy()
+        mean, log_theta = (decoded[name].detach().double().numpy() for name in ("mu", "log_theta"))
+        theta = np.exp(log_theta)
         x[rows] = rng.poisson(mean * rng.gamma(np.broadcast_to(theta, mean.shape)) / theta)
     note = "genes alone; Gaussian latents of each type, counts drawn of the decoded NB"
     return Drawn(x, trained - start, time.perf_counter() - trained, "univi", note)
