@@ -90,7 +90,7 @@ def matilda(asked: Asked) -> Drawn:
     """Matilda (doi:10.1093/nar/gkad157) with its defaults, on genes alone.
 
     It draws each cell from the posterior of a training cell of the type, as z-scores over the cell's genes of
-    log2(1 + scaled counts). They are brought back with the mean mean and the mean deviation of the type's training cells,
+    log2(1 + scaled counts). They are brought back with the mean and the mean deviation of the type's training cells,
     and are no counts.
     """
     import matilda as package
@@ -111,7 +111,7 @@ def matilda(asked: Asked) -> Drawn:
         scaled = asked.train.X[of_type].toarray() / (counts[of_type] / counts.mean())[:, None]
         logs = np.log2(1 + scaled)
         x[rows] = np.maximum(2 ** (z * logs.std(axis=1, ddof=1).mean() + logs.mean()) - 1, 0)
-    note = "from the posterior of training cells; no counts: judged as log-normalized values"
+    note = "decoded, without noise, from the posterior of training cells; no counts: judged as log-normalized values"
     return Drawn(x, trained - start, time.perf_counter() - trained, "matilda-sc", note)
 
 
