@@ -11,11 +11,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from _data import split
+from _judge import judge as judged
+from _judge import unseen_cells
 from _report import show
-from scipy.sparse import csr_matrix
 
-from activa.data import log_normalize
-from activa.metrics import METRICS, evaluate
+from activa.metrics import METRICS
 
 SHOWN = ["rf_auc", "profile_auc", "wasserstein", "correlation_discrepancy", "label_fidelity", "marker_overlap"]
 KEPT = ["value", "low", "high", "floor", "floor_low", "floor_high"]
@@ -32,17 +32,6 @@ LEFT_OUT = {
 """Generators that are not run, with the reason."""
 
 
-def unseen_cells(parts: dict[str, ad.AnnData]) -> ad.AnnData:
-    """The cells that no generator has trained on: test and floor."""
-    return ad.concat([parts["test"], parts["floor"]], merge="same")
-
-
-def is_whole(cells: ad.AnnData) -> bool:
-    """Whether all values are whole numbers, as counts are."""
-    values = csr_matrix(cells.X).data
-    return bool((values == np.rint(values)).all())
-
-
 def judge(path: Path, cells: ad.AnnData, labels_key: str, seed: int) -> tuple[pd.DataFrame, dict[str, int], str]:
     """The judge's figures of these cells, the numbers of genes and cells, and what differs from what was asked for.
 
@@ -55,21 +44,9 @@ def judge(path: Path, cells: ad.AnnData, labels_key: str, seed: int) -> tuple[pd
         raise ValueError(f"{unknown} of the cells' genes are not among the training cells' genes.")
     if not cells.var_names.is_unique or not cells.n_vars:
         raise ValueError("the cells must have one column for each gene.")
-    sets = {name: adata[:, cells.var_names].copy() for name, adata in sets.items()}
-    counts = is_whole(cells)
-    if not counts:
-        for adata in sets.values():
-            adata.X = log_normalize(csr_matrix(adata.X))
-    names = [name for name in SHOWN if name in METRICS and (counts or "counts" not in METRICS[name].needs)]
-    table = evaluate(
-        sets["real"],
-        sets["synthetic"],
-        train=sets["train"],
-        labels_key=labels_key,
-        metrics=names,
-        normalized=not counts,
-        seed=seed,
-    )
+    real, train = (sets[name][:, cells.var_names].copy() for name in ("real", "train"))
+    names = [name for name in SHOWN if name in METRICS]
+    table = judged(real, cells, train, labels_key, seed, names)
     asked, given = (adata.obs[labels_key].astype(str).value_counts() for adata in (sets["real"], cells))
     note = "" if asked.to_dict() == given.to_dict() else "types are not drawn as often as asked for"
     sizes = {"genes": cells.n_vars, "all_genes": parts["train"].n_vars, "cells": cells.n_obs}

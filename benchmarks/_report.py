@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-from math import isfinite, isnan
+from math import isnan
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from _bounds import BOUNDS, Figures
-from _judge import NAMES
 from _methods import METHODS
-from _results import REAL, Results
+from _results import Results
 
-OURS, SCVI = "ACTIVA", "scVI, posterior"
-COSTS = ["train_seconds", "generate_seconds", "peak_gb"]
-
-
-def all_scores(results: Results) -> pd.DataFrame:
-    """Every metric and cost, a row for each generator (or real cells) and seed."""
-    rows = {}
-    for _, seed, cost in sorted(results.runs(), key=lambda run: (list(METHODS).index(run[0]), run[1])):
-        seconds = {f"{phase}_seconds": cost["seconds"][phase] for phase in ("train", "generate")}
-        for name in cost["names"]:
-            rows[name, seed] = results.scores(name, seed) | seconds | {"peak_gb": cost["peak_gb"]}
-    rows |= {(REAL, seed): results.scores(REAL, seed) for seed in results.real_seeds()}
-    index = pd.MultiIndex.from_tuples(rows, names=["generator", "seed"])
-    return pd.DataFrame(list(rows.values()), index=index, columns=[*NAMES, *COSTS])
+OURS = "ACTIVA"
+KEY = ["dataset", "generator", "seed", "metric"]
 
 
-def figures(dataset: str, scores: pd.DataFrame) -> Figures:
-    """What the bounds look at."""
-    generators = scores.index.unique("generator")
-    nothing = pd.Series(np.nan, scores.columns)
-    real = scores.loc[REAL]
-    same_seeds = (
-        scores.loc[OURS].index if OURS in generators else scores.drop(REAL, level="generator").index.unique("seed")
-    )
-    return Figures(
-        dataset,
-        ours=scores.loc[OURS].mean() if OURS in generators else nothing,
-        floor=real.loc[real.index.intersection(same_seeds)].mean(),
-        real=real.mean(),
-        low=real.quantile(0.025),
-        high=real.quantile(0.975),
-        scvi=scores.loc[SCVI].mean() if SCVI in generators else nothing,
-    )
+def all_tables(out: Path) -> pd.DataFrame:
+    """The judge's tables of all runs, a row for each dataset, generator, seed and metric; with the refit floor."""
+    tables = []
+    for folder in sorted(path for path in out.iterdir() if path.is_dir()):
+        results = Results(out, folder.name)
+        for _, seed, cost in sorted(results.runs(), key=lambda run: (list(METHODS).index(run[0]), run[1])):
+            for name in cost["names"]:
+                if not (file := results.scores_file(name, seed)).exists():
+                    continue
+                table = pd.read_csv(file, index_col="metric")
+                refit = results.refit_scores_file(name, seed)
+                table["refit"] = pd.read_csv(refit, index_col="metric")["value"] if refit.exists() else float("nan")
+                place = {"dataset": folder.name, "generator": name, "seed": seed}
+                tables.append(table.reset_index().assign(**place, train_seconds=cost["seconds"]["train"]))
+    return pd.concat(tables).set_index(KEY) if tables else pd.DataFrame()
 
 
 def show(value: float, of_size: float | None = None) -> str:
@@ -62,58 +45,58 @@ def mean_and_sd(values: pd.Series) -> str:
     return show(mean) if isnan(sd) else f"{show(mean)} ± {show(sd, of_size=mean)}"
 
 
-def metrics_table(scores: pd.DataFrame, f: Figures) -> pd.DataFrame:
-    """A row a metric: real cells, their interval over splits, then the generators."""
-    table = {"real cells": f.floor.map(show)}
-    table["95% of splits"] = pd.Series(
-        {m: "–" if isnan(f.low[m]) else f"{show(f.low[m])} to {show(f.high[m])}" for m in f.low.index}
-    )
-    for name in scores.index.unique("generator").drop(REAL):
-        table[name] = scores.loc[name].apply(mean_and_sd)
-    return pd.DataFrame(table).rename_axis("metric")
+def with_interval(rows: pd.DataFrame) -> str:
+    """Mean over seeds, with the mean 95% interval of a seed."""
+    means = rows[["value", "low", "high"]].mean()
+    return f"{show(means['value'])} ({show(means['low'], means['value'])} to {show(means['high'], means['value'])})"
 
 
-def bounds_table(f: Figures) -> pd.DataFrame:
-    """A row a bound: the figure, between what it must lie, and whether it does."""
-    verdicts = {name: bound(f) for name, bound in BOUNDS.items()}
-    rows = [(v.figure, v.at_least, v.at_most, v.met) for v in verdicts.values()]
-    return pd.DataFrame(rows, index=pd.Index(verdicts, name="bound"), columns=[OURS, "at_least", "at_most", "met"])
-
-
-def _limits(low: float, high: float) -> str:
-    if isfinite(low) and isfinite(high):
-        return f"{show(low)} to {show(high)}"
-    if isfinite(high):
-        return f"≤ {show(high)}"
-    return f"≥ {show(low)}" if isfinite(low) else "–"
-
-
-def _shown(bounds: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            OURS: bounds[OURS].map(show),
-            "limit": [_limits(low, high) for low, high in zip(bounds["at_least"], bounds["at_most"], strict=True)],
-            "met": bounds["met"].map({True: "yes", False: "**no**"}).fillna("–"),
+def summary(tables: pd.DataFrame) -> pd.DataFrame:
+    """A row for each dataset and generator: what of the forest's figure is estimation, misfit and overfitting."""
+    rows = {}
+    for (dataset, name), of in tables.groupby(level=["dataset", "generator"], sort=False):
+        forest, profile = (of.xs(metric, level="metric") for metric in ("rf_auc", "profile_auc"))
+        overfitting = of[of.index.get_level_values("metric") == "overfitting"]
+        rows[dataset, name] = {
+            "seeds": str(len(forest)),
+            "forest's AUC": with_interval(forest),
+            "real cells": show(forest["floor"].mean()),
+            "refit floor": show(forest["refit"].mean()),
+            "misfit": show((forest["value"] - forest["refit"]).mean(), of_size=0.1),
+            "overfitting": with_interval(overfitting) if len(overfitting) else "–",
+            "cell profiles": with_interval(profile) if len(profile) else "–",
+            "their refit floor": show(profile["refit"].mean()) if len(profile) else "–",
+            "training, s": show(forest["train_seconds"].mean()),
         }
+    index = pd.MultiIndex.from_tuples(rows, names=["dataset", "generator"])
+    return pd.DataFrame(list(rows.values()), index=index).reset_index()
+
+
+def metrics_table(tables: pd.DataFrame) -> pd.DataFrame:
+    """A row for each metric of one dataset: real cells, their interval, then the generators; unlike real ones in bold."""
+    ours = tables.xs(OURS, level="generator") if OURS in tables.index.get_level_values("generator") else tables
+    floor = ours.groupby(level="metric", sort=False)[["floor", "floor_low", "floor_high"]].mean()
+    shown = {"real cells": floor["floor"].map(show)}
+    shown["95% of real cells"] = pd.Series(
+        {m: f"{show(low, of)} to {show(high, of)}" for m, of, low, high in floor.itertuples()}
     )
+    for name, of in tables.groupby(level="generator", sort=False):
+        cells = {}
+        for metric, rows in of.groupby(level="metric", sort=False):
+            text = mean_and_sd(rows["value"])
+            cells[metric] = f"**{text}**" if (rows["judgment"] == "unlike real").mean() > 0.5 else text
+        shown[str(name)] = pd.Series(cells)
+    return pd.DataFrame(shown).reindex(floor.index).fillna("–").rename_axis("metric")
 
 
 def write(out: Path) -> None:
-    """Write realism.md, realism.csv and bounds.csv of every dataset there are results of."""
-    sections, scores_of, bounds_of = [], {}, {}
-    for folder in sorted(path for path in out.iterdir() if path.is_dir()):
-        scores = all_scores(Results(out, folder.name))
-        if REAL not in scores.index:
-            continue
-        f = figures(folder.name, scores)
-        scores_of[folder.name], bounds_of[folder.name] = scores, bounds_table(f)
-        section = f"## {folder.name}\n\n{metrics_table(scores, f).to_markdown(disable_numparse=True)}\n"
-        if not f.ours.isna().all():
-            section += f"\n{_shown(bounds_of[folder.name]).to_markdown(disable_numparse=True)}\n"
-        sections.append(section)
-        print(section, flush=True)
-    if not sections:
+    """Write realism.md and realism.csv of all results."""
+    tables = all_tables(out)
+    if tables.empty:
         return
-    (out / "realism.md").write_text("\n".join(sections))
-    pd.concat(scores_of, names=["dataset"]).to_csv(out / "realism.csv")
-    pd.concat(bounds_of, names=["dataset"]).to_csv(out / "bounds.csv")
+    sections = [summary(tables).to_markdown(index=False, disable_numparse=True)]
+    for dataset, of in tables.groupby(level="dataset", sort=False):
+        sections.append(f"## {dataset}\n\n{metrics_table(of).to_markdown(disable_numparse=True)}")
+    (out / "realism.md").write_text("\n\n".join(sections) + "\n")
+    tables.to_csv(out / "realism.csv")
+    print(sections[0], flush=True)

@@ -17,9 +17,7 @@ class Task:
 
     train: ad.AnnData
     labels: np.ndarray
-    """Types of the test cells, in their order."""
-    rare_labels: np.ndarray
-    """Types of further cells, of rare types; may be empty."""
+    """Types of the unseen cells, in their order."""
     labels_key: str
     seed: int
     max_epochs: int | None
@@ -39,5 +37,5 @@ class Run:
     cells: dict[str, ad.AnnData]
     seconds: dict[str, float]
     """Of ``train`` and of ``generate``."""
-    rare: dict[str, ad.AnnData] = field(default_factory=dict)
-    """Cells of ``rare_labels``, from the generators that make them."""
+    refit: dict[str, tuple[ad.AnnData, ad.AnnData]] = field(default_factory=dict)
+    """For generators that are taken for the truth: fresh cells of it, and cells of one that was trained on its cells."""

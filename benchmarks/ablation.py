@@ -20,7 +20,7 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 from _data import split
-from _judge import Judge
+from _judge import floor_scores, scores
 from _mixture import generate_from_mixture
 from _report import mean_and_sd
 
@@ -124,9 +124,8 @@ def run_missing(args: argparse.Namespace, rows: Rows, path: Path, seed: int) -> 
     if not missing:
         return
     parts = split(path, args.labels_key, seed)
-    judge = Judge(parts, args.labels_key, seed)
     if FLOOR in missing:
-        rows.add(FLOOR, path.stem, seed, judge.score(judge.floor, METRICS))
+        rows.add(FLOOR, path.stem, seed, floor_scores(parts, args.labels_key, seed, METRICS))
         missing.remove(FLOOR)
     labels = parts["test"].obs[args.labels_key].to_numpy(dtype=str)
     trainings: dict[str, list[str]] = {}
@@ -144,7 +143,8 @@ def run_missing(args: argparse.Namespace, rows: Rows, path: Path, seed: int) -> 
                 synthetic = generate_from_mixture(model, parts["train"], args.labels_key, labels, seed)
             else:
                 synthetic = model.generate(labels=list(labels), seed=seed)
-            rows.add(name, path.stem, seed, judge.score(judge.read(synthetic), METRICS) | training)
+            found = scores(parts, synthetic, args.labels_key, seed, METRICS)
+            rows.add(name, path.stem, seed, found | training)
 
 
 def write(rows: Rows, file: Path) -> None:

@@ -1,6 +1,6 @@
 """Whether the judge can be believed: its figures on other seeds, on real cells, and on cells with known faults.
 
-    python benchmarks/judge.py --data FILE [FILE ...] [--parts seeds null power] [--repeats 20]
+    python benchmarks/judge.py --data FILE [FILE ...] [--parts seeds null power time] [--repeats 20]
 
 ``seeds`` evaluates the same real and generated cells with other seeds (``--cells FOLDER`` holds NAME-unseen.h5ad and
 NAME-ACTIVA.h5ad). ``null`` evaluates real cells as if they were generated. ``power`` evaluates real cells with a fault:

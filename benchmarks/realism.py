@@ -1,11 +1,11 @@
-"""Realism of generated cells, beside other generators and beside a second set of real cells.
+"""Realism of generated cells, beside other generators, other real cells and the generator fitted to itself.
 
     python benchmarks/realism.py --data FILE [FILE ...] [--seeds 0 1 2] [--methods activa ...]
 
-Splits each file 60/20/20 (train, test, floor) by type, trains each method in a process of its own, generates the test
-set's types with each, and compares all of them, and the floor, with the test cells. ACTIVA runs on every seed, which
-decides split, training and draws, the others on the first; real cells are compared on further splits. What is done is
-kept in --out and not done again, but for metrics that are new. The tables are of all that --out holds.
+Splits each file by type into training cells (60%) and unseen ones, trains each method in a process of its own, generates the
+unseen cells' types with each, and judges these cells. ACTIVA runs on every seed, which decides split, training and draws, and
+is also taken for the truth and trained again on its own cells (the refit floor); the others run on the first seed. What is
+done is kept in --out and not done again. The tables are of all that --out holds.
 """
 
 from __future__ import annotations
@@ -21,26 +21,25 @@ from pathlib import Path
 import _report
 import anndata as ad
 from _data import split
-from _judge import NAMES, RARE_RECALL, Judge
+from _judge import judge, unseen_cells
 from _methods import EVERY_SEED, METHODS, USUAL
-from _rare import rare_labels
-from _results import REAL, Results
+from _results import Results
 from _task import Task
 
 
 def fit(args: argparse.Namespace, path: Path, method: str, seed: int) -> None:
     """Train one method and write its cells and what it took. Runs in a process of its own, for the peak memory."""
     parts = split(path, args.labels_key, seed)
-    labels, rare = parts["test"].obs[args.labels_key].to_numpy(dtype=str), rare_labels(parts, args.labels_key)
+    labels = unseen_cells(parts).obs[args.labels_key].to_numpy(dtype=str)
     results = Results(args.out, path.stem)
-    task = Task(parts["train"], labels, rare, args.labels_key, seed, args.max_epochs, results.folder)
-    run = METHODS[method](task)
+    run = METHODS[method](Task(parts["train"], labels, args.labels_key, seed, args.max_epochs, results.folder))
     for name, cells in run.cells.items():
-        for stale in (results.scores_file(name, seed), results.rare_file(name, seed)):
+        for stale in (results.scores_file(name, seed), results.refit_scores_file(name, seed)):
             stale.unlink(missing_ok=True)
         cells.write_h5ad(results.cells_file(name, seed))
-    for name, cells in run.rare.items():
-        cells.write_h5ad(results.rare_file(name, seed))
+    for name, sets in run.refit.items():
+        for cells, file in zip(sets, results.refit_files(name, seed), strict=True):
+            cells.write_h5ad(file)
     cost = {
         "names": list(run.cells),
         "max_epochs": args.max_epochs,
@@ -69,34 +68,26 @@ def run_missing(args: argparse.Namespace, path: Path) -> list[str]:
 
 
 def score_missing(args: argparse.Namespace, path: Path) -> list[str]:
-    """Compute the metrics that are not known, of every run there is and of real cells."""
+    """Judge the cells, and those of refits, that have not been judged."""
     results, failed = Results(args.out, path.stem), []
-    runs = [(name, seed) for _, seed, cost in results.runs() for name in cost["names"]]
-    for seed in sorted({*range(args.splits), *args.seeds, *(seed for _, seed in runs)}):
-        judge = None
-        for name in [*(name for name, its_seed in runs if its_seed == seed), REAL]:
-            known = results.scores(name, seed)
-            missing = [metric for metric in NAMES if metric not in known]
-            if not missing:
-                continue
-            judge = judge or Judge(split(path, args.labels_key, seed), args.labels_key, seed)
-            try:
-                results.add_scores(name, seed, scores(judge, results, name, seed, missing))
-            except (OSError, ValueError, KeyError) as error:
-                failed.append(f"scores of {name} on {path.stem}, seed {seed}: {error}")
+    for _, seed, cost in results.runs():
+        parts = split(path, args.labels_key, seed)
+        for name in cost["names"]:
+            real, train = unseen_cells(parts), parts["train"]
+            tasks = [(results.scores_file(name, seed), None, results.cells_file(name, seed), train)]
+            truth, refit = results.refit_files(name, seed)
+            tasks += [(results.refit_scores_file(name, seed), truth, refit, None)] if refit.exists() else []
+            for file, truth_file, cells_file, training in tasks:
+                if file.exists():
+                    continue
+                try:
+                    against = real if truth_file is None else ad.read_h5ad(truth_file)
+                    cells = ad.read_h5ad(cells_file)[:, against.var_names].copy()
+                    judge(against, cells, training, args.labels_key, seed).drop(columns="description").to_csv(file)
+                    print(file.name, flush=True)
+                except (OSError, ValueError, KeyError) as error:
+                    failed.append(f"{file.stem} of {path.stem}: {error}")
     return failed
-
-
-def scores(judge: Judge, results: Results, name: str, seed: int, metrics: list[str]) -> dict[str, float]:
-    """These metrics of a generator's cells, or of the floor's."""
-    if name == REAL:
-        cells, rare = judge.floor, [judge.test, judge.floor]
-    else:
-        cells = judge.read(ad.read_h5ad(results.cells_file(name, seed)))
-        rare_file = results.rare_file(name, seed)
-        rare = [judge.read(ad.read_h5ad(rare_file)) if rare_file.exists() else cells]
-    found = judge.score(cells, [metric for metric in metrics if metric != RARE_RECALL])
-    return found | ({RARE_RECALL: judge.rare_recall(*rare)} if RARE_RECALL in metrics else {})
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -120,7 +111,6 @@ def main() -> None:
         "--redo", nargs="+", choices=list(METHODS), default=[], help="which to run again (see --methods)"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the split, training and draws")
-    parser.add_argument("--splits", type=int, default=20, help="splits, from seed 0, that compare real with real cells")
     parser.add_argument("--max-epochs", type=int, help="for a quick try; the methods' own defaults otherwise")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of the results")
     parser.add_argument("--fit", nargs=3, metavar=("METHOD", "FILE", "SEED"), help=argparse.SUPPRESS)

@@ -19,10 +19,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import anndata as ad
 import pandas as pd
 from _data import split
-from _judge import Judge
+from _judge import floor_scores, scores
 from _report import show
 from _scgan import ScGAN
 
@@ -36,11 +35,6 @@ RUN = ["dataset", "seed", "cap", "max_epochs"]
 """What decides a row, beside the method and the checkpoint."""
 
 
-def score(judge: Judge, made: ad.AnnData) -> dict[str, float]:
-    """Scores of counts, or of values of any scale."""
-    return judge.score(judge.read(made), METRICS)
-
-
 def checkpoints(cap: float) -> list[float]:
     """1, 2, 5, 10, 20, ... below the cap, and the cap."""
     steps = (step * 10**power for power in range(6) for step in (1, 2, 5))
@@ -50,16 +44,15 @@ def checkpoints(cap: float) -> list[float]:
 def race(args: argparse.Namespace, path: Path) -> Iterator[dict]:
     """A row for the floor and ACTIVA, and for each checkpoint of each GAN."""
     parts = split(path, args.labels_key, args.seed)
-    judge = Judge(parts, args.labels_key, args.seed)
     labels = parts["test"].obs[args.labels_key].to_numpy(dtype=str)
-    yield {"method": FLOOR} | judge.score(judge.floor, METRICS)
+    yield {"method": FLOOR} | floor_scores(parts, args.labels_key, args.seed, METRICS)
 
     ACTIVA.setup_anndata(parts["train"], labels_key=args.labels_key)
     start = time.perf_counter()
     model = ACTIVA(parts["train"], seed=args.seed)
     model.train(max_epochs=args.max_epochs, seed=args.seed, enable_progress_bar=False)
     seconds = time.perf_counter() - start
-    ours = score(judge, model.generate(labels=list(labels), seed=args.seed))
+    ours = scores(parts, model.generate(labels=list(labels), seed=args.seed), args.labels_key, args.seed, METRICS)
     yield {"method": OURS, "seconds": seconds, "ratio": 1.0} | ours
 
     for method, given_types in GANS.items():
@@ -71,7 +64,7 @@ def race(args: argparse.Namespace, path: Path) -> Iterator[dict]:
             gan.train(seconds=checkpoint * seconds - spent)
             spent += time.perf_counter() - start
             asked = {"labels": labels} if given_types else {"n": len(labels)}
-            theirs = score(judge, gan.generate(**asked, seed=args.seed))
+            theirs = scores(parts, gan.generate(**asked, seed=args.seed), args.labels_key, args.seed, METRICS)
             reached = all(theirs[metric] <= ours[metric] for metric in METRICS)
             steps = len(gan.critic_losses)
             yield (

@@ -1,4 +1,5 @@
 import dataclasses
+import warnings
 
 import anndata as ad
 import numpy as np
@@ -164,6 +165,13 @@ def test_the_seed_decides_and_global_random_state_is_left_alone(real, synthetic)
     assert np.array_equal(np.random.get_state()[1], before)
     pd.testing.assert_frame_equal(tables[0], tables[1])
     assert (tables[0].value != tables[2].value).any()
+
+
+def test_filters_of_warnings_are_left_alone(real, synthetic):
+    before = list(warnings.filters)
+    for _ in range(3):
+        evaluate_quickly(real, synthetic, metrics=["rf_auc", "mmd", "dropout_distance"])
+    assert warnings.filters == before
 
 
 def test_input_is_untouched(real, synthetic, train):

@@ -122,3 +122,29 @@ def test_the_game_is_trained_and_the_prior_fitted():
         mean = latent[model.adata.obs["cell_type"] == label].mean(axis=0)
         found = prior.logits[code].softmax(-1) @ prior.loc[code]
         np.testing.assert_allclose(found.detach(), mean, atol=0.25)
+
+
+def test_a_model_fits_itself_again_with_its_own_settings_and_training():
+    model = make_model(epochs=3, seed=1)
+    weights = state(model)
+    again = model.refit(seed=2)
+    assert same(weights, state(model))
+    assert again.settings == model.settings
+    assert again.trained_with_ == model.trained_with_ and len(again.history["elbo_train"]) == 3
+    assert again.adata.n_obs == model.adata.n_obs and again.adata is not model.adata
+    assert (
+        again.adata.obs["cell_type"].value_counts().to_dict() == model.adata.obs["cell_type"].value_counts().to_dict()
+    )
+    assert not same(weights, state(again)) and same(state(again), state(model.refit(seed=2)))
+
+
+def test_what_cannot_be_fitted_again_is_refused():
+    with pytest.raises(RuntimeError, match="train"):
+        untrained().refit()
+    adata = make_counts()
+    adata.obs["size"] = 1.0
+    ACTIVA.setup_anndata(adata, labels_key="cell_type", size_factor_key="size")
+    model = ACTIVA(adata, n_hidden=(8,), n_latent=2)
+    model.train(max_epochs=1, **QUIET)
+    with pytest.raises(ValueError, match="size_factor_key='size'"):
+        model.refit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,8 @@ def detect(model: Callable[[int], Any], real: np.ndarray, synthetic: np.ndarray,
     is_synthetic = np.repeat([False, True], [len(real), len(synthetic)])
     folds = []
     for train, test in StratifiedKFold(_N_FOLDS, shuffle=True, random_state=seed).split(cells, is_synthetic):
-        scores = model(seed).fit(cells[train], is_synthetic[train]).predict_proba(cells[test])[:, 1]
+        with warnings.catch_warnings():  # threads of a forest can leave other filters of warnings behind
+            scores = model(seed).fit(cells[train], is_synthetic[train]).predict_proba(cells[test])[:, 1]
         scores = scores.round(9)  # threads of a forest add up in any order, which must not break ties
         folds.append(area_under_curve(scores[~is_synthetic[test]], scores[is_synthetic[test]]))
     variance = float(np.nanmean([fold.variance for fold in folds])) / _N_FOLDS  # folds test different cells

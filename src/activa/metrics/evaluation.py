@@ -176,8 +176,10 @@ def evaluate_sets(
 
 def _table(chosen: Mapping[str, Metric], splits: Splits) -> pd.DataFrame:
     rows = {}
-    for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
-        rows[name] = _row(metric, *figures(metric, splits), len(METRICS))
+    # threads, also those of scikit-learn's forests, can leave other filters of warnings behind
+    with warnings.catch_warnings():
+        for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
+            rows[name] = _row(metric, *figures(metric, splits), len(METRICS))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
