@@ -1,6 +1,6 @@
 """Whether the judge can be believed: its figures on other seeds, on real cells, and on cells with known faults.
 
-    python benchmarks/judge.py --data FILE [FILE ...] [--parts seeds null power time] [--repeats 20]
+    python benchmarks/judge.py --data FILE [FILE ...] [--parts seeds null power] [--repeats 20]
 
 ``seeds`` evaluates the same real and generated cells with other seeds (``--cells FOLDER`` holds NAME-unseen.h5ad and
 NAME-ACTIVA.h5ad). ``null`` evaluates real cells as if they were generated. ``power`` evaluates real cells with a fault:
@@ -21,7 +21,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from activa.metrics import evaluate
+from activa.metrics import evaluate, judge
+
+OF_SEEDS = ["rf_auc", "quadratic_auc", "profile_auc", "label_fidelity"]
 
 type Fault = Callable[[ad.AnnData, ad.AnnData, np.random.Generator], ad.AnnData]
 
@@ -129,7 +131,7 @@ def tasks(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], pd.Data
         sets = [ad.read_h5ad(args.cells / f"{path.stem}-{name}.h5ad") for name in ("unseen", "ACTIVA")]
         rng = np.random.default_rng(0)
         real, made = (x[np.sort(rng.permutation(x.n_obs)[: args.cells_a_side])].copy() for x in sets)
-        return evaluate(real, made, labels_key=key, seed=seed)
+        return evaluate(real, made, labels_key=key, metrics=OF_SEEDS, seed=seed)
 
     for i in range(args.repeats):
         for path in args.data:
@@ -140,6 +142,50 @@ def tasks(args: argparse.Namespace) -> Iterator[tuple[Path, Callable[[], pd.Data
             for fault in faults(key) if "power" in args.parts and i < args.fault_repeats else ():
                 file = args.out / f"{path.stem}-{fault}-{i}.csv"
                 yield file, lambda path=path, fault=fault, i=i: table(path, fault, i)
+
+
+def seeds_table(tables: dict[str, list[pd.DataFrame]]) -> pd.DataFrame:
+    """How the forest's figure and the verdict depend on the seed."""
+    rows = {}
+    for dataset, of in tables.items():
+        forest = pd.DataFrame([table.loc["rf_auc"] for table in of])
+        mean = forest["value"].mean()
+        grades = pd.Series([judge(table).grade for table in of]).value_counts()
+        rows[dataset] = {
+            "evaluations": len(of),
+            "AUC, mean": f"{mean:.3f}",
+            "sd": f"{forest['value'].std():.4f}",
+            "mean interval": f"{forest['low'].mean():.3f} to {forest['high'].mean():.3f}",
+            "intervals that cover the mean": f"{((forest['low'] < mean) & (mean < forest['high'])).mean():.0%}",
+            "verdicts": ", ".join(f"{grade} ({n})" for grade, n in grades.items()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("dataset")
+
+
+def power_table(tables: dict[str, list[pd.DataFrame]]) -> pd.DataFrame:
+    """For each fault, how often any metric finds the cells unlike real ones, and which do."""
+    rows = {}
+    for fault, of in tables.items():
+        unlike = pd.DataFrame([table["judgment"] == "unlike real" for table in of])
+        shares = unlike.mean().sort_values(ascending=False, kind="stable")
+        named = ", ".join(f"{name} {share:.0%}" for name, share in shares[shares > 0].head(6).items())
+        rows[fault] = {"evaluations": len(of), "any alarm": f"{unlike.any(axis=1).mean():.0%}", "by": named or "none"}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("cells")
+
+
+def write(out: Path) -> None:
+    """Write the summaries of all tables that the folder holds."""
+    seeds: dict[str, list[pd.DataFrame]] = {}
+    power: dict[str, list[pd.DataFrame]] = {}
+    for file in sorted(out.glob("*.csv")):
+        dataset, case, _ = file.stem.split("-", 1)[0], *file.stem.split("-", 1)[1].rsplit("-", 1)
+        kept, key = (seeds, dataset) if case == "seed" else (power, case)
+        kept.setdefault(key, []).append(pd.read_csv(file, index_col="metric"))
+    order = [name for name in faults("") if name in power]
+    sections = [power_table({name: power[name] for name in order}).to_markdown()] if power else []
+    sections += [seeds_table(seeds).to_markdown(disable_numparse=True)] if seeds else []
+    (out.parent / "judge.md").write_text("\n\n".join(sections) + "\n")
+    print("\n\n".join(sections), flush=True)
 
 
 def main() -> None:
@@ -160,6 +206,7 @@ def main() -> None:
         if not file.exists():
             make().drop(columns="description").to_csv(file)
             print(file.name, flush=True)
+    write(args.out)
 
 
 if __name__ == "__main__":
