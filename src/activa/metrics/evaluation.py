@@ -208,10 +208,10 @@ def evaluate(
 ) -> pd.DataFrame:
     """Compare synthetic cells with real ones, next to the figures of other real cells, all with their spread.
 
-    Ten times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
+    Eight times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
     real ones (``value``), and the halves of the real cells with each other (``floor``). Figures are means over all
     splits; the differences between halves, which hold different cells, tell how far they can be trusted. A classifier
-    that tells the sets apart reads all cells, in five cross-validations; its floor is 0.5 up to chance. No generator can
+    that tells the sets apart reads all cells, in four cross-validations; its floor is 0.5 up to chance. No generator can
     be expected to be better than the floor. Generate types in the proportions of ``real``: a warning tells that they
     differ, as the metrics then measure the proportions too.
 
