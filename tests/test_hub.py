@@ -82,7 +82,11 @@ def test_realism_is_shown_beside_its_floor(model):
     table = evaluate(make_counts(seed=1), model.generate(100, seed=0), metrics=["mmd", "library_size_distance"])
     text = model_card(model, license="mit", realism=table).text
     for name, row in table.iterrows():
-        assert f"| {name} | {row['value']:.3f} | {row['floor']:.3f} | {row['best']:.3f} |" in text
+        value = f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        floor = f"{row['floor']:.3f} ({row['floor_low']:.3f} to {row['floor_high']:.3f})"
+        assert f"| {name} | {value} | {floor} | {row['judgment']} |" in text
+    with pytest.raises(ValueError, match="one generator"):
+        model_card(model, license="mit", realism=pd.concat({"one": table, "two": table}))
 
 
 def test_bad_arguments(model):

@@ -33,6 +33,8 @@ classifier, and seeing what such cells look like without asking for the data.
 `model.pt` is a Python pickle, which can run code when it is loaded: load it only from someone you trust.
 """
 
+_REALISM = {"value", "low", "high", "floor", "floor_low", "floor_high", "judgment", "description"}
+
 _CITATION = (
     "Heydari AA, Davalos OA, Zhao L, Hoyer KK, Sindi SS (2022). ACTIVA: realistic single-cell RNA-seq generation with "
     "automatic cell-type identification using introspective variational autoencoders. *Bioinformatics* 38(8):2194-2201, "
@@ -70,8 +72,8 @@ def model_card(
     Raises
     ------
     ImportError, RuntimeError, ValueError, TypeError
-        If huggingface_hub is not installed; if the model has not been trained; if ``license`` is empty or ``realism``
-        lacks a column; if ``tissues`` is a string.
+        If huggingface_hub is not installed; if the model has not been trained; if ``license`` is empty, or ``realism``
+        lacks a column or is of several generators; if ``tissues`` is a string.
 
     Examples
     --------
@@ -87,8 +89,10 @@ def model_card(
         raise ValueError(f"license must be an identifier such as 'cc-by-4.0', got {license!r}.")
     if isinstance(tissues, str):
         raise TypeError(f"tissues must be a list of tissues, got the string {tissues!r}: write [{tissues!r}].")
-    if realism is not None and (missing := {"value", "floor", "best", "description"} - set(realism.columns)):
+    if realism is not None and (missing := _REALISM - set(realism.columns)):
         raise ValueError(f"realism must be the result of evaluate(); it has no column {sorted(missing)}.")
+    if realism is not None and isinstance(realism.index, pd.MultiIndex):
+        raise ValueError("realism must be the table of one generator; take that of this model, table.loc[name].")
     registry = model.registry_
     # scvi-tools as in training; of what loading needs, the installed versions
     versions = {"scvi-tools": registry["scvi_version"]} | {n: version(n) for n in ("activa-sc", "anndata", "torch")}
@@ -155,9 +159,23 @@ def _generates(sampler: Sampler) -> str:
 def _realism(realism: pd.DataFrame | None) -> str:
     if realism is None:
         return "Not measured, or not told by the uploader."
-    scores = realism[["value", "floor", "best"]].map("{:.3f}".format).assign(what=realism["description"])
-    explained = "`floor` is the score of a second set of real cells, `best` that of a perfect generator."
-    return f"{_table(['metric', 'value', 'floor', 'best', 'what it is'], scores.itertuples())}\n\n{explained}"
+    rows = [
+        (
+            name,
+            *(
+                f"{row[column]:.3f} ({row[low]:.3f} to {row[high]:.3f})"
+                for column, low, high in (("value", "low", "high"), ("floor", "floor_low", "floor_high"))
+            ),
+            row["judgment"],
+            row["description"],
+        )
+        for name, row in realism.iterrows()
+    ]
+    explained = (
+        "`value` is the figure of generated cells next to held-out ones, `floor` that of other real cells in their place, "
+        "both with 95% intervals. `unlike real` are values that are worse than the floor beyond chance."
+    )
+    return f"{_table(['metric', 'value', 'floor', 'judgment', 'what it is'], rows)}\n\n{explained}"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

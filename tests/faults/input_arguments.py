@@ -265,7 +265,7 @@ EVALUATE: dict[str, list[Bad]] = {
     "labels_key": [*column(), ("holes", ValueError)],
     "layer": [("nope", KeyError), ("", KeyError), (3, TypeError), (["counts"], TypeError)],
     "train": SETS,
-    "floor": SETS,
+    "model": [("x", TypeError), (3, TypeError), (True, TypeError), ([], TypeError), ({}, TypeError)],
     "metrics": [("nope", ValueError), (["nope"], ValueError), ([], ValueError), (3, TypeError), ([3], ValueError), ("copy_ratio", ValueError)],
     "normalized": [*FLAG, (True, ValueError)],
     "seed": [*SEED, (None, TypeError)],

@@ -33,6 +33,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives
 Layer = Annotated[str | None, typer.Option(help="Layer of the counts; X by default.")]
 PrintAs = Annotated[Literal["tsv", "json"], typer.Option("--format", help="How the table is printed.")]
 _CELLS = (".h5ad", ".zarr")
+_MAX_ON_PAGE = 6
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -117,33 +118,48 @@ def generate(
 @app.command()
 def evaluate(
     real: Annotated[Path, typer.Argument(help="Real cells that the model has not seen.", show_default=False)],
-    synthetic: Annotated[Path, typer.Argument(help="Generated cells with the same genes.", show_default=False)],
+    synthetic: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Generated cells with the same genes; of several generators, a file each.", show_default=False
+        ),
+    ],
     labels_key: Annotated[str | None, typer.Option(help="Column of obs with cell types, in every set.")] = None,
     layer: Layer = None,
-    train: Annotated[Path | None, typer.Option(help="The training cells: adds the metrics of copying.")] = None,
-    floor: Annotated[Path | None, typer.Option(help="More real cells; without it, 'real' is split.")] = None,
+    train: Annotated[Path | None, typer.Option(help="Training cells: adds metrics of copying and overfitting.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Names separated by commas; all by default.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all metrics and plots.")] = None,
+    batch_key: Annotated[str | None, typer.Option(help="Column of obs with batches, which the page judges.")] = None,
     seed: Seed = 0,
     print_as: PrintAs = "tsv",
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare generated cells with real ones. Prints a table."""
+    """Compare generated cells with real ones. Prints a table, and the verdict to stderr."""
     with outcome() as say:
+        if report is None and batch_key is not None:
+            raise ValueError(f"--batch-key={batch_key!r}: only a report judges batches; give --report as well.")
         if report is not None:
             if metrics is not None:
                 raise ValueError(f"--metrics={metrics!r}: a report has all metrics; leave --metrics or --report out.")
+            if len(synthetic) > _MAX_ON_PAGE:
+                raise ValueError(
+                    f"--report: a page shows at most {_MAX_ON_PAGE} generators, got {len(synthetic)} files."
+                )
             _check_free(report, overwrite, "report", None)
-        sets = {"real": real, "synthetic": synthetic, "train": train, "floor": floor}
-        given = {name: path for name, path in sets.items() if path is not None}
-        for path in given.values():
+        generators = _generators(synthetic)
+        for path in [real, *synthetic, *([] if train is None else [train])]:
             _check_cells(path)
         from activa.cli import commands
 
         chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
-        columns = {"labels_key": labels_key, "layer": layer}
-        table = commands.evaluate(given, chosen, report, overwrite=overwrite, seed=seed, **columns)
+        given: dict[str, Any] = {name: commands.read(path) for name, path in generators.items()}
+        sets = {"real": commands.read(real), "train": None if train is None else commands.read(train)}
+        arguments = sets | {"labels_key": labels_key, "layer": layer, "seed": seed}
+        table, verdicts = commands.evaluate(given, chosen, batch_key=batch_key, **arguments)
         say(commands.printed(table, print_as))
+        print(*verdicts, sep="\n", file=sys.stderr)
+        if report is not None:
+            commands.write_report(given, report, batch_key=batch_key, overwrite=overwrite, **arguments)
 
 
 @app.command()
@@ -169,6 +185,14 @@ def _check_cells(path: Path) -> None:
 def _check_model(folder: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"path={str(folder)!r} does not exist: give a folder that 'activa fit' wrote.")
+
+
+def _generators(paths: Sequence[Path]) -> dict[str, Path]:
+    """The files by their stems, or, where these name another set, by their whole names."""
+    names = [path.name if path.stem in ("real", "train") else path.stem for path in paths]
+    if len(set(names)) < len(names):
+        raise ValueError(f"synthetic files must have different names, by which the table names them, got {names}.")
+    return dict(zip(names, paths, strict=True))
 
 
 def _suffix(path: Path, known: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
@@ -105,17 +106,49 @@ def generate(
 
 
 def evaluate(
-    files: Mapping[str, Path], metrics: list[str] | None, report: Path | None, *, overwrite: bool, **given: Any
-) -> pd.DataFrame:
-    """The table of metrics, and the report; ``given`` are the columns and the seed."""
-    given |= {name: read(path) for name, path in files.items()}
-    if report is not None:
-        from activa.reporting import report as write_report
+    generators: Mapping[str, ad.AnnData],
+    metrics: list[str] | None,
+    *,
+    labels_key: str | None,
+    batch_key: str | None,
+    seed: int,
+    **given: Any,
+) -> tuple[pd.DataFrame, list[str]]:
+    """The table of metrics, and the verdict of each generator in lines; warnings are told in a line each."""
+    from activa.data import check_labels
+    from activa.metrics import judge
+    from activa.metrics.evaluation import evaluate_sets, joined
+    from activa.metrics.type_evaluation import type_table
 
-        return write_report(path=report, name=files["synthetic"].name, overwrite=overwrite, **given)
-    from activa.metrics import evaluate as evaluate_cells
+    if batch_key is not None:  # which only the report reads, after the work
+        for name, cells in {"real": given["real"], **generators}.items():
+            check_labels(name, cells, batch_key, "batch_key")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _tell
+        evaluations = evaluate_sets(
+            generators=generators, metrics=metrics, normalized=False, seed=seed, labels_key=labels_key, **given
+        )
+    lines = []
+    for name, evaluation in evaluations.items():
+        if "rf_auc" in evaluation.table.index:
+            types = None if labels_key is None else type_table(evaluation.splits, seed)
+            verdict = judge(evaluation.table, types)
+            lines += [f"{name}: {verdict.headline}", *(f"- {finding}" for finding in verdict.findings)]
+    return joined(evaluations, len(generators) > 1), lines
 
-    return evaluate_cells(metrics=metrics, **given)
+
+def _tell(message: Warning | str, *where: Any) -> None:
+    print(f"activa: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+
+
+def write_report(generators: Mapping[str, ad.AnnData], path: Path, **given: Any) -> None:
+    """Write the page, with the files' names for the generators'."""
+    from activa.reporting import report
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the evaluation has told them
+        report(synthetic=generators, path=path, **given)
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -155,18 +155,20 @@ def evaluate_sets(
     check_integers(seed=seed, least=0, most=MAX_SEED)
     sets = {"real": real} | dict(generators) | ({} if train is None else {"train": train})
     check_sets(sets, labels_key=labels_key, layer=layer)
+    if model is not None and not (hasattr(model, "generate") and hasattr(model, "refit")):
+        raise TypeError(f"model must be a trained generator such as activa.ACTIVA, got {type(model).__name__}.")
     chosen = _choose_metrics(metrics, _met_needs(real, labels_key, normalized, train is not None))
     form: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "normalized": normalized}
     cells = read_cells(sets, **form)
     known = {name: cells[name] for name in ("real", "train") if name in cells}
+    refit = None if model is None else _refit_table(chosen, model, real, seed, form)
     evaluations = {}
     for name in generators:
         for note in proportion_notes(cells["real"], cells[name]):
             warnings.warn(f"{name}: {note}" if len(generators) > 1 else note, UserWarning, stacklevel=3)
         splits = Splits(known | {"synthetic": cells[name]}, real.var_names, seed)
         evaluations[name] = Evaluation(_table(chosen, splits), splits)
-    if model is not None:
-        refit = _refit_table(chosen, model, real, seed, form)
+    if refit is not None:
         for evaluation in evaluations.values():
             for column in ("value", "low", "high"):
                 position = evaluation.table.columns.get_loc("best")
@@ -210,10 +212,10 @@ def evaluate(
 ) -> pd.DataFrame:
     """Compare synthetic cells with real ones, next to the figures of other real cells, all with their spread.
 
-    Ten times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
+    Eight times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
     real ones (``value``), and the halves of the real cells with each other (``floor``). Figures are means over all
     splits; the differences between halves, which hold different cells, tell how far they can be trusted. A classifier
-    that tells the sets apart reads all cells, in five cross-validations; its floor is 0.5 up to chance. No generator can
+    that tells the sets apart reads all cells, in four cross-validations; its floor is 0.5 up to chance. No generator can
     be expected to be better than the floor. Generate types in the proportions of ``real``: a warning tells that they
     differ, as the metrics then measure the proportions too.
 

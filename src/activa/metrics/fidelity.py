@@ -112,7 +112,7 @@ def rank_genes(
     """Indices of the genes with the largest t statistic of each type against all other cells, best first.
 
     Welch's t test, with the ranks of scanpy's ``rank_genes_groups``, which takes ten times as long for 1,000 cells x 2,000
-    genes and is called for forty halves of an evaluation. A gene without variance has the statistic 0.
+    genes and is called for all halves of an evaluation. A gene without variance has the statistic 0.
     """
     if not types:
         return {}

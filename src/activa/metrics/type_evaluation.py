@@ -35,7 +35,7 @@ def evaluate_types(
     """Judge the synthetic cells of each type, down to five cells, beside real cells of the type.
 
     Recognition is that of ``label_fidelity`` in :func:`~activa.metrics.evaluate`: a classifier trained on one half of the
-    real cells is asked for the types of the other half and of the synthetic cells, ten times. With a column of batches as
+    real cells is asked for the types of the other half and of the synthetic cells, eight times. With a column of batches as
     ``labels_key``, the rows are batches.
 
     Parameters
