@@ -123,7 +123,6 @@ def rows_of(parts: Cells, name: str, args: argparse.Namespace, folder: Path, sha
         cells,
         labels_key=args.labels_key,
         train=parts["train"],
-        floor=parts["floor"],
         metrics=REALISM,
         seed=args.seed,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from joblib import Parallel, delayed
 from scipy.stats import t
 from tqdm.auto import tqdm
 
@@ -20,7 +21,7 @@ from activa.metrics.catalog import METRICS, NEEDS, Metric, Need
 from activa.metrics.detection import N_REPEATS
 from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, mean_of_repeats
 from activa.metrics.proportions import proportion_notes
-from activa.metrics.samples import N_SPLITS, Splits
+from activa.metrics.samples import N_SPLITS, Comparison, Splits
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
@@ -92,22 +93,24 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
 def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
     """The value of the synthetic cells and the floor, that of the real cells' halves in their place."""
     if metric.detects:
-        used = splits.splits[:N_REPEATS]
-        value = mean_of_repeats(
-            [metric.compute(split.whole) for split in used], len(used[0].whole.real) / splits.n_cells
-        )
-        floors = [split.floor.at_most(_MAX_FLOOR) for split in used]
+        wholes = [split.whole for split in splits.splits[:N_REPEATS]]
+        halves = [split.floor.at_most(_MAX_FLOOR) for split in splits.splits[:N_REPEATS]]
+        value = mean_of_repeats(_computed(metric, wholes), len(wholes[0].real) / splits.n_cells)
         # a second set of as many real cells as there are would vary less
-        floor = mean_of_repeats([metric.compute(floor) for floor in floors]).scaled(
-            len(floors[0].real) / splits.n_cells
-        )
-        return value, floor
+        return value, mean_of_repeats(_computed(metric, halves)).scaled(len(halves[0].real) / splits.n_cells)
     coverage = 2 * splits.half / splits.n_cells
     comparisons = [comparison for split in splits.splits for comparison in (*split.values, split.floor)]
-    n_jobs = 1 if metric.alone else -1
-    found = Parallel(n_jobs, prefer="threads")(delayed(metric.compute)(comparison) for comparison in comparisons)
-    first, second, floor_values = (found[start::3] for start in range(3))
-    return mean_of_halves(list(zip(first, second, strict=True)), coverage), mean_of_floors(floor_values, coverage)
+    found = _computed(metric, comparisons)
+    first, second, floors = (found[start::3] for start in range(3))
+    return mean_of_halves(list(zip(first, second, strict=True)), coverage), mean_of_floors(floors, coverage)
+
+
+def _computed(metric: Metric, comparisons: Sequence[Comparison]) -> list[Any]:
+    """The metric's figures, in threads where it allows that. Forests have threads of their own."""
+    if metric.detects or metric.alone:
+        return [metric.compute(comparison) for comparison in comparisons]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(metric.compute, comparisons))
 
 
 def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> dict[str, Any]:
@@ -170,9 +173,9 @@ def evaluate_sets(
         evaluations[name] = Evaluation(_table(chosen, splits), splits)
     if refit is not None:
         for evaluation in evaluations.values():
-            for column in ("value", "low", "high"):
-                position = evaluation.table.columns.get_loc("best")
-                evaluation.table.insert(position, f"refit_{column}".removesuffix("_value"), refit[column])
+            at = list(evaluation.table.columns).index("best")
+            for offset, column in enumerate(("value", "low", "high")):
+                evaluation.table.insert(at + offset, f"refit_{column}".removesuffix("_value"), refit[column])
     return evaluations
 
 

@@ -39,7 +39,7 @@ class CellSet:
     @cached_property
     def profiles(self) -> np.ndarray:
         """Facts of each cell."""
-        return cell_profiles(self.cells.raw_counts, self.gene_names).to_numpy()
+        return cell_profiles(self.cells.raw_counts, self.gene_names.tolist()).to_numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +139,8 @@ class Comparison:
 
     def at_most(self, size: int) -> Comparison:
         """The first cells of both."""
-        return Comparison(
-            *(Sample(x.of, x.indices[:size]) for x in (self.real, self.synthetic)), self.training, self.seed
-        )
+        real, synthetic = (Sample(x.of, x.indices[:size]) for x in (self.real, self.synthetic))
+        return Comparison(real, synthetic, self.training, self.seed)
 
     @property
     def components(self) -> tuple[np.ndarray, np.ndarray]:
@@ -208,14 +207,19 @@ class Splits:
     def _split(self, rng: np.random.Generator, i: int) -> Split:
         sets = self.real, self.synthetic
         orders = [rng.permutation(len(x.cells)) for x in sets]
-        n_whole = min(self.n_cells, MAX_CELLS)
-        whole = [Sample(x, order[:n_whole]) for x, order in zip(sets, orders, strict=True)]
-        first, second = (
-            [Sample(x, order[at : at + self.half]) for x, order in zip(sets, orders, strict=True)]
-            for at in (0, self.half)
+
+        def compare(first: Sample, second: Sample) -> Comparison:
+            return Comparison(first, second, self.training, i)
+
+        def cut(start: int, size: int) -> list[Sample]:
+            return [Sample(x, order[start : start + size]) for x, order in zip(sets, orders, strict=True)]
+
+        whole, first, second = cut(0, min(self.n_cells, MAX_CELLS)), cut(0, self.half), cut(self.half, self.half)
+        return Split(
+            whole=compare(whole[0], whole[1]),
+            values=(compare(first[0], first[1]), compare(second[0], second[1])),
+            floor=compare(first[0], second[0]),
         )
-        values = Comparison(*first, self.training, i), Comparison(*second, self.training, i)
-        return Split(Comparison(*whole, self.training, i), values, Comparison(first[0], second[0], self.training, i))
 
 
 def _effective_library(real: Cells, synthetic: Cells) -> np.ndarray:

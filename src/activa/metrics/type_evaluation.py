@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,20 +74,16 @@ def type_table(splits: Splits, seed: int) -> pd.DataFrame:
     rows = []
     for label in types:
         n_real, n_synthetic = (counts[name][label] for name in sets)
-        row = {"real": n_real, "synthetic": n_synthetic}
-        for name, suffix, n in (("synthetic", "", n_synthetic), ("real", "_real", n_real)):
-            share = shares[name].get(label, np.nan)
-            row |= _with_interval(f"recognized{suffix}", share, n)
-        of_type = [np.flatnonzero(of.cells.types == label) for of in sets.values()]
-        enough = min(n_real, n_synthetic) >= MIN_CELLS
-        components = [of.components[cells] for of, cells in zip(sets.values(), of_type, strict=True)]
-        row |= mmd_test(*components, seed) if enough else {"mmd": np.nan, "mmd_floor": np.nan, "p_value": np.nan}
-        for name, values in (("library_size", _library_sizes), ("genes", _n_genes)):
-            medians = [
-                np.median(values(of)[cells]) if len(cells) else np.nan
-                for of, cells in zip(sets.values(), of_type, strict=True)
-            ]
-            row[name] = medians[1] / medians[0] if enough and medians[0] > 0 else np.nan
+        row: dict[str, Any] = {"real": n_real, "synthetic": n_synthetic}
+        row |= _with_interval("recognized", shares["synthetic"].get(label, np.nan), n_synthetic)
+        row |= _with_interval("recognized_real", shares["real"].get(label, np.nan), n_real)
+        x, y = (np.flatnonzero(of.cells.types == label) for of in sets.values())
+        row |= dict.fromkeys(("mmd", "mmd_floor", "p_value", "library_size", "genes"), np.nan)
+        if min(n_real, n_synthetic) >= MIN_CELLS:
+            row |= mmd_test(splits.real.components[x], splits.synthetic.components[y], seed)
+            for name, values in (("library_size", _library_sizes), ("genes", _n_genes)):
+                median = np.median(values(splits.real)[x])
+                row[name] = np.median(values(splits.synthetic)[y]) / median if median > 0 else np.nan
         rows.append(row | {"judgment": _judgment(row, _ALARM / len(types))})
     return pd.DataFrame(rows, index=pd.Index(types, name="type")).drop(columns="p_value")
 
@@ -141,15 +139,15 @@ def _with_interval(name: str, share: float, n_cells: int) -> dict[str, float]:
     return {name: share, f"{name}_low": low, f"{name}_high": high}
 
 
-def _judgment(row: dict[str, float], alarm: float) -> str:
+def _judgment(row: Mapping[str, Any], alarm: float) -> str:
     fewest = min(row["real"], row["synthetic"])
     if fewest < MIN_CELLS:
         return "too few cells"
-    right = [
-        [round(row[name] * row[n]) if row[name] == row[name] else 0]
-        for name, n in (("recognized", "synthetic"), ("recognized_real", "real"))
-    ]
-    table = [[right[0][0], row["synthetic"] - right[0][0]], [right[1][0], row["real"] - right[1][0]]]
+    # cells recognized and not, synthetic and real
+    table = []
+    for share, n in ((row["recognized"], row["synthetic"]), (row["recognized_real"], row["real"])):
+        right = round(np.nan_to_num(share) * n)
+        table.append([right, n - right])
     if min(row["p_value"], fisher_exact(table, alternative="less").pvalue) < alarm:
         return "unlike real"
     return "cannot tell" if fewest < _FEW_CELLS else "as real"

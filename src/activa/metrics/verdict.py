@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ def judge(table: pd.DataFrame, types: pd.DataFrame | None = None) -> Verdict:
     if not isinstance(table, pd.DataFrame) or not {"rf_auc"} <= set(table.index) or "judgment" not in table:
         raise ValueError("table must be that of activa.metrics.evaluate for one generator, with the metric 'rf_auc'.")
     findings = [*_type_findings(types), *_findings(table)] if types is not None else _findings(table)
-    forest = table.loc["rf_auc"]
+    forest: Any = table.loc["rf_auc"]
     grade, headline = _grade(forest)
     others = [name for name in table.index[table["judgment"] == "unlike real"] if name != "rf_auc"]
     if grade == "as real" and findings:
