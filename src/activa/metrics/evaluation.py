@@ -107,7 +107,13 @@ def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
     return mean_of_halves(pairs, coverage), mean_of_floors([compute(split.floor) for split in splits.splits], coverage)
 
 
-def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> dict[str, Any]:
+def alarm_threshold() -> float:
+    """Standard errors beyond which a metric is unlike real, so that 5% of sets of real cells are by any metric."""
+    # the variance is the larger of two estimates, each with a degree of freedom per split
+    return float(t.ppf(1 - ALARM / (2 * len(METRICS)), 2 * N_SPLITS))
+
+
+def _row(metric: Metric, value: Estimate, floor: Estimate) -> dict[str, Any]:
     """A row of the table, from a metric's value and floor."""
     # halves of one set are exchangeable: a classifier's floor is exactly chance, up to noise
     reference = floor.value if metric.best is None or not metric.detects else metric.best
@@ -116,10 +122,8 @@ def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> di
     deviation = (
         difference / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, difference) if difference else 0.0
     )
-    # the variance is the larger of two estimates, each with a degree of freedom per split
-    threshold = t.ppf(1 - ALARM / (2 * n_metrics), 2 * N_SPLITS)
     worse = abs(deviation) if metric.two_sided else -deviation if metric.higher_is_better else deviation
-    judgment = "not computed" if np.isnan(deviation) else "unlike real" if worse > threshold else "as real"
+    judgment = "not computed" if np.isnan(deviation) else "unlike real" if worse > alarm_threshold() else "as real"
     low, high = value.interval
     floor_low, floor_high = floor.interval
     return {
@@ -175,7 +179,7 @@ def evaluate_sets(
 def _table(chosen: Mapping[str, Metric], splits: Splits) -> pd.DataFrame:
     rows = {}
     for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
-        rows[name] = _row(metric, *figures(metric, splits), len(METRICS))
+        rows[name] = _row(metric, *figures(metric, splits))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
