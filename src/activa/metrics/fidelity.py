@@ -29,7 +29,10 @@ def fit_classifier(real: np.ndarray, real_labels: np.ndarray) -> Pipeline:
     # One scale for all features: the solver is slow without any, and a scale per feature would amplify noise.
     scale = 1 / (real.std(axis=0).max() or 1.0)
     steps = FunctionTransformer(partial(np.multiply, scale)), LogisticRegression(C=10, max_iter=5000)
-    return make_pipeline(*steps).fit(real, real_labels)
+    with warnings.catch_warnings():
+        # few cells of many types are no numbers
+        warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+        return make_pipeline(*steps).fit(real, real_labels)
 
 
 def label_fidelity(real: ArrayLike, real_labels: ArrayLike, synthetic: ArrayLike, synthetic_labels: ArrayLike) -> float:

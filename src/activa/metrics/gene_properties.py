@@ -240,7 +240,10 @@ def gene_differences(
         variance = variance + of_gene / max(x.shape[0] - 1, 1)
         pooled = pooled + facts[f"zeros_{name}"] * x.shape[0]
     pooled = pooled / (real.n_obs + synthetic.n_obs)
-    errors = {"mean": np.sqrt(variance), "zeros": np.sqrt(pooled * (1 - pooled) * (1 / real.n_obs + 1 / synthetic.n_obs))}
+    errors = {
+        "mean": np.sqrt(variance),
+        "zeros": np.sqrt(pooled * (1 - pooled) * (1 / real.n_obs + 1 / synthetic.n_obs)),
+    }
     differences = []
     for fact, error in errors.items():
         difference = np.abs(facts[f"{fact}_synthetic"] - facts[f"{fact}_real"])

@@ -93,10 +93,9 @@ def type_table(splits: Splits, seed: int) -> pd.DataFrame:
 def recognitions(splits: Splits) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Types of the cells of both sets, and what classifiers trained on halves of the real cells take them for."""
     pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"real": [], "synthetic": []}
-    for split in splits.splits:
+    for split in splits.splits if len(set(splits.real.cells.types)) > 1 else ():
         for name, comparison in (("synthetic", split.values[0]), ("synthetic", split.values[1]), ("real", split.floor)):
-            if len(set(comparison.labels[0])) > 1:
-                pairs[name].append((comparison.labels[1], comparison.real.recognize(comparison.synthetic)))
+            pairs[name].append((comparison.labels[1], comparison.real.recognize(comparison.synthetic)))
     none = np.empty(0, dtype=str)
     return {
         name: (np.concatenate([none, *(asked for asked, _ in of)]), np.concatenate([none, *(found for _, found in of)]))

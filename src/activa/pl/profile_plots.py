@@ -59,9 +59,12 @@ def cell_profiles(
     sets = {"real": real} | generators
     check_sets(sets, labels_key=None, layer=layer)
     cells = read_cells(sets, labels_key=None, layer=layer, normalized=False)
-    facts = {name: _read_facts(name, profiles.cell_profiles(of.raw_counts, real.var_names)) for name, of in cells.items()}
+    facts = {
+        name: _read_facts(name, profiles.cell_profiles(of.raw_counts, real.var_names)) for name, of in cells.items()
+    }
     shown = [name for name in _FACTS if name in facts["real"]]
-    with output.figure(2.6 * len(shown), 2.3 * len(generators) + 0.9) as figure:
+    width = 2.1 * len(shown)
+    with output.figure(width, 2.2 * len(generators) + 0.9) as figure:
         grid = figure.subplots(len(generators), len(shown), squeeze=False, sharex=True, sharey="col")
         for i, (row, generator) in enumerate(zip(grid, generators, strict=True)):
             for ax, fact in zip(row, shown, strict=True):
@@ -71,7 +74,7 @@ def cell_profiles(
                     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
                 parts.open_frame(ax)
                 if i == 0:
-                    ax.set_title(_FACTS[fact], fontsize="small")
+                    parts.panel_title(ax, _FACTS[fact], 18)
                 if i == len(generators) - 1:
                     ax.set_xlabel("Total counts", fontsize="small")
             row[0].set_ylabel(parts.shorten(generator, 24))
@@ -80,7 +83,9 @@ def cell_profiles(
                 parts.log_ticks(ax.xaxis, _all_values(facts, "depth"))
         handles = [grid[0, 0].lines[0], *(row[0].lines[1] for row in grid)]
         names = ["real", *(parts.shorten(name, 24) for name in generators)]
-        figure.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize="small")
+        figure.legend(
+            handles, names, loc="outside upper center", ncols=int(width // 2.5), frameon=False, fontsize="small"
+        )
         return output.finish(list(grid.flat))
 
 

@@ -84,7 +84,9 @@ def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[On
             ax.scatter(x["value"], at, c=face, **style)
             ax.scatter([], [], color=_STYLES[i][0], marker=_STYLES[i][1], label=parts.shorten(generator, 30))
         ax.set_xscale("symlog", linthresh=10, linscale=1.5)
-        ticks = [tick for tick in (-100, -10, -5, 0, 5, 10, 100, _FURTHEST) if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
+        ticks = [
+            tick for tick in (-100, -10, -5, 0, 5, 10, 100, _FURTHEST) if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]
+        ]
         ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         ax.set_xlabel("Worse than other real cells, in standard errors\n(* best at the floor: either side is worse)")
         parts.open_frame(ax, "left")
@@ -122,7 +124,9 @@ def _standard_errors(table: pd.DataFrame) -> pd.DataFrame:
     worse = np.where([metric.two_sided for metric in metrics] & (deviation < 0), -1.0, worse)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = (table["value"] - reference) / deviation
-        scaled = table[[name for name in (*_FIGURES, "refit") if name in table]].sub(reference, axis=0).div(error, axis=0)
+        scaled = (
+            table[[name for name in (*_FIGURES, "refit") if name in table]].sub(reference, axis=0).div(error, axis=0)
+        )
     scaled["value"] = deviation
     return scaled.mul(worse, axis=0).clip(-_FURTHEST, _FURTHEST)
 

@@ -85,7 +85,9 @@ def draw_confusion(splits: Splits, output: Output) -> Panels:
             ax.set_yticks(range(len(types)), types, fontsize=size)
             ax.tick_params(length=0)
             ax.set_xlabel("Recognized")
-            ax.set_title(f"{name.capitalize()} cells: {np.mean(found == asked):.1%} recognized", fontsize="medium")
+            # rounded as on the page of a report
+            right = round(float(np.mean(found == asked)), 9)
+            ax.set_title(f"{name.capitalize()} cells ({right:.3f} recognized)", fontsize="medium")
         axes[0].set_ylabel("Labeled as")
         figure.colorbar(image, ax=axes, shrink=0.8, label="Share of the row's cells")
         return output.finish(axes)

@@ -131,7 +131,11 @@ def report(
         for key, cells in generators.items()
     }
     table = joined(evaluations, isinstance(synthetic, Mapping))
-    given = {key: value for key, value in {"batch_key": batch_key, "train": train, "model": model}.items() if value is not None}
+    given = {
+        key: value
+        for key, value in {"batch_key": batch_key, "train": train, "model": model}.items()
+        if value is not None
+    }
     page = _render(
         generators=[{"name": key} | part for key, part in parts.items()],
         metrics=metric_rows({key: evaluation.table for key, evaluation in evaluations.items()}),
@@ -246,7 +250,9 @@ def _render(**values: Any) -> str:
     """The page as HTML, from the ``values`` that its template names."""
     # Names of genes, types and generators are foreign text: they are escaped.
     loader = PackageLoader("activa.reporting", "assets")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     style, script = (Markup(loader.get_source(environment, file)[0]) for file in ("report.css", "report.js"))
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return environment.get_template("report.html.jinja").render(date=date, style=style, script=script, **values)
@@ -260,10 +266,14 @@ def _settings(
     real: AnnData, generators: Mapping[str, AnnData], arguments: Mapping[str, Any], named: bool
 ) -> dict[str, Any]:
     """What is needed to repeat the page: ``call``, ``sizes``, ``versions``, and what ``generators`` say about themselves."""
-    given = [f"{key}={arguments[key]!r}" for key in ("labels_key", "batch_key", "layer") if arguments.get(key) is not None]
+    given = [
+        f"{key}={arguments[key]!r}" for key in ("labels_key", "batch_key", "layer") if arguments.get(key) is not None
+    ]
     given += [f"{key}={key}" for key in ("train", "model") if key in arguments]
     given += ["normalized=True"] if arguments["normalized"] else []
-    cells = "{" + ", ".join(f"{name!r}: cells_{i + 1}" for i, name in enumerate(generators)) + "}" if named else "synthetic"
+    cells = (
+        "{" + ", ".join(f"{name!r}: cells_{i + 1}" for i, name in enumerate(generators)) + "}" if named else "synthetic"
+    )
     call = ", ".join(["real", cells, '"report.html"', *given, f"seed={arguments['seed']}"])
     sizes = {"real": real.n_obs}
     sizes |= {f"cells_{i + 1}" if named else "synthetic": of.n_obs for i, of in enumerate(generators.values())}

@@ -22,7 +22,7 @@ _TYPE_COLUMNS: dict[str, tuple[str, str, tuple[str, str] | None]] = {
     "recognized": ("Recognized", "{:.0%}", ("recognized_low", "recognized_high")),
     "recognized_real": ("Real ones recognized", "{:.0%}", ("recognized_real_low", "recognized_real_high")),
     "mmd": ("MMD²", "{:.4f}", None),
-    "mmd_floor": ("MMD², 95% of real ones below", "{:.4f}", None),
+    "mmd_floor": ("MMD² of real, 95%", "{:.4f}", None),
     "library_size": ("Library size / real", "{:.2f}", None),
     "genes": ("Genes per cell / real", "{:.2f}", None),
 }
@@ -46,7 +46,9 @@ def _metric_row(name: str, rows: Mapping[str, pd.Series]) -> dict[str, Any]:
         "name": name,
         "question": metric.question,
         "description": metric.description,
-        "values": [figure(row, "value", form, ("low", "high")) | {"judgment": row["judgment"]} for row in rows.values()],
+        "values": [
+            figure(row, "value", form, ("low", "high")) | {"judgment": row["judgment"]} for row in rows.values()
+        ],
         "floor": figure(first, "floor", form, ("floor_low", "floor_high")),
         "refit": figure(first, "refit", form, ("refit_low", "refit_high")) if "refit" in first else None,
     }
@@ -54,7 +56,7 @@ def _metric_row(name: str, rows: Mapping[str, pd.Series]) -> dict[str, Any]:
 
 def figure(row: pd.Series, name: str, form: str, ends: tuple[str, str] | None = None) -> dict[str, str]:
     """A number as sort key, empty if unknown, as text, and its interval as text, if it has one."""
-    value = float(row[name])
+    value = round(float(row[name]), 9)  # sums in another order must not round up what others round down
     if np.isnan(value):
         return {"sort": "", "text": "–", "interval": ""}
     low, high = (form.format(float(row[end])) for end in ends) if ends and not np.isnan(row[ends[0]]) else ("", "")
@@ -80,11 +82,13 @@ def type_table_on_page(types: pd.DataFrame) -> dict[str, Any]:
     return {"headings": [heading for heading, *_ in columns.values()], "rows": rows, "n_unlike": n_unlike}
 
 
-def gene_rows(differences: pd.DataFrame) -> list[dict[str, str]]:
+def gene_rows(differences: pd.DataFrame) -> list[dict[str, Any]]:
     """The genes that are worst reproduced, from the table of :func:`activa.metrics.gene_differences`."""
     forms = {"mean_real": "{:.2f}", "mean_synthetic": "{:.2f}", "zeros_real": "{:.0%}", "zeros_synthetic": "{:.0%}"}
+    threshold = gene_threshold(len(differences))
     return [
-        {"gene": str(name)} | {key: form.format(row[key]) for key, form in (forms | {"deviation": "{:.1f}"}).items()}
+        {"gene": str(name), "unlike": row["deviation"] > threshold}
+        | {key: form.format(row[key]) for key, form in (forms | {"deviation": "{:.1f}"}).items()}
         for name, row in differences.head(_N_GENES).iterrows()
     ]
 
