@@ -22,6 +22,7 @@ MARKERS = {
         "tests/reporting/test_html_report.py",
         "tests/test_benchmarks.py",
         "tests/test_paper_benchmark.py",
+        "tests/test_peers_benchmark.py",
         "tests/test_scgan.py",
         "tests/test_speed_benchmarks.py",
         "tests/train/test_ddp.py",

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
+from activa.metrics import detection
+
 N_GENES = 120
 TYPES = ("B", "NK", "T")
 
@@ -21,6 +23,12 @@ def simulate(n_cells: int, seed: int, dispersion: float = 2.0) -> ad.AnnData:
     obs = pd.DataFrame({"cell_type": pd.Categorical(np.array(TYPES)[labels])}, index=np.arange(n_cells).astype(str))
     var = pd.DataFrame(index=[f"gene{i}" for i in range(N_GENES)])
     return ad.AnnData(csr_matrix(counts, dtype=np.float32), obs=obs, var=var)
+
+
+@pytest.fixture
+def small_forests(monkeypatch):
+    """Forests of ten trees, for tests that are not of what a forest finds."""
+    monkeypatch.setattr(detection.forest, "__defaults__", (10,))
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from activa.metrics import (
     mmd,
     mmd_per_type,
     rf_auc,
-    tstr_f1,
     wasserstein,
 )
 
@@ -23,7 +22,6 @@ TYPES = np.repeat(["a", "b"], [560, 240])
 SPREAD = np.linspace(3, 0.7, 8)
 TRAIN, REAL, MADE = np.random.default_rng(0).normal(size=(3, N, 8)) * SPREAD
 MADE = MADE * 0.95 + 0.3
-APART = np.where(TYPES == "a", 0, 0.7)[:, None]
 
 # The figure as a function of max_cells and seed, the limit that is set for the test, and the largest difference from
 # the exact figure: its bias there and four standard deviations over seeds.
@@ -32,8 +30,7 @@ FIGURES = {
     "mmd, few made": (functools.partial(mmd, REAL, MADE[:150]), 200, 0.002),
     "mmd_per_type": (functools.partial(mmd_per_type, REAL, MADE, TYPES, TYPES), 150, 0.003),
     "mixing": (functools.partial(mixing, REAL, MADE, n_neighbors=30), 200, 0.055),
-    "rf_auc": (functools.partial(rf_auc, REAL, MADE, n_trees=60), 300, 0.03),
-    "tstr_f1": (functools.partial(tstr_f1, REAL + APART, TYPES, MADE + APART, TYPES, n_trees=60), 300, 0.08),
+    "rf_auc": (functools.partial(rf_auc, REAL, MADE), 300, 0.05),
     "copy_ratio": (functools.partial(copy_ratio, TRAIN, REAL, MADE), 300, 0.11),
     "membership_auc": (functools.partial(membership_auc, TRAIN, REAL, MADE), 300, 0.07),
 }
@@ -65,7 +62,7 @@ def test_the_seed_decides_and_global_random_state_is_left_alone(figure):
 
 def test_a_limit_that_leaves_no_cells_is_refused(figure):
     compute, _, _ = figure
-    with pytest.raises(ValueError, match=r"max_cells must be at least \d, got 1"):
+    with pytest.raises(ValueError, match=r"max_cells must be at least \d+, got 1"):
         compute(max_cells=1)
 
 
@@ -94,13 +91,6 @@ def test_nearest_cells_are_those_among_all_cells():
     # Every cell has its copy in another place: found only where no cell is left out.
     assert copy_ratio(TRAIN, REAL, TRAIN[::-1], max_cells=50) < 1e-6
     assert membership_auc(TRAIN, REAL, TRAIN[::-1], max_cells=50) > 0.99
-
-
-def test_forests_on_drawn_cells_see_a_difference_and_none():
-    assert rf_auc(REAL, MADE + 20, n_trees=20, max_cells=100) == 1
-    assert rf_auc(TRAIN, REAL, n_trees=60, max_cells=200) == pytest.approx(0.5, abs=0.05)
-    # one cell more than the limit leaves folds to test on
-    assert rf_auc(REAL[:101], MADE[:101] + 20, n_trees=20, max_cells=100) == 1
 
 
 def test_memory_does_not_grow_with_the_square_of_the_cells(peak_mib):

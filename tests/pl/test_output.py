@@ -187,6 +187,7 @@ def test_other_tables_are_refused(name):
         plot(table.to_numpy())
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes")  # two cells of a type
 @pytest.mark.parametrize("name", ["confusion", "library_size", "correlation", "markers"])
 def test_forty_types_fit(name, forty):
     figure = getattr(pl, name)(*forty, labels_key="cell_type", return_fig=True)

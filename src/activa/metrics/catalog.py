@@ -43,6 +43,7 @@ class Metric:
     worst: float = np.inf  # value of the worst possible cells
     squared: bool = False  # whether it is the square of a distance
     detects: bool = False  # whether it is a classifier's area under the curve, of all cells
+    alone: bool = False  # whether it uses a library that changes the filters of warnings, which threads share
 
     @property
     def two_sided(self) -> bool:
@@ -110,19 +111,20 @@ METRICS: dict[str, Metric] = {
         squared=True,
     ),
     "wasserstein": Metric(
-        lambda c: wasserstein(*c.components, seed=c.seed),
+        lambda c: wasserstein(*c.components, max_cells=500, seed=c.seed),
         "Wasserstein-2 distance: best at the floor; above it cells are far from real ones, below they vary too little.",
         "How far would the cells have to move to become real ones?",
         "The cells are farther from real ones than other real cells are.",
         "The cells vary too little: they are nearer to real ones than other real cells are.",
     ),
     "mixing": Metric(
-        lambda c: mixing(*c.components, seed=c.seed),
+        lambda c: mixing(*c.components, max_cells=300, seed=c.seed),
         "iLISI, how evenly synthetic and real cells are each other's neighbors, 0 to 1; higher is better.",
         "Are real and synthetic cells each other's neighbors?",
         "Real and synthetic cells keep to themselves instead of being each other's neighbors.",
         module="scib_metrics",
         worst=0.0,
+        alone=True,
     ),
     "correlation_discrepancy": Metric(
         lambda c: properties.correlation_discrepancy(c.real.marker_expression, c.synthetic.marker_expression),
@@ -177,7 +179,9 @@ METRICS: dict[str, Metric] = {
         needs=("counts",),
     ),
     "cell_correlation_distance": Metric(
-        lambda c: gene_properties.cell_correlation_distance(c.real.expression, c.synthetic.expression, seed=c.seed),
+        lambda c: gene_properties.cell_correlation_distance(
+            c.real.expression, c.synthetic.expression, max_cells=200, seed=c.seed
+        ),
         "Kolmogorov-Smirnov distance of correlations between cells, 0 to 1; lower is better, to the floor.",
         "Are cells as similar to each other as real ones?",
         "Cells are more or less similar to each other than real ones.",
@@ -237,6 +241,7 @@ METRICS: dict[str, Metric] = {
         "Cells are not of the types that they are labeled as: fewer are recognized than of real ones.",
         needs=("two types",),
         worst=0.0,
+        alone=True,
     ),
     "tstr_f1": Metric(
         lambda c: macro_f1(c.labels[0], c.synthetic.recognize(c.real)),
@@ -245,6 +250,7 @@ METRICS: dict[str, Metric] = {
         "A classifier that is trained on the cells recognizes fewer real ones: types are missing or lack variety.",
         needs=("two types",),
         worst=0.0,
+        alone=True,
     ),
     "marker_overlap": Metric(
         lambda c: overlap_of_markers(c.real.top_markers, c.synthetic.top_markers),

@@ -70,11 +70,13 @@ def mean_of_halves(pairs: Sequence[tuple[float, float]], coverage: float = 1.0) 
     """The mean over repeated splits of a figure of both halves.
 
     The halves of one split are independent samples, so that half their difference has the variance of their mean. Splits
-    add little to it, so that the interval is, if anything, too wide. Splits in which a half has no figure are left out.
+    add little to it, so that the interval is, if anything, too wide. Splits in which a half has no figure are left out;
+    with more than half of them, there is no mean.
     """
     x = np.asarray(pairs, dtype=float)
+    n_splits = len(x)
     x = x[np.isfinite(x).all(axis=1)]
-    if not len(x):
+    if 2 * len(x) < n_splits:
         return Estimate(np.nan, np.nan)
     variance = float(np.mean((x[:, 0] - x[:, 1]) ** 2) / 4)
     return Estimate(float(x.mean()), variance * _shared(coverage, len(x)), len(x))
@@ -83,8 +85,9 @@ def mean_of_halves(pairs: Sequence[tuple[float, float]], coverage: float = 1.0) 
 def mean_of_floors(values: Sequence[float], coverage: float = 1.0) -> Estimate:
     """The mean over repeated splits of a figure of two halves of real cells, with the spread of a mean over two halves."""
     x = np.asarray(values, dtype=float)
+    n_splits = len(x)
     x = x[np.isfinite(x)]
-    if len(x) < 2:
+    if len(x) < 2 or 2 * len(x) < n_splits:
         return Estimate(np.nan, np.nan)
     spread = float(x.var(ddof=1)) / 2
     return Estimate(float(x.mean()), spread * _shared(coverage, len(x)), len(x) - 1)

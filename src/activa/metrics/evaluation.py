@@ -10,19 +10,21 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from joblib import Parallel, delayed
 from scipy.stats import t
 from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
 from activa.data import check_sets, read_cells
 from activa.metrics.catalog import METRICS, NEEDS, Metric, Need
-from activa.metrics.detection import N_FLOORS, N_REPEATS
+from activa.metrics.detection import N_REPEATS
 from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, mean_of_repeats
 from activa.metrics.proportions import proportion_notes
-from activa.metrics.samples import N_SPLITS, Comparison, Splits
+from activa.metrics.samples import N_SPLITS, Splits
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
+_MAX_FLOOR = 500  # cells of a half for a classifier's floor, whose mean is known: it is chance
 ALARM = 0.05  # chance that real cells are found unlike real cells by any metric
 
 
@@ -89,22 +91,23 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
 
 def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
     """The value of the synthetic cells and the floor, that of the real cells' halves in their place."""
-
-    def compute(comparison: Comparison) -> Any:
-        return metric.compute(comparison)
-
     if metric.detects:
         used = splits.splits[:N_REPEATS]
-        n_whole = len(used[0].whole.real)
-        value = mean_of_repeats([compute(split.whole) for split in used], n_whole / splits.n_cells)
-        # a second set of as many real cells would vary less than the halves
-        floor = mean_of_repeats([compute(split.floor) for split in used[:N_FLOORS]]).scaled(
-            splits.half / splits.n_cells
+        value = mean_of_repeats(
+            [metric.compute(split.whole) for split in used], len(used[0].whole.real) / splits.n_cells
+        )
+        floors = [split.floor.at_most(_MAX_FLOOR) for split in used]
+        # a second set of as many real cells as there are would vary less
+        floor = mean_of_repeats([metric.compute(floor) for floor in floors]).scaled(
+            len(floors[0].real) / splits.n_cells
         )
         return value, floor
     coverage = 2 * splits.half / splits.n_cells
-    pairs = [(compute(split.values[0]), compute(split.values[1])) for split in splits.splits]
-    return mean_of_halves(pairs, coverage), mean_of_floors([compute(split.floor) for split in splits.splits], coverage)
+    comparisons = [comparison for split in splits.splits for comparison in (*split.values, split.floor)]
+    n_jobs = 1 if metric.alone else -1
+    found = Parallel(n_jobs, prefer="threads")(delayed(metric.compute)(comparison) for comparison in comparisons)
+    first, second, floor_values = (found[start::3] for start in range(3))
+    return mean_of_halves(list(zip(first, second, strict=True)), coverage), mean_of_floors(floor_values, coverage)
 
 
 def alarm_threshold() -> float:
@@ -119,9 +122,8 @@ def _row(metric: Metric, value: Estimate, floor: Estimate) -> dict[str, Any]:
     reference = floor.value if metric.best is None or not metric.detects else metric.best
     variance = np.fmax(value.variance, floor.variance)
     difference = value.value - reference
-    deviation = (
-        difference / np.sqrt(variance) if variance > 0 else np.copysign(np.inf, difference) if difference else 0.0
-    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deviation = float(np.float64(difference) / np.sqrt(variance)) if difference else 0.0
     worse = abs(deviation) if metric.two_sided else -deviation if metric.higher_is_better else deviation
     judgment = "not computed" if np.isnan(deviation) else "unlike real" if worse > alarm_threshold() else "as real"
     low, high = value.interval

@@ -5,17 +5,14 @@ All functions raise a ValueError if the sets differ in columns or if there is no
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import pandas as pd
-import scanpy as sc
-from anndata import AnnData
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
+from scipy.stats import ttest_ind_from_stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -28,11 +25,8 @@ def fit_classifier(real: np.ndarray, real_labels: np.ndarray) -> Pipeline:
     """The classifier of :func:`label_fidelity`, trained on real cells of at least two types."""
     # One scale for all features: the solver is slow without any, and a scale per feature would amplify noise.
     scale = 1 / (real.std(axis=0).max() or 1.0)
-    steps = FunctionTransformer(partial(np.multiply, scale)), LogisticRegression(C=10, max_iter=5000)
-    with warnings.catch_warnings():
-        # few cells of many types are no numbers
-        warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        return make_pipeline(*steps).fit(real, real_labels)
+    steps = FunctionTransformer(partial(np.multiply, scale)), LogisticRegression(C=10, tol=1e-3, max_iter=5000)
+    return make_pipeline(*steps).fit(real, real_labels)
 
 
 def label_fidelity(real: ArrayLike, real_labels: ArrayLike, synthetic: ArrayLike, synthetic_labels: ArrayLike) -> float:
@@ -113,24 +107,28 @@ def markers_of_types(
 
 
 def rank_genes(
-    log_expression: np.ndarray | csr_matrix,
-    labels: np.ndarray,
-    types: Sequence[str],
-    n_genes: int,
+    log_expression: np.ndarray | csr_matrix, labels: np.ndarray, types: Sequence[str], n_genes: int
 ) -> dict[str, list[int]]:
-    """Indices of the genes with the largest t statistic of each type against all other cells, best first."""
+    """Indices of the genes with the largest t statistic of each type against all other cells, best first.
+
+    Welch's t test, with the ranks of scanpy's ``rank_genes_groups``, which takes ten times as long for 1,000 cells x 2,000
+    genes and is called for forty halves of an evaluation. A gene without variance has the statistic 0.
+    """
     if not types:
         return {}
-    obs = pd.DataFrame({"type": pd.Categorical(labels)}, index=np.arange(len(labels)).astype(str))
-    adata = AnnData(log_expression, obs=obs)
-    with warnings.catch_warnings():
-        # Genes without variance divide by zero in the t statistic; scanpy gives them the score 0.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        # scanpy's table of results is fragmented with more than about 25 types.
-        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
-        sc.tl.rank_genes_groups(adata, "type", groups=types, method="t-test", n_genes=n_genes, use_raw=False)
-    names = adata.uns["rank_genes_groups"]["names"]
-    return {label: [int(gene) for gene in names[label]] for label in types}
+    x = csr_matrix(log_expression, dtype=np.float64)
+    member = csr_matrix((labels[None, :] == np.asarray(types)[:, None]).astype(np.float64))
+    n = np.asarray(member.sum(axis=1))
+    sums, squares = (member @ x).toarray(), (member @ x.multiply(x)).toarray()
+    rest = x.shape[0] - n, x.sum(axis=0).A1 - sums, x.multiply(x).sum(axis=0).A1 - squares
+    moments = []
+    for size, total, square in ((n, sums, squares), rest):
+        mean = total / size
+        moments += [mean, np.sqrt(np.maximum(square - size * mean**2, 0) / np.maximum(size - 1, 1)), size]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = np.nan_to_num(ttest_ind_from_stats(*moments, equal_var=False).statistic)
+    ranked = np.argsort(-scores, axis=1, kind="stable")[:, :n_genes]
+    return dict(zip(types, ranked.tolist(), strict=True))
 
 
 def marker_overlap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from activa.arguments import check_choices
 from activa.data import as_pair, check_columns
 
 Norm = Literal["frobenius", "one"]
+_filtering = threading.Lock()
 
 
 def pearson(x: np.ndarray) -> np.ndarray:
@@ -64,7 +66,8 @@ def gene_summary(counts: np.ndarray | csr_matrix) -> tuple[np.ndarray, np.ndarra
 
 def fit_dropout(log_mean: np.ndarray, zeros: np.ndarray, n_cells: int) -> tuple[Any, np.ndarray]:
     """Binomial regression (logit link) of zeros on log10 mean, and its design matrix: intercept and log10 mean."""
-    with warnings.catch_warnings():
+    # metrics are computed in threads, which share the filters of warnings
+    with _filtering, warnings.catch_warnings():
         # A few genes can lie on a step instead of a curve; the fit is then that step.
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         outcome = np.column_stack([zeros, n_cells - zeros])

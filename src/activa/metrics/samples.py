@@ -17,7 +17,7 @@ from activa.metrics.fidelity import fit_classifier, rank_genes
 from activa.metrics.profiles import cell_profiles, effective_library_size
 from activa.metrics.space import Space
 
-N_SPLITS = 10
+N_SPLITS = 8
 MAX_CELLS = 1000  # of a half, and of a set for a classifier that tells sets; those of larger sets are drawn anew
 _MIN_CELLS = 5  # of a half
 _N_MARKERS = 20
@@ -137,6 +137,12 @@ class Comparison:
     synthetic: Sample
     training: Training
     seed: int
+
+    def at_most(self, size: int) -> Comparison:
+        """The first cells of both."""
+        return Comparison(
+            *(Sample(x.of, x.indices[:size]) for x in (self.real, self.synthetic)), self.training, self.seed
+        )
 
     @property
     def components(self) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -21,12 +22,13 @@ from torch.nn import BatchNorm1d
 from activa.arguments import check_booleans, check_choices, check_integers
 from activa.model.datamodule import CellSample, read_datamodule
 from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
-from activa.model.registration import modalities_of
+from activa.model.registration import modalities_of, refuse_mudata
 from activa.model.training_checks import check_device, check_further, check_paths, check_split
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
 from activa.train import (
+    PAPER_RECIPE,
     Game,
     InterruptibleTrainRunner,
     IntrospectivePlan,
@@ -56,6 +58,7 @@ class Training(UnsupervisedTrainingMixin):
 
     # set by the model
     training_defaults_: dict[str, Any]  # max_epochs and recipe, as plain values, of a model with its own
+    trained_with_: dict[str, Any]  # max_epochs, recipe and batch_size of the last training, as plain values
     # categories of the reference, whose weights training must not move (scArches); None: all weights are trained
     reference_categories_: tuple[int, tuple[int, ...]] | None
 
@@ -184,6 +187,50 @@ class Training(UnsupervisedTrainingMixin):
                 # each device had its own noise, and all must end with the same prior
                 torch.manual_seed(seed)
             self._fit_prior(self.module, int(torch.randint(2**31, ())), sample)
+        self.trained_with_ = {"max_epochs": max_epochs, "recipe": recipe.to_dict(), "batch_size": batch_size}
+
+    def refit(self, *, seed: int | None = 0) -> Self:
+        """Train a new model of the same settings on as many cells of this one as it was trained on.
+
+        What separates such a model's cells from this one's is what so few cells cost: no misfit is possible. It is the
+        refit floor of :func:`activa.metrics.evaluate`.
+
+        Parameters
+        ----------
+        seed
+            Seed of the cells, the initial weights and the training. The types are those of the training cells.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            If the model has not been trained by :meth:`train`, or was registered with MuData, size factors or unlabeled
+            cells, which generated cells do not have.
+
+        Examples
+        --------
+        >>> model.refit(seed=0)  # doctest: +SKIP
+        """
+        refuse_mudata(self, "refit", "train a model of the RNA alone")
+        trained_with = getattr(self, "trained_with_", None)
+        if trained_with is None:
+            raise RuntimeError("refit needs a model that was trained by this version: call model.train() first.")
+        arguments = self.registry_["setup_args"]
+        if given := [key for key in ("size_factor_key", "unlabeled_category") if arguments[key] is not None]:
+            raise ValueError(
+                f"refit needs generated cells with {given[0]}={arguments[given[0]]!r}, which they do not have."
+            )
+        seed = check_seed(seed)
+        sampler = self.sampler
+        asked = dict(zip(sampler.types, sampler.design.type_sizes.tolist(), strict=True))
+        cells = sampler.generate(**({"n": sum(asked.values())} if len(asked) == 1 else {"labels": asked}), seed=seed)
+        self.setup_anndata(cells, **arguments)
+        is_paper = self.training_defaults_.get("recipe") == PAPER_RECIPE.to_dict()
+        again = (
+            self.paper(cells, seed=seed) if is_paper else type(self)(cells, seed=seed, **self.module.settings.to_dict())
+        )
+        again.training_defaults_ = {name: trained_with[name] for name in ("max_epochs", "recipe")}
+        again.train(batch_size=trained_with["batch_size"], seed=seed, enable_progress_bar=sys.stderr.isatty())
+        return again
 
     def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""

@@ -19,6 +19,7 @@ import pandas as pd
 from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 from tqdm.auto import tqdm
 
 from activa import pl
@@ -238,12 +239,12 @@ def _subsample(adata: AnnData, rng: np.random.Generator) -> AnnData:
 def _picture(plot: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """A PNG of the plot as a data URI, with its size; ``values`` holds the plots' arguments."""
     figure = plot(**{name: values[name] for name in signature(plot).parameters if name in values}, return_fig=True)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    png = data.getvalue()
-    # The first chunk of a PNG holds its width and height.
-    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
-    return {"source": _data_uri("image/png", png), "width": width, "height": height}
+    drawn, data = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI, bbox_inches="tight")
+    # 256 colors need a third of the space of all
+    picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(data, format="png", optimize=True)
+    return {"source": _data_uri("image/png", data.getvalue()), "width": picture.width, "height": picture.height}
 
 
 def _render(**values: Any) -> str:
