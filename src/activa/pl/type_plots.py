@@ -49,7 +49,7 @@ def confusion(
     """Types that cells are labeled as against those that an independent classifier recognizes, in both sets.
 
     The classifiers are those of ``label_fidelity`` in :func:`activa.metrics.evaluate`, trained on halves of the real cells,
-    and asked for the other halves (left panel) and for halves of the synthetic cells (right panel), ten times. The titles
+    and asked for the other halves (left panel) and for halves of the synthetic cells (right panel). The titles
     have the figures of that table for the same cells and seed: its floor and its value. Each row, a type, sums to 1; up to
     15 types have numbers, from 0.005 on. A row without cells is gray.
 
