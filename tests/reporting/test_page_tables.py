@@ -45,7 +45,14 @@ def test_the_worst_metric_of_any_generator_comes_first_and_the_others_keep_their
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.01234, "0.0123"), (0.512345, "0.512"), (3.14159, "3.14"), (26.134, "26.1"), (1234.5, "1234.5")],
+    [
+        (0.01234, "0.0123"),
+        (0.512345, "0.512"),
+        (-1e-5, "0.0000"),
+        (3.14159, "3.14"),
+        (26.134, "26.1"),
+        (1234.5, "1234.5"),
+    ],
 )
 def test_digits_are_as_many_as_the_figure_deserves(value, text):
     table = make_table(wasserstein=0).assign(value=value, floor=value / 2)

@@ -19,10 +19,10 @@ _WORST_FIRST = ("unlike real", "as real", "cannot tell", "too few cells")
 _TYPE_COLUMNS: dict[str, tuple[str, str, tuple[str, str] | None]] = {
     "real": ("Real cells", "{:,.0f}", None),
     "synthetic": ("Synthetic cells", "{:,.0f}", None),
-    "recognized": ("Recognized", "{:.0%}", ("recognized_low", "recognized_high")),
-    "recognized_real": ("Real ones recognized", "{:.0%}", ("recognized_real_low", "recognized_real_high")),
-    "mmd": ("MMD²", "{:.4f}", None),
-    "mmd_floor": ("MMD² of real, 95%", "{:.4f}", None),
+    "recognized": ("Recognized", "{:z.0%}", ("recognized_low", "recognized_high")),
+    "recognized_real": ("Real ones recognized", "{:z.0%}", ("recognized_real_low", "recognized_real_high")),
+    "mmd": ("MMD²", "{:z.4f}", None),
+    "mmd_floor": ("MMD² of real, 95%", "{:z.4f}", None),
     "library_size": ("Library size / real", "{:.2f}", None),
     "genes": ("Genes per cell / real", "{:.2f}", None),
 }
@@ -41,7 +41,7 @@ def _metric_row(name: str, rows: Mapping[str, pd.Series]) -> dict[str, Any]:
     metric, first = METRICS[name], next(iter(rows.values()))
     # no more digits than the largest figure deserves
     largest = np.nanmax([0, first["floor"], *(row["value"] for row in rows.values())], initial=0)
-    form = f"{{:.{int(np.clip(2 - np.floor(np.log10(max(abs(largest), 1e-9))), 1, 4))}f}}"
+    form = f"{{:z.{int(np.clip(2 - np.floor(np.log10(max(abs(largest), 1e-9))), 1, 4))}f}}"
     return {
         "name": name,
         "question": metric.question,
@@ -84,7 +84,7 @@ def type_table_on_page(types: pd.DataFrame) -> dict[str, Any]:
 
 def gene_rows(differences: pd.DataFrame) -> list[dict[str, Any]]:
     """The genes that are worst reproduced, from the table of :func:`activa.metrics.gene_differences`."""
-    forms = {"mean_real": "{:.2f}", "mean_synthetic": "{:.2f}", "zeros_real": "{:.0%}", "zeros_synthetic": "{:.0%}"}
+    forms = {"mean_real": "{:.2f}", "mean_synthetic": "{:.2f}", "zeros_real": "{:z.0%}", "zeros_synthetic": "{:z.0%}"}
     threshold = gene_threshold(len(differences))
     return [
         {"gene": str(name), "unlike": row["deviation"] > threshold}
