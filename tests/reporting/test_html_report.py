@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -126,15 +127,30 @@ def test_every_metric_is_a_question():
     assert all(len(question) > 15 for question in questions) and len(set(questions)) == len(questions)
 
 
+class Parrot:
+    """A model that has learned some cells by heart, and learns its own cells so too."""
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    def generate(self, n=None, *, labels=None, seed=None):
+        return self.cells[np.random.default_rng(seed).permutation(self.cells.n_obs)[:n]].copy()
+
+    def refit(self, *, seed=None):
+        return self
+
+
 def test_without_types_and_for_values_that_are_no_counts(sets, tmp_path):
     real, synthetic = (sets[name][:60].copy() for name in ("real", "synthetic"))
     for adata in (real, synthetic):
         adata.X = adata.X.multiply(1e4 / adata.X.sum(axis=1)).log1p().tocsr()
-    table = activa.report(real, synthetic, tmp_path / "other.html", normalized=True)
+    table = activa.report(real, synthetic, tmp_path / "other.html", model=Parrot(real), normalized=True)
     assert "label_fidelity" not in table.index and "dropout_distance" not in table.index
     page = Page((tmp_path / "other.html").read_text())
     assert not [attributes for tag, attributes in page.tags if attributes.get("id") == "types"]
     assert sum(tag == "img" for tag, _ in page.tags) == 4
+    refit = {name: row[2].split("|")[0] for name, row in rows_of_metrics(tmp_path / "other.html").items()}
+    assert float(refit["rf_auc"]) == pytest.approx(table.loc["rf_auc", "refit"], abs=6e-4)
 
 
 def test_what_is_refused_is_refused_before_work(sets, made, tmp_path):

@@ -60,7 +60,8 @@ def cell_profiles(
     check_sets(sets, labels_key=None, layer=layer)
     cells = read_cells(sets, labels_key=None, layer=layer, normalized=False)
     facts = {
-        name: _read_facts(name, profiles.cell_profiles(of.raw_counts, real.var_names)) for name, of in cells.items()
+        name: _read_facts(name, profiles.cell_profiles(of.raw_counts, list(real.var_names)))
+        for name, of in cells.items()
     }
     shown = [name for name in _FACTS if name in facts["real"]]
     width = 2.1 * len(shown)
@@ -73,6 +74,7 @@ def cell_profiles(
                 if fact != "genes":
                     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
                 parts.open_frame(ax)
+                ax.tick_params(labelsize="small")
                 if i == 0:
                     parts.panel_title(ax, _FACTS[fact], 18)
                 if i == len(generators) - 1:
