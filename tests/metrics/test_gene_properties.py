@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+from anndata import AnnData
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import cdist
-from scipy.stats import ks_2samp, pearsonr, wasserstein_distance
+from scipy.stats import ks_2samp, pearsonr, ttest_ind, wasserstein_distance
+from statsmodels.stats.proportion import proportions_ztest
 
 from activa.data import log_normalize
 from activa.metrics.gene_properties import (
     cell_correlation_distance,
     effective_library_distance,
+    gene_differences,
     gene_facts,
     gene_mean_distance,
     gene_variance_distance,
@@ -158,3 +161,27 @@ def test_plane_distance_is_in_standard_deviations_and_a_constant_coordinate_has_
     assert plane_distance(x * [1, 1000], (x + 0.5) * [1, 1000]) == pytest.approx(plane_distance(x, x + 0.5))
     assert plane_distance(x * [1, 0], x * [1, 0] + [0, 2]) == pytest.approx(2)
     assert np.isnan(plane_distance(x, x[:1]))
+
+
+def test_genes_are_sorted_by_the_larger_of_two_differences():
+    rng = np.random.default_rng(0)
+    sets = [AnnData(csr_matrix(rng.poisson(2, (n, 5)).astype(np.float32))) for n in (60, 45)]
+    sets[1].X = sets[1].X.multiply([1, 1, 4, 1, 1]).tocsr()  # more of one gene
+    sets[1].X = csr_matrix(np.where(np.arange(5) == 1, rng.integers(0, 2, (45, 5)) * 4, sets[1].X.toarray()))
+    table = gene_differences(*sets)
+    assert table.index[0] == "1" and table["deviation"].is_monotonic_decreasing
+    counts = [x.X.toarray() for x in sets]
+    expression = [np.log1p(1e4 * x / x.sum(axis=1, keepdims=True)) for x in counts]
+    for gene, row in table.iterrows():
+        x, y = (of[:, int(gene)] for of in expression)
+        np.testing.assert_allclose(row[["mean_real", "mean_synthetic"]], [x.mean(), y.mean()], rtol=1e-5)
+        zeros = [(x == 0).sum(), (y == 0).sum()]
+        np.testing.assert_allclose(row[["zeros_real", "zeros_synthetic"]], [zeros[0] / 60, zeros[1] / 45])
+        welch = abs(ttest_ind(x, y, equal_var=False).statistic)
+        share = abs(proportions_ztest(zeros, [60, 45])[0]) if sum(zeros) else 0
+        assert row["deviation"] == pytest.approx(max(welch, share), rel=1e-4)
+
+
+def test_equal_sets_have_no_gene_that_differs():
+    adata = AnnData(csr_matrix(np.array([[1.0, 0, 3], [1, 0, 5]], dtype=np.float32)))
+    assert (gene_differences(adata, adata)["deviation"] == 0).all()

@@ -40,7 +40,7 @@ def positions(figure):
 def test_panels_show_every_cell_with_the_other_set_behind(three_types):
     figure = pl.umap(*three_types, labels_key="cell_type", return_fig=True)
     assert isinstance(figure, Figure)
-    real, synthetic, both = figure.axes
+    both, real, synthetic = figure.axes
     assert [len(c.get_offsets()) for c in real.collections] == [45, 60]
     assert [len(c.get_offsets()) for c in synthetic.collections] == [60, 45]
     assert [len(c.get_offsets()) for c in both.collections] == [105]
@@ -53,12 +53,12 @@ def test_a_type_has_one_color_even_if_one_set_lacks_it(three_types):
     real, synthetic = three_types
     all_types = pl.umap(real, synthetic, labels_key="cell_type", return_fig=True)
     without_first = pl.umap(real, synthetic[np.arange(45) % 3 != 0], labels_key="cell_type", return_fig=True)
-    assert shown_colors(without_first.axes[1]) < shown_colors(all_types.axes[1])
-    assert shown_colors(without_first.axes[0]) == shown_colors(all_types.axes[0])
+    assert shown_colors(without_first.axes[2]) < shown_colors(all_types.axes[2])
+    assert shown_colors(without_first.axes[1]) == shown_colors(all_types.axes[1])
 
 
 def test_without_labels_panels_have_the_colors_of_the_origin(three_types):
-    real, synthetic, both = pl.umap(*three_types, show=False)
+    both, real, synthetic = pl.umap(*three_types, show=False)
     assert shown_colors(real) | shown_colors(synthetic) == shown_colors(both)
 
 
@@ -67,7 +67,7 @@ def test_legends_cover_nothing(n_types):
     figure = pl.umap(simulate(70, 0, n_types), simulate(70, 1, n_types), labels_key="cell_type", return_fig=True)
     figure.savefig(io.BytesIO(), dpi=50)
     assert len({h.get_color() for h in figure.legends[0].legend_handles}) == n_types
-    legend, origins = figure.legends[0].get_window_extent(), figure.axes[2].get_legend().get_window_extent()
+    legend, origins = figure.legends[0].get_window_extent(), figure.axes[0].get_legend().get_window_extent()
     assert figure.bbox.x0 <= legend.x0 < legend.x1 <= figure.bbox.x1
     assert figure.bbox.y0 <= legend.y0 < legend.y1 <= figure.bbox.y1
     for ax in figure.axes:
@@ -114,6 +114,14 @@ def test_each_panel_has_the_cells_of_its_type_in_front_of_all(sets):
         assert len(ax.collections[0].get_offsets()) == 270
         for adata, color in zip(sets, (REAL, SYNTHETIC), strict=True):
             assert len(points(ax, color)) == (adata.obs["cell_type"] == ax.get_title()).sum()
+
+
+def test_the_counts_of_a_panel_do_not_touch_the_title_below():
+    figure = pl.umap_per_type(simulate(70, 0, 8), simulate(70, 1, 8), labels_key="cell_type", return_fig=True)
+    figure.draw_without_rendering()
+    counts, below = (figure.axes[0].xaxis.label.get_window_extent(), figure.axes[4].title.get_window_extent())
+    assert figure.axes[4].get_position().x0 == pytest.approx(figure.axes[0].get_position().x0)
+    assert counts.y0 - below.y1 > 0.4 * counts.height
 
 
 def test_types_must_be_in_a_set(sets):

@@ -31,7 +31,10 @@ TABLES = {
     "margin_search": pd.DataFrame({"margin": [2.0, 1], "rf_auc": 0.6, "wasserstein": 9.0, "best": [True, False]}),
     "marker_expression": pd.DataFrame({"set": SETS * 3, "type": "B", "gene": "a", "expression": [0.0, 1, 2, 3, 4, 5]}),
     "metrics": pd.DataFrame(
-        {"value": [0.6, 14.0], "floor": [0.5, 13.0], "best": [0.5, 13.0]}, ["rf_auc", "wasserstein"]
+        {"value": [0.6, 14.0], "low": [0.55, 13.5], "high": [0.65, 14.5]}
+        | {"floor": [0.5, 13.0], "floor_low": [0.4, 12.0], "floor_high": [0.6, 14.0], "best": [0.5, 13.0]}
+        | {"deviation": [4.0, 2.0], "judgment": ["unlike real", "as real"]},
+        ["rf_auc", "wasserstein"],
     ),
     "rf_detection": pd.DataFrame(
         {
@@ -48,7 +51,7 @@ TABLES = {
     ),
 }
 LABELED = {"confusion", "markers", "umap_per_type"}
-PAIRS = LABELED | {"correlation", "dropout", "genes_per_cell", "library_size", "mean_variance", "umap"}
+PAIRS = LABELED | {"cell_profiles", "correlation", "dropout", "genes_per_cell", "library_size", "mean_variance", "umap"}
 ONE_PANEL = [name for name in pl.__all__ if "ax" in inspect.signature(getattr(pl, name)).parameters]
 
 
@@ -184,6 +187,7 @@ def test_other_tables_are_refused(name):
         plot(table.to_numpy())
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes")  # two cells of a type
 @pytest.mark.parametrize("name", ["confusion", "library_size", "correlation", "markers"])
 def test_forty_types_fit(name, forty):
     figure = getattr(pl, name)(*forty, labels_key="cell_type", return_fig=True)

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from tests_helpers import make_counts
 
@@ -15,57 +16,83 @@ from activa.train import Hinge
 
 
 def make(**values):
-    """A table of metrics from their values, floors and bests."""
-    return pd.DataFrame.from_dict(values, orient="index", columns=["value", "floor", "best"]).rename_axis("metric")
+    """A table of metrics from value, floor, best and deviation; intervals reach two standard errors."""
+    table = pd.DataFrame.from_dict(values, orient="index", columns=["value", "floor", "best", "deviation"])
+    error = ((table["value"] - table["floor"]) / table["deviation"]).abs()
+    for name, column in (("", "value"), ("floor_", "floor")):
+        table[f"{name}low"], table[f"{name}high"] = table[column] - 2 * error, table[column] + 2 * error
+    table["judgment"] = np.where(table["deviation"].abs() > 3.6, "unlike real", "as real")
+    return table.rename_axis("metric")
 
 
 TABLE = make(
-    rf_auc=(0.75, 0.5, 0.5),  # half of the way to 1
-    mmd=(0.5, -0.001, 0.0),  # its root is half of that of 2
-    wasserstein=(26.0, 13.0, 13.0),  # twice the floor
-    mixing=(0.45, 0.9, 0.9),  # half of the way to 0
-    correlation_discrepancy=(3.0, 4.0, 4.0),  # a quarter below the floor
-    label_fidelity=(1.0, 0.8, 0.8),  # above the floor, away from 0
-    tstr_f1=(0.6, 0.6, 0.6),
-    copy_ratio=(0.5, 0.9, 1.0),
-    mmd_per_type=(np.nan, np.nan, 0.0),
+    rf_auc=(0.75, 0.5, 0.5, 25.0),
+    mmd=(0.01, 0.02, 0.0, -1.0),  # nearer than other real cells
+    wasserstein=(12.0, 13.0, 13.0, -5.0),  # cells that vary too little
+    mixing=(0.45, 0.9, 0.9, -9.0),
+    label_fidelity=(1.0, 0.8, 0.8, 4.0),
+    copy_ratio=(0.9, 1.0, 1.0, -2.0),
+    mmd_per_type=(np.nan, np.nan, 0.0, np.nan),
 )
-
-
-EXPECTED = [0.5, 0.5, np.nan, 0.5, 0.5, -0.25, -0.25, 0.0, 4 / 9]
+EXPECTED = {
+    "rf_auc": 25,
+    "mmd": -1,
+    "mmd_per_type": np.nan,
+    "wasserstein": 5,
+    "mixing": 9,
+    "label_fidelity": 4,
+    "copy_ratio": 2,
+}
 
 
 def dots(ax, marker_area=34):
-    return [c for c in ax.collections if len(c.get_sizes()) and c.get_sizes()[0] == marker_area]
+    return [
+        c
+        for c in ax.collections
+        if isinstance(c, PathCollection) and c.get_sizes()[0] == marker_area and len(c.get_offsets())
+    ]
 
 
-def test_a_dot_stands_at_its_share_of_the_way_to_the_worst():
-    ax = pl.metrics(TABLE, show=False)
+def test_worse_is_right_and_unlike_real_is_filled():
+    ax = pl.metrics(TABLE.assign(refit=TABLE["floor"]), show=False)
     names = [label.get_text() for label in ax.get_yticklabels()]
     order = [name for name in METRICS if name in TABLE.index]
-    assert [name.removesuffix(" *") for name in names] == order
+    assert [name.removesuffix(" *") for name in names] == order == list(EXPECTED)
     assert [name.endswith("*") for name in names] == [METRICS[name].two_sided for name in order]
     (shown,) = dots(ax)
-    x, y = np.ma.filled(shown.get_offsets(), np.nan).T
-    np.testing.assert_allclose(x, EXPECTED, atol=1e-12)
-    np.testing.assert_array_equal(y[~np.isnan(y)], np.flatnonzero(~np.isnan(EXPECTED)))
-    # of those with a best value of their own it stands apart from the floor
-    (best,) = dots(ax, 50)
-    np.testing.assert_allclose(best.get_offsets(), [(-1 / 9, order.index("copy_ratio"))])
-    texts = [text.get_text() for text in ax.texts]
-    assert "0.75 (0.5)" in texts and "none" in texts and texts[0] == "value (floor)"
+    at = {order[round(y)]: x for x, y in np.ma.filled(shown.get_offsets(), np.nan) if not np.isnan(x)}
+    assert at == pytest.approx({name: x for name, x in EXPECTED.items() if not np.isnan(x)})
+    filled = {
+        order[round(y)]
+        for (_, y), color in zip(np.ma.filled(shown.get_offsets(), np.nan), shown.get_facecolors(), strict=True)
+        if color[2] < 1
+    }
+    assert filled == set(TABLE.index[TABLE["judgment"] == "unlike real"])
+    intervals = next(c for c in ax.collections if isinstance(c, LineCollection)).get_segments()
+    ends = {
+        order[round(line[0, 1])]: sorted(line[:, 0]) for line in intervals if len(line) and not np.isnan(line).any()
+    }
+    assert ends == {name: pytest.approx([x - 2, x + 2]) for name, x in EXPECTED.items() if not np.isnan(x)}
+    bars = {
+        order[round(bar.get_y() + bar.get_height() / 2)]: bar
+        for bar in ax.patches
+        if abs(bar.get_width()) > 1 and bar.get_height() < 1 and bar.get_facecolor()[0] < 0.8
+    }
+    for name in ("rf_auc", "mixing"):
+        assert sorted((bars[name].get_x(), bars[name].get_x() + bars[name].get_width())) == pytest.approx([-2, 2])
+    (refit,) = dots(ax, 50)
+    assert np.ma.compressed(refit.get_offsets()[:, 0]) == pytest.approx(0)
     assert ax.lines[0].get_xdata() == [0, 0]
+    assert 3 < ax.lines[1].get_xdata()[0] < 4
 
 
-def test_every_metric_has_a_worst_end_other_than_its_best():
-    for metric in METRICS.values():
-        assert metric.worst != metric.best and metric.worst >= 0
+def test_what_is_too_far_stands_at_the_end():
+    ax = pl.metrics(TABLE[:1].assign(deviation=np.inf), show=False)
+    assert dots(ax)[0].get_offsets()[0, 0] == 1000
 
 
 def test_generators_have_a_marker_each_in_every_row():
-    tables = {
-        f"a generator with a rather long name {i}": TABLE.assign(value=TABLE["value"] * (1 + i / 9)) for i in range(7)
-    }
+    tables = {f"a generator with a rather long name {i}": TABLE for i in range(7)}
     figure = pl.metrics(tables, return_fig=True)
     figure.savefig(io.BytesIO(), dpi=50)
     (ax,) = figure.axes
@@ -73,13 +100,13 @@ def test_generators_have_a_marker_each_in_every_row():
     assert len({tuple(map(tuple, c.get_paths()[0].vertices)) for c in shown}) == len(shown) == 7
     for c in shown:
         rows = c.get_offsets()[:, 1].compressed()
-        assert np.array_equal(np.rint(rows), np.flatnonzero(~np.isnan(EXPECTED)))
+        assert set(np.rint(rows)) == {i for i, x in enumerate(EXPECTED.values()) if not np.isnan(x)}
     legend = ax.get_legend().get_window_extent()
-    headers = [text.get_window_extent() for text in ax.texts if "(floor)" in text.get_text()]
-    assert len(headers) == 7 and not any(box.overlaps(legend) for box in headers)
-    assert all(not a.overlaps(b) for a, b in zip(headers, headers[1:], strict=False))
-    assert legend.x0 >= 0 and max(box.x1 for box in headers) <= figure.bbox.x1
+    assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
     assert not ax.get_window_extent().overlaps(legend)
+    joined = pl.metrics(pd.concat(tables, names=["generator", "metric"]), show=False)
+    for one, other in zip(dots(joined), shown, strict=True):
+        np.testing.assert_array_equal(one.get_offsets(), other.get_offsets())
 
 
 def test_tables_of_other_kinds_are_refused():

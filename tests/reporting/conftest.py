@@ -1,5 +1,8 @@
+import warnings
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from tests_helpers import make_counts
 
 import activa
@@ -25,3 +28,15 @@ def made(sets, tmp_path_factory):
         sets["real"], sets["synthetic"], path, labels_key="cell_type", train=sets["train"], name=f"my {HOSTILE}"
     )
     return path, table
+
+
+@pytest.fixture(scope="package")
+def several(sets, tmp_path_factory):
+    """A report on three generators, and the table that came with it."""
+    path = tmp_path_factory.mktemp("several") / "report.html"
+    shuffled = sets["real"][:120].copy()
+    shuffled.X = csr_matrix(np.random.default_rng(0).permuted(shuffled.X.toarray(), axis=0))
+    generators = {f"my {HOSTILE}": sets["synthetic"], "training cells": sets["train"], "shuffled": shuffled}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*types", category=UserWarning)
+        return path, activa.report(sets["real"], generators, path, labels_key="cell_type", batch_key="batch")

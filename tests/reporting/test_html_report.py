@@ -3,7 +3,9 @@
 import base64
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,6 +28,8 @@ class Page(HTMLParser):
         elif tag in ("td", "th"):
             self.rows[-1].append("")
             self.cell = tag
+        elif tag in ("small", "span", "code") and self.cell:
+            self.rows[-1][-1] += "|"
 
     def handle_endtag(self, tag):
         if tag in ("td", "th"):
@@ -42,11 +46,49 @@ def test_the_table_is_that_of_evaluate(sets, made):
     again = evaluate(sets["real"], sets["synthetic"], labels_key="cell_type", train=sets["train"], metrics=quick)
     pd.testing.assert_frame_equal(table.loc[quick], again)
     assert list(table.index) == list(METRICS)
-    rows = Page(path.read_text()).rows
-    for name, metric in METRICS.items():
-        (row,) = [row for row in rows if row and row[0].startswith(metric.question + name)]
-        assert float(row[1]) == pytest.approx(table.loc[name, "value"], abs=6e-4)
-        assert float(row[2]) == pytest.approx(table.loc[name, "floor"], abs=6e-4)
+    found = rows_of_metrics(path)
+    unlike = table.index[table["judgment"] == "unlike real"]
+    assert set(list(found)[: len(unlike)]) == set(unlike)
+    for name, (value, floor) in found.items():
+        for text, column, ends in ((value, "value", ("low", "high")), (floor, "floor", ("floor_low", "floor_high"))):
+            figure, interval, *mark = text.split("|")
+            shown = [float(figure), *map(float, interval.split(" to "))]
+            assert shown == pytest.approx(table.loc[name, [column, *ends]].to_list(), rel=0.06, abs=6e-3)
+            assert mark == ["unlike real"] * (name in unlike and column == "value")
+
+
+def rows_of_metrics(path):
+    """Texts of the figures of each metric, in the order of the page."""
+    found = {}
+    for row in Page(path.read_text()).rows:
+        for name, metric in METRICS.items():
+            if row and row[0].startswith(f"{metric.question}||{name} "):
+                found[name] = row[1:]
+    assert set(found) <= set(METRICS)
+    return found
+
+
+def test_several_generators_have_a_column_and_a_verdict_each(sets, several):
+    path, table = several
+    text = path.read_text()
+    names = list(dict.fromkeys(table.index.get_level_values("generator")))
+    assert table.index.names == ["generator", "metric"] and len(names) == 3
+    for metric, row in rows_of_metrics(path).items():
+        assert len(row) == 4
+        for name, shown in zip(names, row, strict=False):
+            is_unlike = table.loc[(name, metric), "judgment"] == "unlike real"
+            assert shown.endswith("|unlike real") == is_unlike
+    page = Page(text)
+    classes = [attributes.get("class", "") for tag, attributes in page.tags if tag == "article"]
+    assert len(classes) == 3 and not any("as-real" in name for name in classes)
+    assert "floors of the others differ slightly" in text
+    assert sum(tag == "img" for tag, _ in page.tags) == 2 + 3 * 9
+    batches = [row for row in page.rows if row and row[0] in ("one", "two")]
+    assert len(batches) == 6
+    assert batches[0][2] == str((sets["real"].obs["batch"] == batches[0][0]).sum())
+    call = re.search(r"activa\.report\(.*\)", text).group().replace("&#39;", "'")
+    assert "'training cells': cells_2, 'shuffled': cells_3}, " in call and "batch_key='batch'" in call
+    assert path.stat().st_size < 5e6
 
 
 def test_it_needs_nothing_from_elsewhere(made):
@@ -61,7 +103,7 @@ def test_it_needs_nothing_from_elsewhere(made):
 
 def test_pictures_are_whole_and_described(made):
     pictures = [attributes for tag, attributes in Page(made[0].read_text()).tags if tag == "img"]
-    assert len(pictures) == 10
+    assert len(pictures) == 11
     for picture in pictures:
         data = base64.b64decode(picture["src"].removeprefix("data:image/png;base64,"), validate=True)
         assert data.startswith(b"\x89PNG") and data.endswith(b"IEND\xaeB`\x82")
@@ -77,7 +119,7 @@ def test_names_of_others_are_text(made):
 def test_each_type_has_its_row(sets, made):
     rows = {row[0]: row[1:] for row in Page(made[0].read_text()).rows if row}
     for label, count in sets["real"].obs["cell_type"].value_counts().items():
-        assert rows[label][:2] == [str(count), str((sets["synthetic"].obs["cell_type"] == label).sum())]
+        assert rows[label][1:3] == [str(count), str((sets["synthetic"].obs["cell_type"] == label).sum())]
 
 
 def test_every_metric_is_a_question():
@@ -85,15 +127,30 @@ def test_every_metric_is_a_question():
     assert all(len(question) > 15 for question in questions) and len(set(questions)) == len(questions)
 
 
+class Parrot:
+    """A model that has learned some cells by heart, and learns its own cells so too."""
+
+    def __init__(self, cells):
+        self.cells = cells
+
+    def generate(self, n=None, *, labels=None, seed=None):
+        return self.cells[np.random.default_rng(seed).permutation(self.cells.n_obs)[:n]].copy()
+
+    def refit(self, *, seed=None):
+        return self
+
+
 def test_without_types_and_for_values_that_are_no_counts(sets, tmp_path):
     real, synthetic = (sets[name][:60].copy() for name in ("real", "synthetic"))
     for adata in (real, synthetic):
         adata.X = adata.X.multiply(1e4 / adata.X.sum(axis=1)).log1p().tocsr()
-    table = activa.report(real, synthetic, tmp_path / "other.html", normalized=True)
+    table = activa.report(real, synthetic, tmp_path / "other.html", model=Parrot(real), normalized=True)
     assert "label_fidelity" not in table.index and "dropout_distance" not in table.index
     page = Page((tmp_path / "other.html").read_text())
     assert not [attributes for tag, attributes in page.tags if attributes.get("id") == "types"]
     assert sum(tag == "img" for tag, _ in page.tags) == 4
+    refit = {name: row[2].split("|")[0] for name, row in rows_of_metrics(tmp_path / "other.html").items()}
+    assert float(refit["rf_auc"]) == pytest.approx(table.loc["rf_auc", "refit"], abs=6e-4)
 
 
 def test_what_is_refused_is_refused_before_work(sets, made, tmp_path):
@@ -105,9 +162,22 @@ def test_what_is_refused_is_refused_before_work(sets, made, tmp_path):
         activa.report(sets["real"], sets["synthetic"], tmp_path / "report.pdf")
     with pytest.raises(FileNotFoundError, match="no report can be made"):
         activa.report(sets["real"], sets["synthetic"], tmp_path / "not" / "there.html")
-    with pytest.raises(KeyError, match="labels_key 'type' is not in real.obs"):
-        activa.report(sets["real"], sets["synthetic"], tmp_path / "report.html", labels_key="type")
+    for wrong, error, match in [
+        ({"labels_key": "type"}, KeyError, "labels_key 'type' is not in real.obs"),
+        ({"batch_key": "donor"}, KeyError, "'donor' is not in real.obs"),
+        ({"synthetic": {"one": sets["synthetic"]}, "name": "two"}, ValueError, "name must be None"),
+        ({"synthetic": dict.fromkeys("abcdefg", sets["synthetic"])}, ValueError, "at most 6 generators, got 7"),
+        ({"synthetic": {}}, ValueError, "at least one generator"),
+    ]:
+        with pytest.raises(error, match=match):
+            activa.report(**{"real": sets["real"], "synthetic": sets["synthetic"], "path": tmp_path / "a.html"} | wrong)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that refuses even root")
+def test_a_path_that_only_looks_writable_is_refused_before_work(sets):
+    with pytest.raises(OSError, match="no report can be made"):
+        activa.report(sets["real"], sets["synthetic"], "/proc/report.html")
 
 
 def test_the_call_on_the_page_is_the_one_that_made_it(made):

@@ -7,7 +7,7 @@ import glob
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -50,6 +50,10 @@ def check_free(
     ):
         if not is_fine:
             raise reason(_not_writable(path, what, reason.__name__))
+    # root has every permission, even in /proc, where nothing can be made
+    attempt = _make_beside(path, what)
+    with suppress(FileNotFoundError):  # another process that writes to the path may have cleared it
+        attempt.rmdir()
 
 
 def check_space(folder: Path, n_bytes: int, *, argument: str, what: str) -> None:
@@ -114,14 +118,20 @@ def atomic_files(folder: Path, *, what: str, last: str) -> Iterator[Path]:
 _OLD = ".old"
 
 
-@contextmanager
-def _temporary(path: Path, what: str) -> Iterator[Path]:
-    """Yield a new, locked, hidden folder beside ``path``, and remove it at the end."""
+def _make_beside(path: Path, what: str) -> Path:
+    """A new hidden folder beside ``path``; the OSError that Python has for it if none can be made."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
         temporary.mkdir()
     except OSError as error:
         raise type(error)(_not_writable(path, what, str(error.strerror))) from error
+    return temporary
+
+
+@contextmanager
+def _temporary(path: Path, what: str) -> Iterator[Path]:
+    """Yield a new, locked, hidden folder beside ``path``, and remove it at the end."""
+    temporary = _make_beside(path, what)
     lock = _lock(temporary)
     try:
         yield temporary

@@ -113,7 +113,13 @@ def _computed(metric: Metric, comparisons: Sequence[Comparison]) -> list[Any]:
         return list(pool.map(metric.compute, comparisons))
 
 
-def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> dict[str, Any]:
+def alarm_threshold() -> float:
+    """Standard errors beyond which a metric is unlike real, so that 5% of sets of real cells are by any metric."""
+    # the variance is the larger of two estimates, each with a degree of freedom per split
+    return float(t.ppf(1 - ALARM / (2 * len(METRICS)), 2 * N_SPLITS))
+
+
+def _row(metric: Metric, value: Estimate, floor: Estimate) -> dict[str, Any]:
     """A row of the table, from a metric's value and floor."""
     # halves of one set are exchangeable: a classifier's floor is exactly chance, up to noise
     reference = floor.value if metric.best is None or not metric.detects else metric.best
@@ -121,10 +127,8 @@ def _row(metric: Metric, value: Estimate, floor: Estimate, n_metrics: int) -> di
     difference = value.value - reference
     with np.errstate(divide="ignore", invalid="ignore"):
         deviation = float(np.float64(difference) / np.sqrt(variance)) if difference else 0.0
-    # the variance is the larger of two estimates, each with a degree of freedom per split
-    threshold = t.ppf(1 - ALARM / (2 * n_metrics), 2 * N_SPLITS)
     worse = abs(deviation) if metric.two_sided else -deviation if metric.higher_is_better else deviation
-    judgment = "not computed" if np.isnan(deviation) else "unlike real" if worse > threshold else "as real"
+    judgment = "not computed" if np.isnan(deviation) else "unlike real" if worse > alarm_threshold() else "as real"
     low, high = value.interval
     floor_low, floor_high = floor.interval
     return {
@@ -184,7 +188,7 @@ def _table(chosen: Mapping[str, Metric], splits: Splits) -> pd.DataFrame:
     # threads, also those of scikit-learn's forests, can leave other filters of warnings behind
     with warnings.catch_warnings():
         for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
-            rows[name] = _row(metric, *figures(metric, splits), len(METRICS))
+            rows[name] = _row(metric, *figures(metric, splits))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 

@@ -111,7 +111,8 @@ class Sample:
 
     def recognize(self, other: Sample) -> np.ndarray:
         """The types that a classifier trained on these cells takes others for."""
-        return self.classifier.predict(other.components)
+        types = np.unique(self.cells.types)
+        return self.classifier.predict(other.components) if len(types) > 1 else np.repeat(types, len(other))
 
     @cached_property
     def top_markers(self) -> dict[str, list[int]]:

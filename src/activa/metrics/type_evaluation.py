@@ -88,18 +88,26 @@ def type_table(splits: Splits, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.Index(types, name="type")).drop(columns="p_value")
 
 
+def recognitions(splits: Splits) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Types of the cells of both sets, and what classifiers trained on halves of the real cells take them for."""
+    pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"real": [], "synthetic": []}
+    for split in splits.splits if len(set(splits.real.cells.types)) > 1 else ():
+        for name, comparison in (("synthetic", split.values[0]), ("synthetic", split.values[1]), ("real", split.floor)):
+            pairs[name].append((comparison.labels[1], comparison.real.recognize(comparison.synthetic)))
+    none = np.empty(0, dtype=str)
+    return {
+        name: (np.concatenate([none, *(asked for asked, _ in of)]), np.concatenate([none, *(found for _, found in of)]))
+        for name, of in pairs.items()
+    }
+
+
 def recognized_shares(splits: Splits) -> dict[str, dict[str, float]]:
     """Share of each type's cells that classifiers trained on halves of the real cells recognize, in both sets."""
-    right: dict[str, Counter] = {"real": Counter(), "synthetic": Counter()}
-    asked: dict[str, Counter] = {"real": Counter(), "synthetic": Counter()}
-    for split in splits.splits:
-        for name, comparison in (("synthetic", split.values[0]), ("synthetic", split.values[1]), ("real", split.floor)):
-            labels = comparison.labels[1]
-            if len(set(comparison.labels[0])) < 2:
-                continue
-            asked[name].update(labels.tolist())
-            right[name].update(labels[comparison.real.recognize(comparison.synthetic) == labels].tolist())
-    return {name: {label: right[name][label] / n for label, n in of.items()} for name, of in asked.items()}
+    shares = {}
+    for name, (asked, found) in recognitions(splits).items():
+        right = Counter(asked[asked == found].tolist())
+        shares[name] = {label: right[label] / n for label, n in Counter(asked.tolist()).items()}
+    return shares
 
 
 def mmd_test(real: np.ndarray, synthetic: np.ndarray, seed: int) -> dict[str, float]:

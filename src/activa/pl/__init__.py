@@ -7,11 +7,13 @@ keeps no figure that is not on the screen: returned figures and Axes are freed w
 from activa.pl.count_plots import dropout, dropout_curve, genes_per_cell, library_size, mean_variance
 from activa.pl.embeddings import manifold, umap, umap_per_type
 from activa.pl.gene_plots import correlation, correlation_discrepancy, marker_expression, markers
+from activa.pl.profile_plots import cell_profiles
 from activa.pl.score_plots import history, margin_search, metrics, rf_detection, scaling
 from activa.pl.type_plots import augmentation, classifier_report, confusion, differential_state
 
 __all__ = [
     "augmentation",
+    "cell_profiles",
     "classifier_report",
     "confusion",
     "correlation",

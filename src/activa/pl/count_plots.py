@@ -10,7 +10,6 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.sparse import csr_matrix
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
@@ -140,7 +139,7 @@ def _distribution(cells: dict[str, Cells], numbers: dict[str, np.ndarray], what:
             parts.name_rows(ax, types, pad=0.6)
         else:
             _histograms(ax, numbers)
-        _log_ticks(ax, np.concatenate([x[x > 0] for x in numbers.values()]))
+        parts.log_ticks(ax.xaxis, np.concatenate([x[x > 0] for x in numbers.values()]))
         ax.set_xlabel(what)
         parts.open_frame(ax)
         names = {"real": "real, above", "synthetic": "synthetic, below"}
@@ -164,23 +163,6 @@ def _histograms(ax: Axes, numbers: dict[str, np.ndarray]) -> None:
         weights = np.full((x > 0).sum(), 1 / len(x))
         ax.hist(x[x > 0], edges, weights=weights, color=parts.ORIGINS[name], label=_entry(name, x), **styles[name])
     ax.set_ylabel("Share of cells")
-
-
-def _log_ticks(ax: Axes, shown: np.ndarray) -> None:
-    """A logarithmic axis with a few plain numbers, even if it is short."""
-    ax.set_xscale("log")
-    lowest, highest = shown.min(), shown.max()
-    decades = 10.0 ** np.arange(np.floor(np.log10(lowest)), np.ceil(np.log10(highest)) + 1)
-    for steps in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]):
-        ticks = np.outer(decades, steps).ravel()
-        ticks = ticks[(ticks >= lowest) & (ticks <= highest)]
-        if len(ticks) >= 3:
-            break
-    else:
-        ticks = np.asarray(MaxNLocator(3).tick_values(lowest, highest))
-        ticks = ticks[ticks > 0]
-    ax.set_xticks(ticks, [f"{tick:,.10g}" for tick in ticks])
-    ax.xaxis.set_minor_locator(NullLocator())
 
 
 @documented

@@ -61,8 +61,8 @@ def umap(
 ) -> Panels:
     """Real and synthetic cells in one UMAP.
 
-    Two panels show one set each, colored by type (or origin, without ``labels_key``), over the other in gray; a third
-    shows both by origin. Colors of types are those of ``uns[f"{labels_key}_colors"]`` in ``real``, else in
+    The first panel shows both sets by origin; two more show one set each, colored by type (or origin, without
+    ``labels_key``), over the other in gray. Colors of types are those of ``uns[f"{labels_key}_colors"]`` in ``real``, else in
     ``synthetic``, else of scanpy's palettes. The embedding is of 50 principal components of log1p of counts scaled to
     10,000, of the 2,000 genes of largest variance in ``real``, fitted on both sets together. Unlike in figure S13 of
     the paper, sets are not integrated, which would hide differences.
@@ -78,7 +78,7 @@ def umap(
     columns = -(-len(colors) // _MAX_LEGEND_ROWS)
     with output.figure(12.5 + 1.8 * columns, 4.4) as figure:
         axes = list(figure.subplots(1, 3))
-        for ax, (name, other) in zip(axes, (("real", "synthetic"), ("synthetic", "real")), strict=False):
+        for ax, (name, other) in zip(axes[1:], (("real", "synthetic"), ("synthetic", "real")), strict=True):
             parts.scatter_cells(ax, of[other], parts.BACKGROUND, size)
             labels = cells[name].labels
             color = parts.ORIGINS[name] if labels is None else pd.Series(labels).map(colors).to_numpy()
@@ -87,8 +87,8 @@ def umap(
         # in random order, so that neither origin covers the other
         order = np.random.default_rng(seed).permutation(len(coordinates))
         origin = np.repeat(list(parts.ORIGINS.values()), [len(x) for x in of.values()])
-        parts.scatter_cells(axes[2], coordinates[order], origin[order], size)
-        parts.legend_above(axes[2], handles=parts.dots(parts.ORIGINS))
+        parts.scatter_cells(axes[0], coordinates[order], origin[order], size)
+        parts.legend_above(axes[0], handles=parts.dots(parts.ORIGINS))
         for ax in axes:
             ax.set(xlabel="UMAP1", ylabel="UMAP2")
         if colors:
@@ -133,7 +133,8 @@ def umap_per_type(
     everyone = np.vstack(list(of.values()))
     size = parts.point_area(len(everyone), point_size)
     n_rows, n_columns = parts.grid(len(types))
-    with output.figure(2.1 * n_columns + 0.2, 2.3 * n_rows + 0.4) as figure:
+    with output.figure(2.1 * n_columns + 0.2, 2.55 * n_rows + 0.4) as figure:
+        figure.set_layout_engine("constrained", h_pad=0.14)  # the counts below a panel are not those of the next row
         axes = parts.panels(figure, len(types), n_rows, n_columns)
         for ax, label in zip(axes, types, strict=True):
             parts.scatter_cells(ax, everyone, parts.BACKGROUND, size / 2)

@@ -12,10 +12,12 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import PathCollection
 from matplotlib.colors import is_color_like, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.sparse import csr_matrix
 from scipy.stats import gaussian_kde
 
@@ -154,6 +156,23 @@ def name_rows(ax: Axes, names: Sequence[str], *, pad: float = 0.5, striped: bool
     for row in range(0, len(names), 2) if striped else ():
         ax.axhspan(row - 0.5, row + 0.5, color="#f2f2f2", zorder=0, linewidth=0)
     ax.set_ylim(len(names) - 1 + pad, -pad)
+
+
+def log_ticks(axis: Axis, shown: np.ndarray) -> None:
+    """A logarithmic axis with a few plain numbers, even if it is short."""
+    lowest, highest = shown.min(), shown.max()
+    decades = 10.0 ** np.arange(np.floor(np.log10(lowest)), np.ceil(np.log10(highest)) + 1)
+    for steps in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7]):
+        ticks = np.outer(decades, steps).ravel()
+        ticks = ticks[(ticks >= lowest) & (ticks <= highest)]
+        if len(ticks) >= 3:
+            break
+    else:
+        ticks = np.asarray(MaxNLocator(3).tick_values(lowest, highest))
+        ticks = ticks[ticks > 0]
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    axis.set_ticks(ticks, [f"{tick:,.10g}" for tick in ticks])
+    axis.set_minor_locator(NullLocator())
 
 
 def offset(i: int, n: int, width: float) -> float:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from activa.metrics import METRICS, Metric
+from activa.metrics import METRICS
+from activa.metrics.evaluation import alarm_threshold
 from activa.pl import parts
 from activa.pl.output import OnAxes, Output, Panel, Panels, Where, documented
 
 _STYLES = list(zip([parts.REAL, *parts.OTHERS], "osD^vPX", strict=True))
-_COLUMN = 92  # points of width for the numbers of a generator
+_FIGURES = ["value", "low", "high", "floor", "floor_low", "floor_high", "best"]
+_FURTHEST = 1000  # standard errors; those beyond stand here
 _TRAIN, _VALIDATION = ("train", parts.REAL, "-", "o"), ("validation", parts.OTHERS[3], "--", "s")
 _PANELS: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "Loss": {"train_loss": _TRAIN, "validation_loss": _VALIDATION},
@@ -45,55 +45,59 @@ _LINES = ["-", "--", ":"]
 
 @documented
 def metrics(table: pd.DataFrame | Mapping[str, pd.DataFrame], **where: Unpack[OnAxes]) -> Panel:
-    r"""Each metric of :func:`activa.metrics.evaluate` against its floor, one dot per generator.
+    """How much worse than real cells each metric of :func:`activa.metrics.evaluate` is, one mark per generator.
 
-    Metrics have different units, so a dot shows the share of the way from the floor f, where real cells stand, to the
-    worst possible value: 0, the vertical line, is the floor and 100% the worst. A value v stands at :math:`(v - f) / (w
-    - f)` if the worst w is known, as 1 for an area under the curve. A distance without an upper limit stands at
-    :math:`1 - f / v`, 50% for twice the floor, or at :math:`v / f - 1` below it; of squared discrepancies the roots are
-    taken first. Left of the line a generator is better than real cells, by chance or because its cells are copies; but
-    a metric with a star is best at the floor, and worse on either side. A small line marks the best value if it is not
-    the floor. Values are printed, with their floors in brackets.
+    Metrics have different units, so all are in standard errors of the difference from the floor: 0, the vertical line,
+    is where other real cells stand, and further right is worse. A line is the 95% interval of the value, a gray bar that of
+    the floor. Marks are filled where the judgment is "unlike real", which begins at the dashed line; of real cells, at most
+    5% have any such mark. The axis is linear up to 10 and logarithmic beyond, up to 1,000. A metric with a star is best at
+    the floor: both sides of it are drawn to the right. A small upright line is the refit floor, if the table has one.
 
     Parameters
     ----------
     table
-        The table of :func:`activa.metrics.evaluate`, or a mapping of up to seven generators' names to such tables.
+        The table of :func:`activa.metrics.evaluate` for one or up to seven generators, or a mapping of generators' names to
+        tables of one.
     {output}
 
     Examples
     --------
-    >>> metrics({"ACTIVA": activa.metrics.evaluate(held_out, synthetic), "scVI": other_table})  # doctest: +SKIP
+    >>> metrics(activa.metrics.evaluate(held_out, {"ACTIVA": synthetic, "scVI": other}))  # doctest: +SKIP
     """
     output = Output(**where)
     tables = _metric_tables(table)
     names = [name for name in METRICS if any(name in of.index for of in tables.values())]
-    n_tables = len(tables)
-    with output.panel(5.4 + n_tables * _COLUMN / 72, 1.5 + len(names) * (0.2 + 0.1 * n_tables)) as ax:
+    height = 0.6 / len(tables)
+    with output.panel(7.2, 1.5 + len(names) * (0.2 + 0.08 * len(tables))) as ax:
         parts.name_rows(ax, [name + " *" * METRICS[name].two_sided for name in names], striped=True)
         ax.axvline(0, color="#000000", lw=1.2, zorder=1)
+        ax.axvline(alarm_threshold(), color="#000000", lw=1, ls="--", zorder=1, label="unlike real (filled) from here")
         for i, (generator, of) in enumerate(tables.items()):
-            of = of.loc[[name for name in names if name in of.index]]
-            rows = np.array([names.index(name) for name in of.index])
-            at = rows + parts.offset(i, n_tables, 0.6)
-            color, marker = _STYLES[i]
-            best = _positions(of, "best")
-            apart = np.abs(best) > 0
-            ax.scatter(best[apart], at[apart], color="#666666", marker="|", s=50, zorder=2)
-            style: dict[str, Any] = {"color": color, "marker": marker, "s": 34, "zorder": 3}
-            ax.scatter(_positions(of, "value"), at, label=parts.shorten(generator, 30), **style)
-            _print_values(ax, 10 + i * _COLUMN, generator, rows, of)
-        stars = "* best at the floor, worse on either side;  | best elsewhere"
-        ax.set_xlabel(f"From the floor (0%) to the worst (100%)\n{stars}")
-        ax.xaxis.set_major_formatter(PercentFormatter(1))
+            at = np.array([names.index(name) for name in of.index]) + parts.offset(i, len(tables), 0.6)
+            x = _standard_errors(of)
+            ax.barh(at, x["floor_high"] - x["floor_low"], height, x["floor_low"], color="#b8b8b8", zorder=2)
+            ax.hlines(at, x["low"], x["high"], color=_STYLES[i][0], lw=1.2, zorder=3)
+            if "refit" in x:
+                ax.scatter(x["refit"], at, color="#000000", marker="|", s=50, zorder=4)
+            face = np.where(of["judgment"] == "unlike real", _STYLES[i][0], "#ffffff")
+            style: dict[str, Any] = {"marker": _STYLES[i][1], "edgecolors": _STYLES[i][0], "s": 34, "zorder": 5}
+            ax.scatter(x["value"], at, c=face, **style)
+            ax.scatter([], [], color=_STYLES[i][0], marker=_STYLES[i][1], label=parts.shorten(generator, 30))
+        ax.set_xscale("symlog", linthresh=10, linscale=1.5)
+        ticks = [
+            tick for tick in (-100, -10, -5, 0, 5, 10, 100, _FURTHEST) if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]
+        ]
+        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        ax.set_xlabel("Worse than other real cells, in standard errors\n(* best at the floor: either side is worse)")
         parts.open_frame(ax, "left")
-        if n_tables > 1:
-            parts.legend_above(ax, pad=2)
+        parts.legend_above(ax, min(len(tables) + 1, 3))
         return output.finish(ax)
 
 
 def _metric_tables(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables by name, checked."""
+    if isinstance(table, pd.DataFrame) and isinstance(table.index, pd.MultiIndex):
+        table = {str(name): of.droplevel(0) for name, of in table.groupby(level=0, sort=False)}
     tables = dict(table) if isinstance(table, Mapping) else {"value": table}
     if not 1 <= len(tables) <= len(_STYLES):
         raise ValueError(f"table must hold one to {len(_STYLES)} tables, got {len(tables)}.")
@@ -101,7 +105,7 @@ def _metric_tables(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> dict[str
         told = f"table[{name!r}]" if isinstance(table, Mapping) else "table"
         if not isinstance(of, pd.DataFrame):
             raise TypeError(f"{told} must be the DataFrame of activa.metrics.evaluate, got {type(of).__name__}.")
-        if absent := [column for column in ("value", "floor", "best") if column not in of]:
+        if absent := [column for column in (*_FIGURES, "deviation", "judgment") if column not in of]:
             raise ValueError(f"{told} lacks {absent}: give the table of activa.metrics.evaluate.")
         if unknown := [metric for metric in of.index if metric not in METRICS]:
             raise ValueError(f"{told} has unknown metrics {unknown}: its index must be among {list(METRICS)}.")
@@ -110,32 +114,21 @@ def _metric_tables(table: pd.DataFrame | Mapping[str, pd.DataFrame]) -> dict[str
     return {str(name): of for name, of in tables.items()}
 
 
-def _positions(table: pd.DataFrame, column: str) -> np.ndarray:
-    """Positions of values between the floor (0) and the worst (1); NaN for unknown ones."""
-    rows = zip(table.index, table[column], table["floor"], strict=True)
-    return np.array([_position(METRICS[str(name)], float(value), float(floor)) for name, value, floor in rows])
-
-
-def _position(metric: Metric, value: float, floor: float) -> float:
-    worst = metric.worst
-    if math.isnan(value) or math.isnan(floor):
-        return math.nan
-    if metric.squared:
-        value, floor, worst = (math.sqrt(max(x, 0)) for x in (value, floor, worst))
-    if value == floor:
-        return 0.0
-    if math.isinf(worst):
-        return 1 - floor / value if value > floor else value / floor - 1
-    return (value - floor) / (worst - floor) if worst != floor else math.nan
-
-
-def _print_values(ax: Axes, left: float, generator: str, rows: np.ndarray, table: pd.DataFrame) -> None:
-    """The numbers of a generator in a column, ``left`` points to the right of the panel."""
-    style: Any = {"textcoords": "offset points", "va": "center", "fontsize": "x-small", "annotation_clip": False}
-    ax.annotate(parts.shorten(generator, 18) + " (floor)", (1, 1), (left, 6), xycoords="axes fraction", **style)
-    for row, value, floor in zip(rows, table["value"], table["floor"], strict=True):
-        told = "none" if np.isnan(value) else f"{value:.3g} ({floor:.3g})"
-        ax.annotate(told, (1, row), (left, 0), xycoords=("axes fraction", "data"), **style)
+def _standard_errors(table: pd.DataFrame) -> pd.DataFrame:
+    """The figures of a table in standard errors from the floor, worse ones above 0; NaN where no error is known."""
+    metrics = [METRICS[str(name)] for name in table.index]
+    # a classifier's floor is chance
+    reference = np.where([metric.detects for metric in metrics], table["best"], table["floor"])
+    deviation = table["deviation"].to_numpy(dtype=float)
+    worse = np.where([metric.higher_is_better for metric in metrics], -1.0, 1.0)
+    worse = np.where([metric.two_sided for metric in metrics] & (deviation < 0), -1.0, worse)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = (table["value"] - reference) / deviation
+        scaled = (
+            table[[name for name in (*_FIGURES, "refit") if name in table]].sub(reference, axis=0).div(error, axis=0)
+        )
+    scaled["value"] = deviation
+    return scaled.mul(worse, axis=0).clip(-_FURTHEST, _FURTHEST)
 
 
 @documented

@@ -13,8 +13,8 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from scipy.stats import t
 from sklearn.metrics import confusion_matrix
 
-from activa.metrics.fidelity import recognize
-from activa.metrics.space import Space
+from activa.metrics.samples import Splits
+from activa.metrics.type_evaluation import recognitions
 from activa.pl import parts
 from activa.pl.output import OnAxes, Output, Panel, Panels, Where, documented
 
@@ -44,48 +44,53 @@ def confusion(
     layer: str | None = None,
     normalized: bool = False,
     seed: int = 0,
-    **where: Unpack[OnAxes],
-) -> Panel:
-    """Types that were asked for against the types that an independent classifier recognizes.
+    **where: Unpack[Where],
+) -> Panels:
+    """Types that cells are labeled as against those that an independent classifier recognizes, in both sets.
 
-    The classifier is that of :func:`activa.metrics.label_fidelity`, trained on ``real`` in its 50 principal components.
-    Each row, a type asked for, sums to 1; up to 15 types have numbers, from 0.005 on. A row without synthetic cells is gray.
-    Similar types are confused among real cells too: compare with ``confusion(real, held_out)``.
+    The classifiers are those of ``label_fidelity`` in :func:`activa.metrics.evaluate`, trained on halves of the real cells,
+    and asked for the other halves (left panel) and for halves of the synthetic cells (right panel). The titles
+    have the figures of that table for the same cells and seed: its floor and its value. Each row, a type, sums to 1; up to
+    15 types have numbers, from 0.005 on. A row without cells is gray.
 
     {parameters, sets, labels_key, layer, normalized}
     seed
-        Seed of the components and the classifier. The global random state does not change.
+        Seed of the components and the halves. The global random state does not change.
     {output, errors, example}
     """
     output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
     if len(known := set(cells["real"].types)) < 2:
         raise ValueError(f"real must have at least two types in {labels_key!r}, got {sorted(known)}.")
-    space = Space(cells["real"], seed)
-    components = space.project(cells["synthetic"])
-    recognized = recognize(space.reference_components, cells["real"].types, components, seed)
-    types, asked = parts.all_types(cells), cells["synthetic"].types
-    shares = confusion_matrix(asked, recognized, labels=types, normalize="true")
-    shares[~np.isin(types, asked)] = np.nan
+    return draw_confusion(Splits(cells, real.var_names, seed), output)
+
+
+def draw_confusion(splits: Splits, output: Output) -> Panels:
+    """The plot of :func:`confusion`."""
+    types = parts.all_types({"real": splits.real.cells, "synthetic": splits.synthetic.cells})
     is_small = len(types) <= _MAX_WITH_NUMBERS
-    side = max(0.42 * len(types), 2.4) if is_small else max(0.19 * len(types), 4.5)
-    side += 0.075 * max(len(label) for label in types)
-    with output.panel(side + 1.5, side + 0.9) as ax:
-        image = ax.imshow(shares, vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
-        ax.set_facecolor("#bbbbbb")
-        if is_small:
-            parts.write_shares(ax, shares, ".2f", least=0.005, fontsize="x-small")
-        size = "small" if is_small else "x-small"
-        ax.set_xticks(range(len(types)), types, rotation=90, fontsize=size)
-        ax.set_yticks(range(len(types)), types, fontsize=size)
-        ax.tick_params(length=0)
-        ax.set(xlabel="Recognized", ylabel="Asked for")
-        ax.set_title(f"{np.mean(recognized == asked):.1%} of {len(asked):,} cells recognized", fontsize="medium")
-        # a color bar inside given Axes leaves their figure as it is
-        inside = None if output.ax is None else ax.inset_axes((1.03, 0.1, 0.04, 0.8))
-        place: dict[str, Any] = {"ax": ax, "shrink": 0.8} if inside is None else {"cax": inside}
-        ax.figure.colorbar(image, label="Share of the row's cells", **place)
-        return output.finish(ax)
+    width = (0.42 if is_small else 0.2) * len(types)
+    names = 0.07 * max(map(len, types))
+    with output.figure(2 * max(width, 2.4) + names + 1.6, max(width, 2.4) + names + 0.7) as figure:
+        axes = list(figure.subplots(1, 2, sharey=True))
+        for ax, (name, (asked, found)) in zip(axes, recognitions(splits).items(), strict=True):
+            shares = confusion_matrix(asked, found, labels=types, normalize="true")
+            shares[~np.isin(types, asked)] = np.nan
+            image = ax.imshow(shares, vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
+            ax.set_facecolor("#bbbbbb")
+            if is_small:
+                parts.write_shares(ax, shares, ".2f", least=0.005, fontsize="x-small")
+            size = "small" if is_small else "x-small"
+            ax.set_xticks(range(len(types)), types, rotation=90, fontsize=size)
+            ax.set_yticks(range(len(types)), types, fontsize=size)
+            ax.tick_params(length=0)
+            ax.set_xlabel("Recognized")
+            # rounded as on the page of a report
+            right = round(float(np.mean(found == asked)), 9)
+            ax.set_title(f"{name.capitalize()} cells ({right:.3f} recognized)", fontsize="medium")
+        axes[0].set_ylabel("Labeled as")
+        figure.colorbar(image, ax=axes, shrink=0.8, label="Share of the row's cells")
+        return output.finish(axes)
 
 
 @documented

@@ -19,39 +19,49 @@ import pandas as pd
 from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 from tqdm.auto import tqdm
 
 from activa import pl
-from activa.data import Cells
+from activa.data import check_sets
 from activa.io.atomic import atomic_file, check_free
-from activa.metrics import METRICS
-from activa.metrics.evaluation import evaluate_sets
-from activa.reporting.judgment import judge, judge_types
+from activa.metrics import evaluate_types, gene_differences, judge
+from activa.metrics.evaluation import Evaluation, Refittable, as_generators, evaluate_sets, joined
+from activa.metrics.proportions import proportion_notes
+from activa.metrics.samples import Splits
+from activa.metrics.type_evaluation import type_table
+from activa.pl.output import Output
+from activa.pl.type_plots import draw_confusion
+from activa.reporting.page_tables import gene_rows, gene_threshold, metric_rows, type_table_on_page
 
+_MAX_GENERATORS = 6
 _MAX_PLOTTED = 5000
+_MAX_PLOTTED_GENERATORS = 3
 _DPI = 110
 _PACKAGES = ("activa-sc", "anndata", "numpy", "scanpy", "scikit-learn", "scipy", "scvi-tools", "torch")
 
-# Headings of the table of types, and the formats of its numbers.
-_TYPE_COLUMNS = {
-    "real": ("Real cells", "{:,.0f}"),
-    "synthetic": ("Synthetic cells", "{:,.0f}"),
-    "recognized": ("Recognized", "{:.0%}"),
-    "recognized_floor": ("Recognized, floor", "{:.0%}"),
-    "mmd": ("MMD²", "{:.4f}"),
-    "mmd_floor": ("MMD², floor", "{:.4f}"),
-    "library_size": ("Library size / real", "{:.2f}"),
-    "genes": ("Genes per cell / real", "{:.2f}"),
-}
+
+def _confusion(splits: Splits, *, return_fig: bool) -> Any:
+    """The plot of pl.confusion, of all cells that the table is of."""
+    return draw_confusion(splits, Output(return_fig=return_fig))
+
 
 # Plots of the page, with titles and captions that say how to read them.
 _PLOTS: dict[Callable[..., Any], tuple[str, str]] = {
-    pl.metrics: ("Metrics against the floor", "Where each metric stands between real cells (the floor) and worse."),
+    pl.metrics: (
+        "Metrics against the floor",
+        "How many standard errors each metric is worse than other real cells, the line at 0. Lines are 95% intervals, gray "
+        "bars those of the floor; filled marks beyond the dashed line are unlike real cells.",
+    ),
+    pl.cell_profiles: (
+        "How the facts of a cell fit together",
+        "Medians and 10% to 90% quantiles against the total counts of a cell. Good cells have the lines of the real ones.",
+    ),
     pl.umap: ("UMAP", "Both sets in one embedding. Good cells fill the same places; it is a picture, not a measure."),
     pl.umap_per_type: ("UMAP, type by type", "Real and synthetic cells of each type over all others in gray."),
-    pl.confusion: (
-        "Types asked for, and recognized",
-        "What a classifier trained on the real cells takes the synthetic cells of each type for.",
+    _confusion: (
+        "Types, and what they are recognized as",
+        "What classifiers trained on halves of the real cells take the other real cells and the synthetic ones for.",
     ),
     pl.markers: ("Marker genes", "Expression of markers of the real types, in real and synthetic cells of the type."),
     pl.correlation: (
@@ -63,67 +73,160 @@ _PLOTS: dict[Callable[..., Any], tuple[str, str]] = {
     pl.dropout: ("Dropout", "Share of cells without counts of a gene, against its mean: one point per gene."),
     pl.mean_variance: ("Mean and variance", "Variance of each gene against its mean."),
 }
-_PLOTS_OF_TYPES = {pl.umap_per_type, pl.confusion, pl.markers}
+_OF_ALL_GENERATORS = {pl.metrics, pl.cell_profiles}
+_OF_TYPES = {pl.umap_per_type, pl.markers, _confusion}
 
 
 def report(
     real: AnnData,
-    synthetic: AnnData,
+    synthetic: AnnData | Mapping[str, AnnData],
     path: str | PathLike[str] = "report.html",
     *,
     labels_key: str | None = None,
+    batch_key: str | None = None,
     layer: str | None = None,
     train: AnnData | None = None,
-    floor: AnnData | None = None,
+    model: Refittable | None = None,
     normalized: bool = False,
     name: str | None = None,
     overwrite: bool = False,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Judge the synthetic cells of any generator against real ones, on one self-contained page.
+    """Judge the synthetic cells of one or several generators against real ones, on one self-contained page.
 
-    The page shows how well a random forest tells the cells from real ones, all metrics and their meaning, a sortable
-    table of types, the plots of :mod:`activa.pl` of at most 5,000 cells per set, and the settings and versions to
+    The page says in words whether cells can be told from real ones and what is wrong with them, and shows all metrics with
+    their intervals, sortable tables of types and batches, the genes that are worst reproduced, the plots of
+    :mod:`activa.pl` of at most 5,000 cells per set and of the first three generators, and the settings and versions to
     repeat it. The file needs no network and is smaller than 5 MB.
 
     Parameters
     ----------
-    real, synthetic, labels_key, layer, train, floor, normalized, seed
+    real, labels_key, layer, train, model, normalized, seed
         As in :func:`activa.metrics.evaluate`, whose table is returned and which raises the same errors.
+    synthetic
+        Generated cells with the same genes, in any order; or a mapping of up to six generators' names to their cells.
     path, overwrite
         HTML file to write, in one step, and whether to replace an existing one; an OSError if it cannot be written.
+    batch_key
+        Column of ``obs`` with the batches of the real and the synthetic cells, which are then judged as types are.
     name
-        Name of the generator on the page. By default "ACTIVA" if ``synthetic.uns`` says so, else "synthetic cells".
+        Name of the one generator on the page. By default "ACTIVA" if ``synthetic.uns`` says so, else "synthetic cells".
 
     Examples
     --------
     >>> activa.report(held_out, synthetic, "report.html", labels_key="cell_type", train=train)  # doctest: +SKIP
+    >>> activa.report(held_out, {"ACTIVA": synthetic, "scVI": other}, labels_key="cell_type")  # doctest: +SKIP
     """
     path = Path(path)
     if path.suffix not in (".html", ".htm"):
         raise ValueError(f"path must end with '.html', got {str(path)!r}.")
     check_free(path, overwrite=overwrite, what="report")
-    sets = {"real": real, "synthetic": synthetic, "floor": floor, "train": train}
-    arguments: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "normalized": normalized, "seed": seed}
-    table, cells, at_value, at_floor = evaluate_sets(sets, **arguments)
-    types = None if labels_key is None else judge_types(cells["real"], cells["synthetic"], at_value, at_floor)
-    rng = np.random.default_rng(seed)
-    values = arguments | {"real": _subsample(real, rng), "synthetic": _subsample(synthetic, rng), "table": table}
-    plots = _choose_plots(cells["real"], cells["synthetic"], normalized)
-    n_compared = len(at_value.real)
+    generators = _named(synthetic, name)
+    form: dict[str, Any] = {"layer": layer, "normalized": normalized}
+    if batch_key is not None:
+        check_sets({"real": real} | generators, labels_key=batch_key, layer=layer)
+    arguments: dict[str, Any] = {"labels_key": labels_key, "seed": seed} | form
+    evaluations = evaluate_sets(real, generators, train, model, **arguments)
+    parts = {
+        key: _describe(real, cells, evaluations[key], labels_key, batch_key, form | {"seed": seed})
+        for key, cells in generators.items()
+    }
+    table = joined(evaluations, isinstance(synthetic, Mapping))
+    given = {
+        key: value
+        for key, value in {"batch_key": batch_key, "train": train, "model": model}.items()
+        if value is not None
+    }
     page = _render(
-        types,
-        table,
-        name=name or ("ACTIVA" if "activa" in synthetic.uns else "synthetic cells"),
-        sizes={key: len(read) for key, read in cells.items()} | {"compared": n_compared},
+        generators=[{"name": key} | part for key, part in parts.items()],
+        metrics=metric_rows({key: evaluation.table for key, evaluation in evaluations.items()}),
+        half=max(evaluation.splits.half for evaluation in evaluations.values()),
+        n_real=real.n_obs,
         n_genes=real.n_vars,
-        verdict=judge(table, cells["real"], cells["synthetic"], n_compared),
-        images=[_plot_image(plot, values) for plot in tqdm(plots, desc="report", leave=False)],
-        settings=_settings(sets, arguments, synthetic.uns.get("activa")),
+        gene_threshold=f"{gene_threshold(real.n_vars):.1f}",
+        plots=_plots(real, generators, evaluations, arguments),
+        n_plotted=_MAX_PLOTTED_GENERATORS,
+        settings=_settings(real, generators, arguments | given, isinstance(synthetic, Mapping)),
+        download=_data_uri("text/tab-separated-values", table.to_csv(sep="\t", lineterminator="\n").encode()),
     )
     with atomic_file(path, overwrite=overwrite, what="report") as part:
         part.write_text(page, encoding="utf-8")
     return table
+
+
+def _named(synthetic: AnnData | Mapping[str, AnnData], name: str | None) -> dict[str, AnnData]:
+    """Cells by the name of their generator on the page."""
+    generators = as_generators(synthetic)
+    if not isinstance(synthetic, Mapping):
+        (cells,) = generators.values()
+        known = isinstance(cells, AnnData) and "activa" in cells.uns
+        return {name or ("ACTIVA" if known else "synthetic cells"): cells}
+    if name is not None:
+        raise ValueError(f"name must be None if synthetic is a mapping, whose keys are the names, got {name!r}.")
+    if len(generators) > _MAX_GENERATORS:
+        raise ValueError(f"synthetic must name at most {_MAX_GENERATORS} generators, got {len(generators)}.")
+    return generators
+
+
+def _describe(
+    real: AnnData,
+    synthetic: AnnData,
+    evaluation: Evaluation,
+    labels_key: str | None,
+    batch_key: str | None,
+    form: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the page says of one generator: its verdict, types, batches and genes."""
+    splits = evaluation.splits
+    types = None if labels_key is None else type_table(splits, form["seed"])
+    batches = None if batch_key is None else evaluate_types(real, synthetic, labels_key=batch_key, **form)
+    verdict = judge(evaluation.table, types)
+    genes = gene_differences(real, synthetic, layer=form["layer"], normalized=form["normalized"])
+    return {
+        "n_cells": synthetic.n_obs,
+        "verdict": verdict,
+        "notes": [*proportion_notes(splits.real.cells, splits.synthetic.cells), *verdict.notes],
+        "types": None if types is None else type_table_on_page(types),
+        "batches": None if batches is None else type_table_on_page(batches),
+        "genes": gene_rows(genes),
+    }
+
+
+def _plots(
+    real: AnnData,
+    generators: Mapping[str, AnnData],
+    evaluations: Mapping[str, Evaluation],
+    arguments: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Titles, captions and pictures of the plots that these cells allow, each of all or of the first generators."""
+    rng = np.random.default_rng(arguments["seed"])
+    shown = {name: _subsample(cells, rng) for name, cells in generators.items()}
+    tables = {name: evaluation.table for name, evaluation in evaluations.items()}
+    values = dict(arguments) | {"real": _subsample(real, rng)}
+    plots = []
+    for plot, (title, caption) in tqdm(_PLOTS.items(), desc="plots", leave=False):
+        if plot in _OF_ALL_GENERATORS:
+            asked = {"": values | {"synthetic": shown, "table": tables}}
+        else:
+            asked = {
+                name: values | {"synthetic": shown[name], "splits": evaluations[name].splits}
+                for name in list(generators)[:_MAX_PLOTTED_GENERATORS]
+                if plot not in _OF_TYPES or _is_typed(evaluations[name])
+            }
+        # plots without an argument ``normalized`` need counts
+        reads = {"table", "splits", "normalized" if arguments["normalized"] else "layer"}
+        if asked and reads & set(signature(plot).parameters):
+            pictures = [_picture(plot, of) | {"name": name} for name, of in asked.items()]
+            plots.append({"title": title, "caption": caption, "pictures": pictures})
+    return plots
+
+
+def _is_typed(evaluation: Evaluation) -> bool:
+    """Whether there are types to plot: several among the real cells, and one that both sets have."""
+    if "label_fidelity" not in evaluation.table.index:
+        return False
+    real, synthetic = (of.cells.types for of in (evaluation.splits.real, evaluation.splits.synthetic))
+    return not set(real).isdisjoint(synthetic)
 
 
 def _subsample(adata: AnnData, rng: np.random.Generator) -> AnnData:
@@ -133,60 +236,27 @@ def _subsample(adata: AnnData, rng: np.random.Generator) -> AnnData:
     return adata[np.sort(rng.choice(adata.n_obs, _MAX_PLOTTED, replace=False))]
 
 
-def _choose_plots(real: Cells, synthetic: Cells, normalized: bool) -> list[Callable[..., Any]]:
-    """The plots that these cells allow. Those without an argument ``normalized`` need counts."""
-    typed = real.labels is not None and len(set(real.types)) > 1 and bool(set(real.types) & set(synthetic.types))
-    has_values = {"normalized", "table"} if normalized else {"layer", "table"}
-    allowed = [plot for plot in _PLOTS if typed or plot not in _PLOTS_OF_TYPES]
-    return [plot for plot in allowed if has_values & set(signature(plot).parameters)]
-
-
-def _plot_image(plot: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A PNG of the plot as a data URI, with its size, title and caption; ``values`` holds the plots' arguments."""
+def _picture(plot: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A PNG of the plot as a data URI, with its size; ``values`` holds the plots' arguments."""
     figure = plot(**{name: values[name] for name in signature(plot).parameters if name in values}, return_fig=True)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    png = data.getvalue()
-    # The first chunk of a PNG holds its width and height.
-    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
-    title, caption = _PLOTS[plot]
-    image = {"source": _data_uri("image/png", png), "width": width, "height": height}
-    return image | {"title": title, "caption": caption}
+    drawn, data = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI, bbox_inches="tight")
+    # 256 colors need a third of the space of all
+    picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(data, format="png", optimize=True)
+    return {"source": _data_uri("image/png", data.getvalue()), "width": picture.width, "height": picture.height}
 
 
-def _render(types: pd.DataFrame | None, table: pd.DataFrame, **values: Any) -> str:
-    """The page as HTML, with both tables and the ``values`` that its template names."""
+def _render(**values: Any) -> str:
+    """The page as HTML, from the ``values`` that its template names."""
     # Names of genes, types and generators are foreign text: they are escaped.
     loader = PackageLoader("activa.reporting", "assets")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    style, script = (Markup(loader.get_source(environment, file)[0]) for file in ("report.css", "report.js"))
-    columns = {} if types is None else {key: v for key, v in _TYPE_COLUMNS.items() if types[key].notna().any()}
-    return environment.get_template("report.html.jinja").render(
-        metrics=[_metric_row(str(key), row) for key, row in table.iterrows()],
-        type_headings=[heading for heading, _ in columns.values()],
-        types=[
-            {"type": str(label), "values": [_number(row[key], template) for key, (_, template) in columns.items()]}
-            for label, row in (() if types is None else types.iterrows())
-        ],
-        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        download=_data_uri("text/tab-separated-values", table.to_csv(sep="\t", lineterminator="\n").encode()),
-        style=style,
-        script=script,
-        **values,
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-
-
-def _metric_row(name: str, row: pd.Series) -> dict[str, str]:
-    """A row of the table of metrics, its numbers as text."""
-    template = "{:.4f}" if max(abs(row["value"]), abs(row["floor"])) < 0.1 else "{:.3f}"
-    numbers = {key: _number(float(row[key]), template)["text"] for key in ("value", "floor", "best")}
-    return {"name": name, "question": METRICS[name].question, "description": row["description"]} | numbers
-
-
-def _number(value: float, template: str) -> dict[str, str]:
-    """A number as sort key, empty ones last, and as text."""
-    known = not np.isnan(value)
-    return {"sort": repr(float(value)) if known else "", "text": template.format(value) if known else "–"}
+    style, script = (Markup(loader.get_source(environment, file)[0]) for file in ("report.css", "report.js"))
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return environment.get_template("report.html.jinja").render(date=date, style=style, script=script, **values)
 
 
 def _data_uri(kind: str, data: bytes) -> str:
@@ -194,16 +264,28 @@ def _data_uri(kind: str, data: bytes) -> str:
 
 
 def _settings(
-    sets: Mapping[str, AnnData | None], arguments: Mapping[str, Any], generator: Mapping[str, Any] | None
+    real: AnnData, generators: Mapping[str, AnnData], arguments: Mapping[str, Any], named: bool
 ) -> dict[str, Any]:
-    """What is needed to repeat the page: ``call``, ``versions``, and what the ``generator`` says about itself."""
-    given = [f"{key}={arguments[key]!r}" for key in ("labels_key", "layer") if arguments[key] is not None]
-    given += [f"{key}={key}" for key in ("floor", "train") if sets[key] is not None]
+    """What is needed to repeat the page: ``call``, ``sizes``, ``versions``, and what ``generators`` say about themselves."""
+    given = [
+        f"{key}={arguments[key]!r}" for key in ("labels_key", "batch_key", "layer") if arguments.get(key) is not None
+    ]
+    given += [f"{key}={key}" for key in ("train", "model") if key in arguments]
     given += ["normalized=True"] if arguments["normalized"] else []
-    call = ", ".join(["real", "synthetic", '"report.html"', *given, f"seed={arguments['seed']}"])
+    cells = (
+        "{" + ", ".join(f"{name!r}: cells_{i + 1}" for i, name in enumerate(generators)) + "}" if named else "synthetic"
+    )
+    call = ", ".join(["real", cells, '"report.html"', *given, f"seed={arguments['seed']}"])
+    sizes = {"real": real.n_obs}
+    sizes |= {f"cells_{i + 1}" if named else "synthetic": of.n_obs for i, of in enumerate(generators.values())}
+    sizes |= {"train": arguments["train"].n_obs} if "train" in arguments else {}
+    told = {
+        name: json.dumps(of.uns["activa"], indent=1, default=_plain, ensure_ascii=False)
+        for name, of in generators.items()
+        if "activa" in of.uns
+    }
     versions = {name: version(name) for name in _PACKAGES} | {"Python": platform.python_version()}
-    told = None if generator is None else json.dumps(generator, indent=1, default=_plain, ensure_ascii=False)
-    return {"call": f"activa.report({call})", "versions": versions, "generator": told}
+    return {"call": f"activa.report({call})", "sizes": sizes, "versions": versions, "told": told}
 
 
 def _plain(value: Any) -> Any:

@@ -20,3 +20,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// The hint to scroll stands only where there is something to scroll to.
+const hints = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const isCut = target.scrollWidth > target.clientWidth + 1;
+    target.parentElement.classList.toggle("cut", isCut);
+    target.parentElement.classList.toggle("whole", !isCut);
+  }
+});
+for (const box of document.querySelectorAll(".wide")) hints.observe(box);
