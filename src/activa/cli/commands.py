@@ -138,7 +138,7 @@ def evaluate(
     return joined(evaluations, len(generators) > 1), lines
 
 
-def _tell(message: Warning | str, *where: Any) -> None:
+def _tell(message: Warning | str, *where: Any, **more: Any) -> None:
     print(f"activa: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
 
 
