@@ -48,7 +48,7 @@ def test_findings_come_by_their_deviation_and_name_the_side():
             rf_auc=(0.5, 0.47, 0.53), wasserstein=(9.0, 10.0, -8), library_size_distance=(0.3, 0.1, 20), mmd=(0.1, 0, 2)
         )
     )
-    assert [finding.split(" (")[0] for finding in verdict.findings] == [
+    assert [finding.split(" (")[0] + "." for finding in verdict.findings] == [
         METRICS["library_size_distance"].fault,
         METRICS["wasserstein"].fault_below,
     ]
@@ -58,7 +58,8 @@ def test_findings_come_by_their_deviation_and_name_the_side():
 
 def types(**rows):
     columns = ["real", "synthetic", "recognized", "recognized_real", "judgment"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("type")
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("type")
+    return table.assign(mmd=0.04, mmd_floor=0.01)
 
 
 def test_types_are_named_those_recognized_least_first_and_what_cannot_be_told_is_said():

@@ -154,7 +154,7 @@ def evaluate(
         chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
         given: dict[str, Any] = {name: commands.read(path) for name, path in generators.items()}
         sets = {"real": commands.read(real), "train": None if train is None else commands.read(train)}
-        arguments = sets | {"labels_key": labels_key, "layer": layer, "seed": seed}
+        arguments: dict[str, Any] = sets | {"labels_key": labels_key, "layer": layer, "seed": seed}
         table, verdicts = commands.evaluate(given, chosen, batch_key=batch_key, **arguments)
         say(commands.printed(table, print_as))
         print(*verdicts, sep="\n", file=sys.stderr)

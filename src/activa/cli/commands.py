@@ -125,7 +125,7 @@ def evaluate(
             check_labels(name, cells, batch_key, "batch_key")
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _tell
+        warnings.showwarning = _tell  # type: ignore[assignment]
         evaluations = evaluate_sets(
             generators=generators, metrics=metrics, normalized=False, seed=seed, labels_key=labels_key, **given
         )
@@ -138,7 +138,7 @@ def evaluate(
     return joined(evaluations, len(generators) > 1), lines
 
 
-def _tell(message: Warning | str, *where: Any, **more: Any) -> None:
+def _tell(message: Warning | str, *where: Any) -> None:
     print(f"activa: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
 
 

@@ -25,7 +25,7 @@ from activa.metrics.samples import N_SPLITS, Comparison, Splits
 from activa.optional import is_installed
 from activa.seeds import MAX_SEED
 
-_MAX_FLOOR = 500  # cells of a half for a classifier's floor, whose mean is known: it is chance
+_MAX_FLOOR = 300  # cells of a half for a classifier's floor, whose mean is known: it is chance
 ALARM = 0.05  # chance that real cells are found unlike real cells by any metric
 
 
@@ -106,7 +106,7 @@ def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
 
 
 def _computed(metric: Metric, comparisons: Sequence[Comparison]) -> list[Any]:
-    """The metric's figures, in threads where it allows that. Forests have threads of their own."""
+    """The metric's figures, in threads where it allows that."""
     if metric.detects or metric.alone:
         return [metric.compute(comparison) for comparison in comparisons]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -185,7 +185,7 @@ def evaluate_sets(
 
 def _table(chosen: Mapping[str, Metric], splits: Splits) -> pd.DataFrame:
     rows = {}
-    # threads, also those of scikit-learn's forests, can leave other filters of warnings behind
+    # threads can leave other filters of warnings behind
     with warnings.catch_warnings():
         for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
             rows[name] = _row(metric, *figures(metric, splits))
@@ -222,7 +222,7 @@ def evaluate(
     Eight times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
     real ones (``value``), and the halves of the real cells with each other (``floor``). Figures are means over all
     splits; the differences between halves, which hold different cells, tell how far they can be trusted. A classifier
-    that tells the sets apart reads all cells, in four cross-validations; its floor is 0.5 up to chance. No generator can
+    that tells the sets apart reads all cells, in three cross-validations; its floor is 0.5 up to chance. No generator can
     be expected to be better than the floor. Generate types in the proportions of ``real``: a warning tells that they
     differ, as the metrics then measure the proportions too.
 

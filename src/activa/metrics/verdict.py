@@ -96,7 +96,8 @@ def _findings(table: pd.DataFrame) -> list[str]:
     for name, row in unlike.iterrows():
         metric = METRICS[str(name)]
         fault = metric.fault_below if metric.two_sided and row["deviation"] < 0 else metric.fault
-        sentences.append(f"{fault} ({name} {row['value']:.3g}; real cells {row['floor']:.3g})")
+        figures = f"{name} {row['value']:.3g}; real cells {row['floor']:.3g}"
+        sentences.append(f"{fault.removesuffix('.')} ({figures}).")
     return sentences
 
 
@@ -107,7 +108,8 @@ def _type_findings(types: pd.DataFrame) -> list[str]:
         return []
     unlike = unlike.iloc[np.argsort((unlike["recognized"] - unlike["recognized_real"]).to_numpy(), kind="stable")]
     named = [
-        f"{label} ({row['recognized']:.0%} of {row['synthetic']:.0f} cells recognized, of real ones {row['recognized_real']:.0%})"
+        f"{label} ({row['recognized']:.0%} of {row['synthetic']:.0f} cells recognized, of real ones "
+        f"{row['recognized_real']:.0%}; MMD² {row['mmd']:.2g}, of real ones up to {row['mmd_floor']:.2g})"
         for label, row in unlike.head(_MAX_TYPES).iterrows()
     ]
     more = f", and {len(unlike) - _MAX_TYPES} more" if len(unlike) > _MAX_TYPES else ""
@@ -126,7 +128,7 @@ def _notes(table: pd.DataFrame, types: pd.DataFrame | None) -> list[str]:
     for judgment, reason in (("cannot tell", "fewer than 20 cells of a set"), ("too few cells", "fewer than five")):
         of_types = types.index[types["judgment"] == judgment].astype(str).tolist()
         if of_types:
-            listed = ", ".join(of_types[:_MAX_TYPES]) + (", ..." if len(of_types) > _MAX_TYPES else "")
+            listed = ", ".join(of_types[:_MAX_TYPES]) + (" and others" if len(of_types) > _MAX_TYPES else "")
             notes.append(f"Nothing can be said of {_number(len(of_types), 'type')} with {reason}: {listed}.")
     return notes
 
