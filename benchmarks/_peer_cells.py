@@ -161,8 +161,8 @@ def of_main_environment(asked: Asked, method: str, name: str, package: str, note
     from _methods import METHODS
     from _task import Task
 
-    none, folder = np.array([], dtype=str), Path()
-    run = METHODS[method](Task(asked.train, asked.labels, none, asked.labels_key, asked.seed, None, folder))
+    folder = Path()
+    run = METHODS[method](Task(asked.train, asked.labels, asked.labels_key, asked.seed, None, folder))
     return Drawn(run.cells[name].X, run.seconds["train"], run.seconds["generate"], package, note)
 
 

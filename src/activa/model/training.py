@@ -30,12 +30,14 @@ from activa.seeds import check_seed, seeded
 from activa.train import (
     PAPER_RECIPE,
     Game,
+    Hinge,
     InterruptibleTrainRunner,
     IntrospectivePlan,
     KeepResumePoint,
     RealismCallback,
     RealismMetric,
     Recipe,
+    Soft,
 )
 
 
@@ -187,7 +189,9 @@ class Training(UnsupervisedTrainingMixin):
                 # each device had its own noise, and all must end with the same prior
                 torch.manual_seed(seed)
             self._fit_prior(self.module, int(torch.randint(2**31, ())), sample)
-        self.trained_with_ = {"max_epochs": max_epochs, "recipe": recipe.to_dict(), "batch_size": batch_size}
+        # a game of the user's own has no plain values
+        plain = None if recipe.game is not None and type(recipe.game) not in (Hinge, Soft) else recipe.to_dict()
+        self.trained_with_ = {"max_epochs": max_epochs, "recipe": plain, "batch_size": batch_size}
 
     def refit(self, *, seed: int | None = 0) -> Self:
         """Train a new model of the same settings on as many cells of this one as it was trained on.
@@ -212,8 +216,10 @@ class Training(UnsupervisedTrainingMixin):
         """
         refuse_mudata(self, "refit", "train a model of the RNA alone")
         trained_with = getattr(self, "trained_with_", None)
-        if trained_with is None:
-            raise RuntimeError("refit needs a model that was trained by this version: call model.train() first.")
+        if trained_with is None or trained_with["recipe"] is None:
+            raise RuntimeError(
+                "refit needs a model whose training is known: call model.train() with a game of activa.train."
+            )
         arguments = self.registry_["setup_args"]
         if given := [key for key in ("size_factor_key", "unlabeled_category") if arguments[key] is not None]:
             raise ValueError(
