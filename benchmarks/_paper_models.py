@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import anndata as ad
@@ -47,8 +48,15 @@ def trained(
 class Models:
     """Both configurations, trained on the same cells."""
 
-    def __init__(self, parts: dict[str, ad.AnnData], labels_key: str, folder: Path, epochs: dict[str, int | None]):
-        self.folder, self.epochs = folder, epochs
+    def __init__(
+        self,
+        parts: dict[str, ad.AnnData],
+        labels_key: str,
+        folder: Path,
+        epochs: dict[str, int | None],
+        seed: int = 0,
+    ):
+        self.folder, self.epochs, self.seed = folder, epochs, seed
         self.genes = parts["train"].var_names
         others = {name: parts[name] for name in ("test", "floor")}
         self.real: dict[str, Cells] = read_sets(
@@ -67,7 +75,8 @@ class Models:
 
     def trained(self, configuration: Configuration) -> tuple[ACTIVA, dict[str, float]]:
         """A model and what it took."""
-        return trained(self.real["train"], self.genes, configuration, self.folder, self.epochs[configuration])
+        epochs = self.epochs[configuration]
+        return trained(self.real["train"], self.genes, configuration, self.folder, epochs, self.seed)
 
     def training(self) -> pd.DataFrame:
         """Seconds and epochs of both."""
@@ -78,11 +87,11 @@ class Models:
             rows.append({"set": name, "parameters": parameters} | cost)
         return pd.DataFrame(rows)
 
-    def generated(self) -> dict[str, ad.AnnData]:
+    def generated(self, configurations: Iterable[Configuration] = tuple(NAMES)) -> dict[str, ad.AnnData]:
         """As many cells of each as there are test cells, and the floor's real ones."""
+        types, models = self.real["test"].types, {name: self.trained(name)[0] for name in configurations}
         sets = {
-            name: self.log_normalized(draw_cells(self.trained(configuration)[0], self.real["test"].types))
-            for configuration, name in NAMES.items()
+            NAMES[name]: self.log_normalized(draw_cells(model, types, seed=self.seed)) for name, model in models.items()
         }
         return sets | {"held out": self.log_normalized(self.real["floor"])}
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
+from scipy.sparse import csr_matrix
 from statsmodels.api import GLM, add_constant, families
 
-from activa import experiments, metrics
+from activa import experiments, metrics, optional
 
 QUICK = {
     "rf_detection": {"labels_key": "cell_type", "n_trees": 50},
@@ -75,6 +77,48 @@ def test_forest_knows_shuffled_genes_and_area_is_the_curves(real, sets):
     assert sorted(table["fold"].unique()) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="at least n_folds=5 cells, got 4"):
         experiments.rf_detection(real, sets["good"][:4])
+
+
+def shifted(adata):
+    """Genes alternately more and less frequent: a shift that all cells share."""
+    x = adata.X.toarray()
+    x[:, ::2] *= 10
+    return AnnData(csr_matrix(x), obs=adata.obs.copy(), var=adata.var.copy())
+
+
+def test_integration_hides_a_shift_of_a_set_and_adds_none(thirds):
+    pytest.importorskip("harmonypy")
+    real, same = thirds[0], thirds[1]
+    sets = {"same": same, "shifted": shifted(same)}
+    before = [adata.copy() for adata in (real, *sets.values())]
+    state = np.random.get_state()[1].copy()
+    arguments = {"labels_key": "cell_type", "n_trees": 50}
+    plain = experiments.rf_detection(real, sets, **arguments).groupby("set")["auc"].mean()
+    first, second = (experiments.rf_detection(real, sets, integrate=True, **arguments) for _ in range(2))
+    areas = first.groupby("set")["auc"].mean()
+    assert 0.35 < plain["same"] < 0.65 and plain["shifted"] > 0.85
+    # below 0.5: the means of both sets are made equal, so those of the folds differ the other way round
+    assert areas["same"] < 0.55 and areas["shifted"] < 0.6
+    pd.testing.assert_frame_equal(first, second)
+    assert np.array_equal(np.random.get_state()[1], state)
+    for adata, copy in zip((real, *sets.values()), before, strict=True):
+        assert np.array_equal(adata.X.toarray(), copy.X.toarray()) and not adata.obsm
+
+
+@pytest.mark.parametrize(("n_cells", "seed"), [(5, 0), (12, 2**32 - 1)])
+def test_integration_takes_few_cells_and_every_seed(thirds, n_cells, seed):
+    pytest.importorskip("harmonypy")
+    few = [adata[:n_cells].copy() for adata in thirds[:2]]
+    table = experiments.rf_detection(*few, integrate=True, n_trees=5, seed=seed)
+    assert table["auc"].between(0, 1).all()
+
+
+def test_integration_says_what_to_install_and_takes_no_other_value(real, sets, monkeypatch):
+    with pytest.raises(TypeError, match="integrate must be"):
+        experiments.rf_detection(real, sets, integrate="harmony")
+    monkeypatch.setattr(optional, "is_installed", lambda module: False)
+    with pytest.raises(ImportError, match=r"integrate=True needs harmonypy: pip install 'activa-sc\[eval\]'"):
+        experiments.rf_detection(real, sets, integrate=True)
 
 
 def test_correlations_and_their_distance(real, sets):
