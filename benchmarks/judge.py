@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix
 
 from activa.metrics import evaluate, judge
 
-OF_SEEDS = ["rf_auc", "quadratic_auc", "profile_auc", "label_fidelity"]
+OF_SEEDS = ["rf_auc", "quadratic_auc", "label_fidelity"]
 
 type Fault = Callable[[ad.AnnData, ad.AnnData, np.random.Generator], ad.AnnData]
 

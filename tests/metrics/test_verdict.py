@@ -29,6 +29,7 @@ def table(**rows):
         ((0.65, 0.62, 0.68), "different", "tells many"),
         ((0.95, 0.93, 0.97), "far", "easily tells"),
         ((0.55, 0.45, 0.65), "unknown", "too few cells to tell"),
+        ((0.53, 0.49, 0.57), "unknown", "too few cells to tell"),
         ((np.nan, np.nan, np.nan), "unknown", "gave no figure"),
     ],
 )

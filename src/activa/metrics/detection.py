@@ -19,8 +19,14 @@ from activa.data import as_pair, subsample
 from activa.metrics.estimates import Estimate, area_under_curve, mean_of_repeats
 
 N_REPEATS = 3
+_CELLS_READ = 3600  # of each set in all repeats: with fewer cells in one, its figure varies more
 MAX_CELLS = 1000  # of each set in a repeat
 _N_FOLDS = 3
+
+
+def n_repeats_of(n_cells: int, most: int) -> int:
+    """Repeats for so many cells of each set: the fewer cells, the more, up to ``most``."""
+    return max(N_REPEATS, min(_CELLS_READ // n_cells, most))
 
 
 def forest(seed: int, n_trees: int = 100) -> Any:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from activa.arguments import check_booleans, check_integers
 from activa.data import check_sets, read_cells
 from activa.metrics.catalog import METRICS, NEEDS, Metric, Need
-from activa.metrics.detection import N_REPEATS
+from activa.metrics.detection import n_repeats_of
 from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, mean_of_repeats
 from activa.metrics.proportions import proportion_notes
 from activa.metrics.samples import N_SPLITS, Comparison, Splits
@@ -93,8 +93,8 @@ def _choose_metrics(metrics: Sequence[str] | None, met: set[Need]) -> dict[str, 
 def figures(metric: Metric, splits: Splits) -> tuple[Estimate, Estimate]:
     """The value of the synthetic cells and the floor, that of the real cells' halves in their place."""
     if metric.detects:
-        wholes = [split.whole for split in splits.splits[:N_REPEATS]]
-        halves = [split.floor.at_most(_MAX_FLOOR) for split in splits.splits[:N_REPEATS]]
+        used = splits.splits[: n_repeats_of(len(splits.splits[0].whole.real), N_SPLITS)]
+        wholes, halves = [split.whole for split in used], [split.floor.at_most(_MAX_FLOOR) for split in used]
         value = mean_of_repeats(_computed(metric, wholes), len(wholes[0].real) / splits.n_cells)
         # a second set of as many real cells as there are would vary less
         return value, mean_of_repeats(_computed(metric, halves)).scaled(len(halves[0].real) / splits.n_cells)
@@ -222,7 +222,7 @@ def evaluate(
     Eight times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
     real ones (``value``), and the halves of the real cells with each other (``floor``). Figures are means over all
     splits; the differences between halves, which hold different cells, tell how far they can be trusted. A classifier
-    that tells the sets apart reads all cells, in three cross-validations; its floor is 0.5 up to chance. No generator can
+    that tells the sets apart reads all cells, in three to eight cross-validations; its floor is 0.5 up to chance. No generator can
     be expected to be better than the floor. Generate types in the proportions of ``real``: a warning tells that they
     differ, as the metrics then measure the proportions too.
 

@@ -19,7 +19,7 @@ _GRADES: tuple[tuple[float, Grade, str], ...] = (
     (0.75, "different", "A random forest tells many of these cells from real ones."),
     (1.01, "far", "A random forest easily tells these cells from real ones."),
 )
-_CLOSE = 0.6
+_AS_REAL = 0.56  # upper end of an interval that holds 0.5, above which too few cells were given
 _MAX_TYPES = 5  # named in a finding
 
 
@@ -75,9 +75,9 @@ def _grade(forest: pd.Series) -> tuple[Grade, str]:
         return "unknown", "The random forest gave no figure for these cells."
     if low > 0.5:
         return next((grade, headline) for most, grade, headline in _GRADES if value <= most)
-    if high <= _CLOSE:
+    if high <= _AS_REAL:
         return "as real", "A random forest cannot tell these cells from real ones."
-    return "unknown", "There are too few cells to tell whether they are like real ones."
+    return "unknown", "There are too few cells to tell whether a random forest tells these cells from real ones."
 
 
 def _meaning(forest: pd.Series) -> str:
