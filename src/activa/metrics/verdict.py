@@ -19,7 +19,7 @@ _GRADES: tuple[tuple[float, Grade, str], ...] = (
     (0.75, "different", "A random forest tells many of these cells from real ones."),
     (1.01, "far", "A random forest easily tells these cells from real ones."),
 )
-_AS_REAL = 0.56  # upper end of an interval that holds 0.5, above which too few cells were given
+_AS_REAL = 0.55  # upper end of an interval that holds 0.5, above which too few cells were given
 _MAX_TYPES = 5  # named in a finding
 
 
