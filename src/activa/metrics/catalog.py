@@ -41,7 +41,6 @@ class Metric:
     needs: tuple[Need, ...] = ()  # what must be given to compute it
     module: str | None = None  # optional package that it imports
     worst: float = np.inf  # value of the worst possible cells
-    squared: bool = False  # whether it is the square of a distance
     detects: bool = False  # whether it is a classifier's area under the curve, of all cells
     alone: bool = False  # whether it uses a library that changes the filters of warnings, which threads share
 
@@ -98,7 +97,6 @@ METRICS: dict[str, Metric] = {
         "The cells do not lie where real cells lie, or not as many of them.",
         best=0.0,
         worst=2.0,
-        squared=True,
     ),
     "mmd_per_type": Metric(
         lambda c: mmd_per_type(*c.components, *c.labels, seed=c.seed),
@@ -108,7 +106,6 @@ METRICS: dict[str, Metric] = {
         best=0.0,
         needs=("labels",),
         worst=2.0,
-        squared=True,
     ),
     "wasserstein": Metric(
         lambda c: wasserstein(*c.components, max_cells=500, seed=c.seed),

@@ -20,7 +20,7 @@ from activa.metrics.estimates import Estimate, area_under_curve, mean_of_repeats
 
 N_REPEATS = 3
 _CELLS_READ = 4800  # of each set in all repeats: with fewer cells in one, its figure varies more
-MAX_CELLS = 1000  # of each set in a repeat
+MAX_CELLS = 1000  # of each set in a repeat, and of a half
 _N_FOLDS = 3
 
 

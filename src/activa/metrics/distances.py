@@ -18,7 +18,7 @@ from activa.arguments import check_integers
 from activa.data import as_labels, as_pair, subsample
 from activa.optional import import_optional
 
-_BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _MAX_MEDIAN_CELLS = 2000
 _WORKING_MEMORY = 4  # MiB: distances that stay in a processor's cache take half the time
 _MAX_BLOCKS = 10
@@ -28,7 +28,7 @@ def mmd(
     real: ArrayLike,
     synthetic: ArrayLike,
     *,
-    bandwidths: tuple[float, ...] = _BANDWIDTHS,
+    bandwidths: tuple[float, ...] = BANDWIDTHS,
     max_cells: int = 5000,
     seed: int = 0,
 ) -> float:
@@ -89,7 +89,7 @@ def mmd_per_type(
     synthetic_labels: ArrayLike,
     *,
     min_cells: int = 10,
-    bandwidths: tuple[float, ...] = _BANDWIDTHS,
+    bandwidths: tuple[float, ...] = BANDWIDTHS,
     max_cells: int = 5000,
     seed: int = 0,
 ) -> float:

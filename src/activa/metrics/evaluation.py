@@ -222,12 +222,12 @@ def evaluate(
     Eight times, both sets are split into random halves. Each half of the synthetic cells is compared with a half of the
     real ones (``value``), and the halves of the real cells with each other (``floor``). Figures are means over all
     splits; the differences between halves, which hold different cells, tell how far they can be trusted. A classifier
-    that tells the sets apart reads all cells, in three to eight cross-validations; its floor is 0.5 up to chance. No generator can
-    be expected to be better than the floor. Generate types in the proportions of ``real``: a warning tells that they
-    differ, as the metrics then measure the proportions too.
+    that tells the sets apart reads all cells, in three to eight cross-validations; its floor is 0.5 up to chance. No
+    generator can be expected to be better than the floor. Generate types in the proportions of ``real``: a warning tells
+    that they differ, as the metrics then measure the proportions too.
 
     Cells are compared as log1p of counts scaled to 10,000, over the 2,000 genes with the largest variance in ``real``
-    and 50 principal components fitted to as many real as synthetic cells. Of sets with more than 2,000 cells, each split
+    and 50 principal components fitted to both sets together. Of sets with more than 2,000 cells, each split
     draws 1,000 for a half. Global random state is not changed.
 
     Parameters

@@ -12,13 +12,13 @@ from scipy.sparse import csr_matrix, vstack
 from sklearn.pipeline import Pipeline
 
 from activa.data import Cells
+from activa.metrics.detection import MAX_CELLS
 from activa.metrics.differential import differential_shares, enough_cells
 from activa.metrics.fidelity import fit_classifier, rank_genes
 from activa.metrics.profiles import cell_profiles, effective_library_size
 from activa.metrics.space import Space
 
-N_SPLITS = 8
-MAX_CELLS = 1000  # of a half, and of a set for a classifier that tells sets; those of larger sets are drawn anew
+N_SPLITS = 8  # each draws the cells of larger sets than it reads anew
 _MIN_CELLS = 5  # of a half
 _N_MARKERS = 20
 _MIN_CELLS_OF_TYPE = 10

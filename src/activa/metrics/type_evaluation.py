@@ -15,6 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from activa.arguments import check_integers
 from activa.data import check_sets, read_cells, subsample
+from activa.metrics.distances import BANDWIDTHS
 from activa.metrics.samples import CellSet, Splits
 from activa.seeds import MAX_SEED
 
@@ -71,6 +72,8 @@ def type_table(splits: Splits, seed: int) -> pd.DataFrame:
     counts = {name: Counter(of.cells.types.tolist()) for name, of in sets.items()}
     types = sorted(counts["real"] | counts["synthetic"])
     shares = recognized_shares(splits)
+    facts = {"library_size": _library_sizes, "genes": _n_genes}
+    of_cells = {name: (fact(splits.real), fact(splits.synthetic)) for name, fact in facts.items()}
     rows = []
     for label in types:
         n_real, n_synthetic = (counts[name][label] for name in sets)
@@ -81,9 +84,9 @@ def type_table(splits: Splits, seed: int) -> pd.DataFrame:
         row |= dict.fromkeys(("mmd", "mmd_floor", "p_value", "library_size", "genes"), np.nan)
         if min(n_real, n_synthetic) >= MIN_CELLS:
             row |= mmd_test(splits.real.components[x], splits.synthetic.components[y], seed)
-            for name, values in (("library_size", _library_sizes), ("genes", _n_genes)):
-                median = np.median(values(splits.real)[x])
-                row[name] = np.median(values(splits.synthetic)[y]) / median if median > 0 else np.nan
+            for name, (in_real, in_synthetic) in of_cells.items():
+                median = np.median(in_real[x])
+                row[name] = np.median(in_synthetic[y]) / median if median > 0 else np.nan
         rows.append(row | {"judgment": _judgment(row, _ALARM / len(types))})
     return pd.DataFrame(rows, index=pd.Index(types, name="type")).drop(columns="p_value")
 
@@ -122,7 +125,7 @@ def mmd_test(real: np.ndarray, synthetic: np.ndarray, seed: int) -> dict[str, fl
     if median == 0:
         return {"mmd": np.nan, "mmd_floor": np.nan, "p_value": np.nan}
     squared = cdist(cells, cells, "sqeuclidean")
-    kernel = np.mean([np.exp(-squared / (scale * median)) for scale in (0.25, 0.5, 1, 2, 4)], axis=0)
+    kernel = np.mean([np.exp(-squared / (scale * median)) for scale in BANDWIDTHS], axis=0)
     np.fill_diagonal(kernel, 0)
     is_real = np.zeros((len(cells), 1 + _N_PERMUTATIONS))
     is_real[:n] = 1
