@@ -4,7 +4,13 @@ import scipy.stats
 import torch
 from scvi.distributions import NegativeBinomial, Normal
 
-from activa.module import OutlierNegativeBinomial, draw_counts, sample_cells, sample_cells_with_gradient, sample_with_change
+from activa.module import (
+    OutlierNegativeBinomial,
+    draw_counts,
+    sample_cells,
+    sample_cells_with_gradient,
+    sample_with_change,
+)
 
 
 def _with_outliers(mu, theta):
@@ -111,7 +117,10 @@ def test_the_gradient_of_a_mean_fact_is_that_of_discrete_counts():
     mu, theta = torch.linspace(0.05, 3, 8), torch.full((8,), 2.0)
     rates = mu.expand(60_000, 8).clone().requires_grad_()
     x, change = sample_with_change(NegativeBinomial(mu=rates, theta=theta), torch.Generator().manual_seed(0))
-    genes, ones = (x > 0).double() + (x == 0) * change, (x == 1).double() + ((x == 0).double() - (x == 1).double()) * change
+    genes, ones = (
+        (x > 0).double() + (x == 0) * change,
+        (x == 1).double() + ((x == 0).double() - (x == 1).double()) * change,
+    )
     for fact, exact in (
         (genes, lambda m: 1 - scipy.stats.nbinom.pmf(0, 2.0, 2.0 / (2.0 + m))),
         (ones, lambda m: scipy.stats.nbinom.pmf(1, 2.0, 2.0 / (2.0 + m))),

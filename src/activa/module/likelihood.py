@@ -150,7 +150,9 @@ def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
     *usual, at_zero = (_at(values.expand_as(mu), where) for values in (mu, px.theta, zero))
     counted = at_zero + _above_zero(counts, *usual)
     if isinstance(px, OutlierNegativeBinomial):
-        share, more, theta = (_at(values, where) for values in (px.outlier_share, px.outlier_mean - 1, px.outlier_theta))
+        share, more, theta = (
+            _at(values, where) for values in (px.outlier_share, px.outlier_mean - 1, px.outlier_theta)
+        )
         outlier = _above_zero(counts - 1, more, theta) - theta * torch.log1p(more / theta) + counts.log()
         counted = torch.logaddexp(torch.log1p(-share) + counted, share.log() + outlier)
         zero = zero + torch.log1p(-px.outlier_share)
