@@ -81,6 +81,23 @@ def classifier_consistency(logits: Tensor, logits_reconstruction: Tensor) -> Ten
     return mse_loss(logits_reconstruction, logits, reduction="none").sum(-1).mean()
 
 
+def energy_distance(a: Tensor, b: Tensor) -> Tensor:
+    r"""Energy distance of two samples, without bias, scalar: :math:`2 E|A - B| - E|A - A'| - E|B - B'|`.
+
+    Samples are ``(n, d)`` and ``(m, d)`` (Székely and Rizzo 2013, doi:10.1016/j.jspi.2013.03.018). Around 0 for samples of
+    one distribution, above it otherwise.
+
+    >>> energy_distance(torch.zeros(2, 1), torch.ones(3, 1)).round(decimals=2)
+    tensor(2.)
+    """
+
+    def distances(p: Tensor, q: Tensor) -> Tensor:
+        return ((p[:, None] - q).square().sum(-1) + 1e-10).sqrt()  # the root of zero has no gradient
+
+    within = [distances(p, p).sum() / (len(p) * (len(p) - 1)) for p in (a, b)]
+    return 2 * distances(a, b).mean() - within[0] - within[1]
+
+
 def softadapt_weights(recent: Tensor, *, variant: SoftAdapt = "original", beta: float = 0.1) -> Tensor:
     r"""SoftAdapt's weights of the parts of a loss (Heydari, Thompson and Mehio 2019, arXiv 1912.12355).
 

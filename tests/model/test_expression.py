@@ -70,15 +70,12 @@ def test_likelihood_parameters_are_those_of_the_distribution(model):
     if "dispersions" in p:
         variance = mean + mean**2 / p["dispersions"]
     if "outlier_share" in p:
-        outlier = torch.as_tensor(p["outlier_factor"]) * torch.as_tensor(p["mean"])
-        rebuilt = OutlierNegativeBinomial(
-            *(torch.as_tensor(p[name]) for name in ("mean", "dispersions", "outlier_share", "outlier_factor")),
-            torch.as_tensor(p["outlier_dispersions"]),
-        )
+        names = ("mean", "dispersions", "outlier_share", "outlier_mean", "outlier_dispersions")
+        rebuilt = OutlierNegativeBinomial(*(torch.as_tensor(p[name]) for name in names))
         x = torch.as_tensor(model.adata.X.toarray()).double()
         log_p = torch.cat([d.log_prob(x[100 * i : 100 * i + 100].float()) for i, d in enumerate(px)])
         torch.testing.assert_close(rebuilt.log_prob(x).float(), log_p.detach(), rtol=1e-3, atol=1e-3)
-        assert (outlier > rebuilt.mu).all()
+        assert (rebuilt.outlier_mean > rebuilt.mu + 1).all()
         mean, variance = rebuilt.mean.numpy(), rebuilt.variance.numpy()
     if "scale" in p:
         variance = p["scale"] ** 2
@@ -86,7 +83,7 @@ def test_likelihood_parameters_are_those_of_the_distribution(model):
     np.testing.assert_allclose(torch.cat([d.variance.expand_as(d.mean) for d in px]).detach(), variance, rtol=1e-3)
     names = {
         "nb": {"dispersions"},
-        "nb-outlier": {"dispersions", "outlier_share", "outlier_factor", "outlier_dispersions"},
+        "nb-outlier": {"dispersions", "outlier_share", "outlier_mean", "outlier_dispersions"},
         "normal": {"scale"},
         "mse": {"scale"},
     }

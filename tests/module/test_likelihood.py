@@ -3,7 +3,8 @@ import scipy.stats
 import torch
 from scvi.distributions import NegativeBinomial, Normal
 
-from activa.module import OutlierNegativeBinomial, log_likelihood
+from activa.module import OutlierNegativeBinomial, Quality, log_likelihood
+from activa.module.likelihood import CellLikelihood
 
 
 def test_log_likelihood_equals_scipys_and_its_gradient_scvis():
@@ -28,7 +29,8 @@ def test_log_likelihood_of_posterior_samples_has_their_shape():
 
 
 def _with_outliers(mu, theta):
-    return OutlierNegativeBinomial(mu, theta, torch.tensor(0.2), torch.tensor(7.0), torch.tensor(0.6))
+    outlier = (torch.full_like(mu, value) for value in (0.2, 8.0, 0.6))
+    return OutlierNegativeBinomial(mu, theta.expand_as(mu), *outlier)
 
 
 def test_outliers_are_a_mixture_of_scipys():
@@ -36,16 +38,25 @@ def test_outliers_are_a_mixture_of_scipys():
     x = torch.poisson(mu * 3, generator=torch.Generator().manual_seed(0))
     px = _with_outliers(mu.requires_grad_(), theta)
 
-    def pmf(mu, theta):
+    def pmf(x, mu, theta):
         return scipy.stats.nbinom.pmf(x.numpy(), theta, theta / (theta + mu))
 
-    exact = np.log(
-        0.8 * pmf(mu.detach().double().numpy(), theta.double().numpy()) + 0.2 * pmf(7 * mu.detach().numpy(), 0.6)
-    )
+    exact = np.log(0.8 * pmf(x, mu.detach().double().numpy(), theta.double().numpy()) + 0.2 * pmf(x - 1, 7.0, 0.6))
     np.testing.assert_allclose(px.log_prob(x).detach(), exact, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(log_likelihood(px, x).detach(), exact.sum(-1), rtol=1e-4)
     ours, theirs = (torch.autograd.grad(v.sum(), mu)[0] for v in (log_likelihood(px, x), px.log_prob(x)))
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_quality_adds_variance_in_proportion_to_the_mean():
+    likelihood = CellLikelihood(5, "nb")
+    likelihood.initialize_dispersion(torch.tensor([0.5, 1.0, 2.0, 8.0, 50.0]))
+    scale, log_library = torch.full((2, 5), 0.2), torch.tensor([[1.0], [4.0]])
+    quality = Quality(*(torch.tensor([[value], [value / 2]]) for value in (0.4, 1.0, 3.0)))
+    px = likelihood(scale, log_library, quality)
+    theta = likelihood.px_r.exp() * quality.precision
+    expected = px.mean * (1 + quality.clumping) + px.mean**2 / theta
+    torch.testing.assert_close(px.variance, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_one_variance_for_all_values_gives_the_same_log_likelihood():

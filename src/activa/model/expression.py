@@ -53,7 +53,7 @@ class Expression(RNASeqMixin, VAEMixin):
 
         - ``"nb"``: ``"dispersions"``, the inverse dispersion :math:`\theta` of the variance :math:`\mu + \mu^2 / \theta`;
         - ``"nb-outlier"``: ``"dispersions"`` of the counts that are not outliers, and ``"outlier_share"``,
-          ``"outlier_factor"`` and ``"outlier_dispersions"`` (:class:`~activa.module.OutlierNegativeBinomial`);
+          ``"outlier_mean"`` and ``"outlier_dispersions"`` (:class:`~activa.module.OutlierNegativeBinomial`);
         - ``"normal"``, ``"mse"``: ``"scale"``, the standard deviation.
 
         Examples
@@ -176,9 +176,9 @@ def _parameters(px: Any) -> dict[str, Tensor]:
     if isinstance(px, Normal):
         return {"mean": px.loc, "scale": px.scale.expand_as(px.loc)}
     assert isinstance(px, NegativeBinomial)
-    found = {"mean": px.mu, "dispersions": px.theta}
+    found = {"mean": px.mu, "dispersions": px.theta.expand_as(px.mu)}
     if isinstance(px, OutlierNegativeBinomial):
-        found["outlier_share"] = px.outlier_share.expand_as(px.mu)
-        found["outlier_factor"] = px.outlier_factor
-        found["outlier_dispersions"] = px.outlier_theta.expand_as(px.mu)
+        found["outlier_share"] = px.outlier_share
+        found["outlier_mean"] = px.outlier_mean
+        found["outlier_dispersions"] = px.outlier_theta
     return found

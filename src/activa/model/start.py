@@ -14,7 +14,7 @@ from torch import Tensor
 
 from activa.checks import row_slices
 from activa.model.mixtures import choose_cells, fit_mixtures, recognize_types
-from activa.module import ACTIVAModule, ComponentsStart
+from activa.module import ACTIVAModule, ComponentsStart, cell_facts
 
 _MAX_CELLS, _N_GENES = 5_000, 2_000
 # Part of a cell's score is noise, which the latent does not take up
@@ -46,6 +46,10 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
     module.initialize_from_moments(*moments, torch.as_tensor(np.log(cells.library)).float())
     if cells.proteins is not None:
         cells = replace(cells, proteins=module.initialize_proteins(cells.proteins))
+    if module.quality is not None:
+        chosen = choose_cells(cells.y.astype(int), np.random.default_rng(seed), _MAX_CELLS)
+        facts = [cell_facts(_float(csr_matrix(cells.x[chosen[part]]).toarray())) for part in row_slices(len(chosen))]
+        module.quality.standardize(torch.cat(facts))
     if module.is_linear:
         module.initialize_from_components(principal_components(cells, module, seed=seed))
 

@@ -38,6 +38,7 @@ from activa.train import (
     RealismMetric,
     Recipe,
     Soft,
+    calibrate,
 )
 
 
@@ -294,9 +295,15 @@ class Training(UnsupervisedTrainingMixin):
             self.module.eval()
 
     def _fit_prior(
-        self, module: ACTIVAModule, seed: int, sample: CellSample | None = None, indices: np.ndarray | None = None
+        self,
+        module: ACTIVAModule,
+        seed: int,
+        sample: CellSample | None = None,
+        indices: np.ndarray | None = None,
+        *,
+        calibrates: bool = True,
     ) -> None:
-        """Fit the prior of a module to all cells, to those at indices, or to a data module's sample."""
+        """Fit the prior of a module to all cells, to those at indices, or to a data module's sample, and calibrate it."""
         rng = np.random.default_rng(seed)
         if not isinstance(module.prior, LabeledPrior):
             return
@@ -316,10 +323,14 @@ class Training(UnsupervisedTrainingMixin):
         known = None if self.reference_categories_ is None else self.reference_categories_[0]
         y, batch = (np.tile(code, DRAWS) for code in codes)
         fit_prior(module.prior, z, y, batch, rng, n_known_batches=known)
+        if calibrates and known is None:
+            minibatches = sample.minibatches() if sample is not None else minibatches
+            calibrate(module, minibatches, seed=int(rng.integers(2**31)))
 
     def module_if_training_ended(self, indices: np.ndarray, seed: int) -> ACTIVAModule:
         """A copy of the module in evaluation mode, its prior fitted to the cells at indices."""
         with torch.inference_mode(mode=False):
             module = copy.deepcopy(self.module).eval()
-        self._fit_prior(module, seed, indices=indices)
+        # calibrating takes longer than the epochs between
+        self._fit_prior(module, seed, indices=indices, calibrates=False)
         return module

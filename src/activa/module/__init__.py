@@ -13,10 +13,14 @@ from activa.module.prior import LabeledPrior as LabeledPrior
 from activa.module.prior import LibrarySize as LibrarySize
 from activa.module.prior import StandardPrior as StandardPrior
 from activa.module.proteins import ProteinModel as ProteinModel
+from activa.module.quality import CellQuality as CellQuality
+from activa.module.quality import Quality as Quality
+from activa.module.quality import cell_facts as cell_facts
 from activa.module.sampling import MAX_RATE as MAX_RATE
 from activa.module.sampling import draw_counts as draw_counts
 from activa.module.sampling import sample_cells as sample_cells
 from activa.module.sampling import sample_cells_with_gradient as sample_cells_with_gradient
+from activa.module.sampling import sample_with_change as sample_with_change
 from activa.module.surgery import Categories as Categories
 from activa.module.surgery import categories as categories
 from activa.module.surgery import extend as extend

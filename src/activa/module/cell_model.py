@@ -14,6 +14,7 @@ from activa.module.likelihood import CellDistribution, CellLikelihood
 from activa.module.networks import Classifier, Encoder, Generator
 from activa.module.prior import N_COMPONENTS, LabeledPrior, LibrarySize, StandardPrior
 from activa.module.proteins import ProteinDistribution, ProteinModel
+from activa.module.quality import N_FACTS, CellQuality
 from activa.module.sampling import sample_cells, sample_cells_with_gradient
 from activa.settings import Settings
 
@@ -109,7 +110,10 @@ class CellModel(nn.Module):
         n_covariates = (n_batch if n_batch > 1 else 0) + sum(self.n_cats_per_cov) + n_continuous_cov
         infers_types = self.is_linear and n_labels > 1
         n_joined = n_covariates + (n_labels if infers_types else 0)
-        hidden, n_read = (settings.n_hidden, settings.dropout_rate), n_covariates + self.is_linear
+        self.quality = CellQuality(n_latent) if self.is_linear and self.is_count else None
+        # the depth, and the other facts of the counts
+        n_facts = 0 if not self.is_linear else 1 if self.quality is None else N_FACTS
+        hidden, n_read = (settings.n_hidden, settings.dropout_rate), n_covariates + n_facts
         self.encoder = Encoder(n_input + n_proteins, n_read, n_latent, *hidden, is_linear=self.is_linear)
         activation: Literal["softmax", "softplus", "relu"] = "softplus" if use_size_factor_key else "softmax"
         if not self.is_count:
@@ -170,7 +174,8 @@ class CellModel(nn.Module):
         if self.is_linear:
             # log-normalization hides the depth, on which the uncertainty of a latent depends
             depth = self.library.scaled(x.sum(-1, keepdim=True).clamp(min=1e-8).log())
-            covariates = torch.cat([covariates, depth], dim=-1)
+            facts = [] if self.quality is None else [self.quality.read(x)]
+            covariates = torch.cat([covariates, depth, *facts], dim=-1)
             read = self._log_normalize(x)
         else:
             read = torch.log1p(x) if self.is_count else x
@@ -189,7 +194,11 @@ class CellModel(nn.Module):
 
     def decode(self, z: Tensor, log_library: Tensor, condition: Condition) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
-        return self.likelihood(self.generator(torch.cat(self._generator_input(z, condition), dim=-1)), log_library)
+        h, quality = torch.cat(self._generator_input(z, condition), dim=-1), None
+        if self.quality is not None:
+            with torch.autocast(z.device.type, enabled=False):
+                quality = self.quality(z.float())
+        return self.likelihood(self.generator(h, None if quality is None else quality.contrast), log_library, quality)
 
     def decode_proteins(
         self,

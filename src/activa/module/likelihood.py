@@ -9,30 +9,31 @@ import torch
 from scvi.distributions import NegativeBinomial, Normal
 from torch import Tensor, nn
 
+from activa.module.quality import Quality
 from activa.settings import GeneLikelihood
 
 type CellDistribution = NegativeBinomial | Normal
 
-# upper bound of the share of outliers: a larger share would model dispersion
-_MAX_OUTLIERS = 0.02
+# upper bound of the share of all counts that outliers add: a larger share would model expression
+_MAX_OUTLIERS = 0.3
 
 
 class OutlierNegativeBinomial(NegativeBinomial):
-    r"""A mixture of a negative binomial and, for a small share of the counts, a broader one with a higher mean.
+    r"""A mixture of a negative binomial and, with a small chance, an outlier: a count far above what the cell's state explains.
 
-    .. math:: p(x) = (1 - \pi) \, NB(x; \mu, \theta) + \pi \, NB(x; \kappa \mu, \phi)
+    .. math:: p(x) = (1 - \pi) \, NB(x; \mu, \theta) + \pi \, NB(x - 1; \kappa - 1, \phi)
 
-    In real data single counts are far above what the cell's state explains (in PBMC 3k about five per cell exceed six
-    standard deviations): amplification artifacts, chimeras, bursts. A single negative binomial must broaden all counts
-    of a gene to cover them, and the latent bends to fit them.
+    Real data have such counts everywhere (in PBMC 3k about one per cell has 10 or more where less than half a count is
+    expected): amplification artifacts, chimeras, bursts. A single negative binomial must broaden all counts of a gene to
+    cover them, and the latent bends to fit them.
 
     Parameters
     ----------
     mu, theta, scale
-        As in :class:`scvi.distributions.NegativeBinomial`, for the counts that are not outliers.
-    outlier_share, outlier_factor, outlier_theta
-        Share of outliers :math:`\pi`, ratio of their mean to the others' :math:`\kappa` (may be of mu's shape), and their
-        inverse dispersion :math:`\phi`; scalars.
+        As in :class:`scvi.distributions.NegativeBinomial`, for the counts that are not outliers; of one shape.
+    outlier_share, outlier_mean, outlier_theta
+        Chance of an outlier :math:`\pi`, its mean :math:`\kappa`, above 1, and its inverse dispersion :math:`\phi`; of mu's
+        shape.
     """
 
     def __init__(
@@ -40,31 +41,30 @@ class OutlierNegativeBinomial(NegativeBinomial):
         mu: Tensor,
         theta: Tensor,
         outlier_share: Tensor,
-        outlier_factor: Tensor,
+        outlier_mean: Tensor,
         outlier_theta: Tensor,
         scale: Tensor | None = None,
     ):
         super().__init__(mu=mu, theta=theta, scale=scale, validate_args=False)
-        self.outlier_share, self.outlier_factor, self.outlier_theta = outlier_share, outlier_factor, outlier_theta
+        self.outlier_share, self.outlier_mean, self.outlier_theta = outlier_share, outlier_mean, outlier_theta
 
     @property
     def outlier(self) -> NegativeBinomial:
-        """The distribution of outliers."""
-        theta = self.outlier_theta.expand_as(self.mu)
-        return NegativeBinomial(mu=self.mu * self.outlier_factor, theta=theta, validate_args=False)
+        """The distribution of outliers minus one."""
+        return NegativeBinomial(mu=self.outlier_mean - 1, theta=self.outlier_theta, validate_args=False)
 
     @property
     def mean(self) -> Tensor:
         """Mean counts, including outliers."""
-        return self.mu * (1 + self.outlier_share * (self.outlier_factor - 1))
+        return self.mu + self.outlier_share * (self.outlier_mean - self.mu)
 
     @property
     def variance(self) -> Tensor:
         """Variance of the counts."""
-        share, mu = self.outlier_share, self.mu * self.outlier_factor
+        more = self.outlier_mean - 1
         usual = self.mu + self.mu**2 / self.theta + self.mu**2
-        unusual = mu + mu**2 / self.outlier_theta + mu**2
-        return (1 - share) * usual + share * unusual - self.mean**2
+        unusual = more + more**2 / self.outlier_theta + self.outlier_mean**2
+        return (1 - self.outlier_share) * usual + self.outlier_share * unusual - self.mean**2
 
     def get_normalized(self, key: Literal["mu", "scale"]) -> Tensor:
         """Mean counts, including outliers, or shares of the library size; called by scvi-tools."""
@@ -73,13 +73,14 @@ class OutlierNegativeBinomial(NegativeBinomial):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability of counts, nats."""
         usual = torch.log1p(-self.outlier_share) + super().log_prob(value)
-        return torch.logaddexp(usual, self.outlier_share.log() + self.outlier.log_prob(value))
+        unusual = self.outlier_share.log() + self.outlier.log_prob((value - 1).clamp(min=0))
+        return torch.where(value > 0, torch.logaddexp(usual, unusual), usual)
 
     @torch.inference_mode()
     def sample(self, sample_shape: torch.Size | tuple | None = None) -> Tensor:
         """Draw counts with PyTorch's global generator, as scvi-tools does."""
         shape = sample_shape or torch.Size()
-        usual, unusual = super().sample(shape), self.outlier.sample(shape)
+        usual, unusual = super().sample(shape), 1 + self.outlier.sample(shape)
         return torch.where(torch.rand_like(usual) < self.outlier_share, unusual, usual)
 
 
@@ -90,16 +91,15 @@ class CellLikelihood(nn.Module):
         super().__init__()
         self.gene_likelihood = gene_likelihood
         self.px_r = nn.Parameter(torch.zeros(n_genes), requires_grad=gene_likelihood != "mse")
-        # on the scale of their links: share of outliers relative to its bound, excess of their mean at low rates, their
-        # inverse dispersion, and the rate at which the excess is halved
-        self.outliers = nn.Parameter(torch.tensor([-1.0, 2.0, 0.0, 0.0])) if gene_likelihood == "nb-outlier" else None
+        # on the scale of their links: share of all counts that outliers add, what an outlier adds, its inverse dispersion
+        self.outliers = nn.Parameter(torch.tensor([-4.0, 2.3, 0.0])) if gene_likelihood == "nb-outlier" else None
 
     def initialize_dispersion(self, inverse_dispersion: Tensor) -> None:
         """Set each gene's inverse dispersion (or standard deviation under the normal likelihood), ``(n_genes,)``."""
         with torch.no_grad():
             self.px_r.copy_(inverse_dispersion.log())
 
-    def forward(self, scale: Tensor, log_library: Tensor) -> CellDistribution:
+    def forward(self, scale: Tensor, log_library: Tensor, quality: Quality | None = None) -> CellDistribution:
         """The distribution of cells with these shares of the library size (means, if values are not counts)."""
         if self.gene_likelihood == "mse":
             # its negative log-likelihood is L_AE, the squared error, up to a constant (supplement A.3)
@@ -109,14 +109,20 @@ class CellLikelihood(nn.Module):
         if self.gene_likelihood == "normal":
             return Normal(scale, r, normal_mu=scale, validate_args=False)
         rate = scale * log_library.exp()
+        if quality is not None:
+            # variance mu (1 + clumping) + mu^2 / (theta precision)
+            r = 1 / (1 / (r * quality.precision) + quality.clumping / rate.clamp(min=1e-8))
         if self.outliers is None:
             return NegativeBinomial(mu=rate, theta=r, scale=scale)
-        share, excess, theta, half = self.outliers
-        share = _MAX_OUTLIERS * share.sigmoid()
-        excess = excess.exp() / (1 + rate / half.exp())
+        share, size, theta = self.outliers
+        share, size, theta = _MAX_OUTLIERS * share.sigmoid(), 1 + size.clamp(max=8.0).exp(), theta.exp()
+        # each molecule has the same chance to become an outlier of about the same size, whatever the gene
+        chance = -torch.expm1(-rate * share / size)
         # the mean including outliers is the rate, so that counts add up to the library size
-        usual = rate / (1 + share * excess)
-        return OutlierNegativeBinomial(usual, r, share, 1 + excess, theta.exp(), scale=scale)
+        usual = rate - chance * size
+        outlier = usual + size
+        outlier_theta = (outlier - 1).square() / (usual.square() / r + size.square() / theta)
+        return OutlierNegativeBinomial(usual, r, chance, outlier, outlier_theta, scale=scale)
 
 
 def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
@@ -140,19 +146,23 @@ def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
     # flat indices: indexing by cell and gene, with its gradient, takes a fifth longer when half of the counts are nonzero
     where = x.reshape(-1).nonzero().squeeze(-1)
     counts = x.reshape(-1)[where]
-    log_factorial = torch.lgamma(counts + 1)
-    zero, counted = _negative_binomial(mu, px.theta, where, counts)
+    zero = -px.theta * torch.log1p(mu / px.theta)
+    *usual, at_zero = (_at(values.expand_as(mu), where) for values in (mu, px.theta, zero))
+    counted = at_zero + _above_zero(counts, *usual)
     if isinstance(px, OutlierNegativeBinomial):
-        theta = px.outlier_theta.expand_as(mu)
-        outlier_zero, outlier_counted = _negative_binomial(mu * px.outlier_factor, theta, where, counts)
-        log_share, log_rest = px.outlier_share.log(), torch.log1p(-px.outlier_share)
-        counted = torch.logaddexp(log_rest + counted, log_share + outlier_counted)
-        zero = torch.logaddexp(log_rest + zero, log_share + outlier_zero)
-    return zero.reshape(-1).index_copy(0, where, counted - log_factorial).view_as(zero).sum(-1)
+        share, more, theta = (
+            _at(values, where) for values in (px.outlier_share, px.outlier_mean - 1, px.outlier_theta)
+        )
+        outlier = _above_zero(counts - 1, more, theta) - theta * torch.log1p(more / theta) + counts.log()
+        counted = torch.logaddexp(torch.log1p(-share) + counted, share.log() + outlier)
+        zero = zero + torch.log1p(-px.outlier_share)
+    return zero.reshape(-1).index_copy(0, where, counted - torch.lgamma(counts + 1)).view_as(zero).sum(-1)
 
 
-def _negative_binomial(mu: Tensor, theta: Tensor, where: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-likelihoods of a zero for every gene, and of the nonzero counts without their factorials."""
-    zero = -theta * torch.log1p(mu / theta)
-    mu, theta, at_zero = (a.reshape(-1).index_select(0, where) for a in (mu, theta, zero))
-    return zero, at_zero + counts * (mu.log() - (theta + mu).log()) + torch.lgamma(counts + theta) - torch.lgamma(theta)
+def _at(values: Tensor, where: Tensor) -> Tensor:
+    return values.reshape(-1).index_select(0, where)
+
+
+def _above_zero(counts: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
+    """Log-likelihoods of counts minus that of a zero, without their factorials."""
+    return counts * (mu.log() - (theta + mu).log()) + torch.lgamma(counts + theta) - torch.lgamma(theta)

@@ -181,8 +181,8 @@ class Generator(nn.Module):
         (added,) = self.curve[-1].parameters()
         return (penalty + added.square().sum() / _CURVE_SCALE**2) / (2 * self.n_cells)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Mean expression, ``(..., n_genes)``, for inputs ``(..., n_latent + n_joined)``."""
+    def forward(self, z: Tensor, contrast: Tensor | None = None) -> Tensor:
+        """Mean expression, ``(..., n_genes)``, for inputs ``(..., n_latent + n_joined)`` and factors on its logarithm."""
         # posterior samples have three dimensions, batch normalization takes two
         h = self.hidden(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
         if self.curve is None:
@@ -192,6 +192,8 @@ class Generator(nn.Module):
             with torch.autocast(h.device.type, enabled=False):
                 out = self.mean(h.float())
             out = out + self.curve(h)
+        if contrast is not None:
+            out = out * contrast
         if self.activation == "softmax":
             return torch.softmax(out, dim=-1)
         if self.activation == "softplus":

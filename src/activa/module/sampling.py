@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from scvi.distributions import Normal
+from scvi.distributions import NegativeBinomial, Normal
 from torch import Generator, Tensor
 from torch.distributions import MixtureSameFamily
 
@@ -29,11 +29,6 @@ def draw_counts(px: CellDistribution, generator: Generator | None = None) -> tup
     """
     h = torch.log1p(px.mu / px.theta)
     a = px.theta * h
-    if isinstance(px, OutlierNegativeBinomial):
-        where = _chosen(a.numel(), float(px.outlier_share), generator, a.device)
-        mu = (px.mu * px.outlier_factor).reshape(-1)[where]
-        h.view(-1)[where] = torch.log1p(mu / px.outlier_theta)
-        a.view(-1)[where] = px.outlier_theta * h.view(-1)[where]
     u = torch.rand(a.shape, generator=generator, device=a.device)
     # NaN (a diverged model) satisfies neither comparison: the count stays zero, and the loss reports the NaN
     where = ((u >= torch.exp(-a)) | (a > _MAX_CLUSTERS)).reshape(-1).nonzero().squeeze(-1)
@@ -49,25 +44,21 @@ def draw_counts(px: CellDistribution, generator: Generator | None = None) -> tup
 
     many = (a > _MAX_CLUSTERS).nonzero().squeeze(-1)
     theta = a[many] / h[many]
-    rate = torch.expm1(h[many]) * torch._standard_gamma(theta, generator=generator)
-    counts[many] = torch.poisson(rate.clamp(max=MAX_RATE), generator=generator)
+    counts[many] = _gamma_poisson(torch.expm1(h[many]) * theta, theta, generator)
+    if isinstance(px, OutlierNegativeBinomial):
+        x = torch.zeros_like(px.mu).view(-1).index_copy(0, where, counts)
+        chosen = torch.rand(px.mu.shape, generator=generator, device=x.device) < px.outlier_share
+        outlier = px.outlier_mean[chosen] - 1, px.outlier_theta[chosen]
+        x[chosen.view(-1)] = 1 + _gamma_poisson(*outlier, generator)
+        where = x.nonzero().squeeze(-1)
+        return where, x[where]
     kept = counts > 0
     return where[kept], counts[kept]
 
 
-def _chosen(n: int, share: float, generator: Generator | None, device: torch.device) -> Tensor:
-    """Indices below n, each chosen with probability ``share``, drawn by the geometric gaps between them."""
-    if not share > 0:  # zero, or NaN in a diverged model
-        return torch.empty(0, dtype=torch.long, device=device)
-    found = [torch.full((1,), -1, dtype=torch.long, device=device)]
-    while (last := int(found[-1][-1])) < n - 1:
-        expected = (n - 1 - last) * share
-        u = torch.rand(int(expected + 6 * expected**0.5 + 16), generator=generator, device=device, dtype=torch.float64)
-        log_rest = torch.log1p(torch.tensor(-share, dtype=torch.float64, device=device))
-        gaps = 1 + (torch.log1p(-u) / log_rest).clamp(max=n)
-        found.append(last + gaps.long().cumsum(0))
-    index = torch.cat(found[1:])
-    return index[index < n]
+def _gamma_poisson(mu: Tensor, theta: Tensor, generator: Generator | None) -> Tensor:
+    rate = mu / theta * torch._standard_gamma(theta, generator=generator)
+    return torch.poisson(rate.clamp(max=MAX_RATE), generator=generator)
 
 
 def _invert_poisson(mean: Tensor, u: Tensor) -> Tensor:
@@ -94,6 +85,19 @@ def sample_cells(px: CellDistribution, generator: Generator | None = None) -> Te
             return px.loc + px.scale * torch.randn(px.loc.shape, generator=generator, device=px.loc.device)
         where, counts = draw_counts(px, generator)
         return torch.zeros_like(px.mu).view(-1).index_copy(0, where, counts).view_as(px.mu)
+
+
+def sample_with_change(px: NegativeBinomial, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+    """Draw cells of counts, and their Poisson rates minus the detached rates: zeros with a gradient, for ``cell_facts``."""
+    mu, theta = px.mu, px.theta.expand_as(px.mu)
+    least = torch.zeros_like(mu)
+    if isinstance(px, OutlierNegativeBinomial):
+        chosen = torch.rand(mu.shape, generator=generator, device=mu.device) < px.outlier_share
+        mu, theta = torch.where(chosen, px.outlier_mean - 1, mu), torch.where(chosen, px.outlier_theta, theta)
+        least = chosen.to(mu.dtype)
+    rate = mu / theta * torch._standard_gamma(theta, generator=generator)
+    x = least + torch.poisson(rate.detach().clamp(max=MAX_RATE), generator=generator)
+    return x, rate - rate.detach()
 
 
 def sample_cells_with_gradient(px: CellDistribution) -> Tensor:

@@ -1,6 +1,7 @@
 """The training plan, its games between encoder and generator, and the runner."""
 
 from activa.losses import softadapt_weights as softadapt_weights
+from activa.train.calibration import calibrate as calibrate
 from activa.train.game import Game as Game
 from activa.train.game import Hinge as Hinge
 from activa.train.game import Soft as Soft

@@ -53,7 +53,7 @@ class IntrospectivePlan(TrainingPlan):
     def _trainable(self) -> tuple[list[Parameter], list[Parameter], list[Parameter]]:
         """Trainable parameters of the encoder, of the generating half, and of the classifier."""
         m = self.module
-        parts = [m.library, m.gate, m.generator, m.prior, m.likelihood, m.proteins]
+        parts = [m.library, m.gate, m.generator, m.prior, m.likelihood, m.proteins, m.quality]
         generating = [p for part in parts if part is not None for p in part.parameters()]
         groups = (m.encoder.parameters(), generating, m.classifier.parameters())
         encoder, generator, classifier = ([p for p in group if p.requires_grad] for group in groups)
