@@ -120,6 +120,9 @@ def _recognized(
         drawn += [rng.permutation(own)[:n_each] for own in of_value]
     chosen = np.sort(np.concatenate(drawn))
     groups, codes, rows = groups[chosen], codes[chosen], csr_matrix(x[cells[chosen]], dtype=np.float32)
+    # cells that were changed since the model was made; training says so
+    if not (np.isfinite(rows.data) & (rows.data >= 0)).all():
+        return 0.5
     depth = np.log(np.maximum(np.asarray(rows.sum(axis=1), dtype=np.float64).ravel(), 1e-8))
     log_expression = log_normalize(rows)
     variable = np.argsort(-mean_variance_axis(log_expression, axis=0)[1], kind="stable")[:_N_GENES]
