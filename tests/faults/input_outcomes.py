@@ -26,6 +26,7 @@ INTENDED = (
     "has fewer than 3 cells",  # scvi-tools', about small types and batches
     "names are not unique",  # anndata's, about the user's names
     "Training will be faster when sparse matrix is formatted as CSR",  # scvi-tools'
+    "splits the cell types",  # the made cells have a batch that most runs do not register
 )
 """Warnings that are meant for the user."""
 

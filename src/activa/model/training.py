@@ -24,6 +24,7 @@ from activa.model.datamodule import CellSample, read_datamodule
 from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
 from activa.model.registration import modalities_of, refuse_mudata
 from activa.model.training_checks import check_device, check_further, check_paths, check_split
+from activa.model.untold import warn_of_untold
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
@@ -161,6 +162,7 @@ class Training(UnsupervisedTrainingMixin):
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
         single = self._without_single_cells(train_size, cells.n_obs, batch_size)
+        warn_of_untold(self, seed)
         callbacks = [*trainer_kwargs.pop("callbacks", []), *self._callbacks(checkpoint_dir, realism)]
         # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
         often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
