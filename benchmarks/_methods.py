@@ -23,6 +23,8 @@ def activa(task: Task) -> Run:
     trained = time.perf_counter()
     made = model.generate(labels=list(task.labels), seed=task.seed)
     seconds = {"train": trained - start, "generate": time.perf_counter() - trained}
+    if not task.refit:
+        return Run({"ACTIVA": made}, seconds)
     truth = model.generate(labels=list(task.labels), seed=task.seed + 1)
     refit = model.refit(seed=task.seed).generate(labels=list(task.labels), seed=task.seed + 2)
     return Run({"ACTIVA": made}, seconds, {"ACTIVA": (truth, refit)})

@@ -23,6 +23,8 @@ class Task:
     max_epochs: int | None
     folder: Path
     """For what a long run goes on from."""
+    refit: bool = True
+    """Whether a generator that can be taken for the truth is trained again on its own cells, as :class:`Run` tells."""
 
     def labeled(self, counts: csr_matrix, labels: np.ndarray) -> ad.AnnData:
         """Counts of the training cells' genes as cells of these types."""

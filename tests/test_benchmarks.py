@@ -104,6 +104,43 @@ def test_the_realism_benchmark_runs_and_does_nothing_twice(tmp_path):
     assert forgotten.exists()
 
 
+def test_the_curve_of_more_cells_runs_and_does_nothing_twice(tmp_path):
+    make_counts(200).write_h5ad(tmp_path / "made.h5ad")
+    out = tmp_path / "results"
+    command = [sys.executable, str(BENCHMARKS / "more_cells.py"), "--data", str(tmp_path / "made.h5ad")]
+    command += ["--out", str(out), "--sizes", "all", "--made", "90", "--max-epochs", "2", "--unseen", "60"]
+    subprocess.run([*command, "--seeds", "0", "--made"], check=True, capture_output=True)
+    first = (out / "more_cells.csv").read_text()
+    subprocess.run([*command, "--seeds", "0"], check=True, capture_output=True)
+    assert (out / "more_cells.csv").read_text().startswith(first)
+    rows = pd.read_csv(out / "more_cells.csv")
+    # 120 training cells are 60% of 200
+    assert rows[["cells", "n_cells"]].values.tolist() == [["real", 120], ["made", 90]]
+    assert (rows["n_unseen"] == 60).all()
+    assert rows[["rf_auc", "profile_auc", "quadratic_auc"]].stack().between(0, 1).all()
+    text = (out / "more_cells.md").read_text()
+    assert "### made\n" in text and "### Made cells of made\n" in text and " of 1 " in text
+    other = subprocess.run([*command, "--max-epochs", "3"], capture_output=True, text=True)
+    assert other.returncode and "other arguments" in other.stderr
+
+
+def test_the_interval_over_seeds_is_students(benchmark_module):
+    values = pd.Series([0.5, 0.6, 0.7])
+    # t of two degrees of freedom is 4.303
+    reach = 4.303 * 0.1 / np.sqrt(3)
+    found = benchmark_module("more_cells").mean_and_interval
+    assert found(values) == f"0.600 ({0.6 - reach:.3f} to {0.6 + reach:.3f})"
+    assert found(values[:1]) == "0.500"
+
+
+def test_chosen_cells_have_the_types_in_proportion(benchmark_module):
+    cells = make_counts(200)
+    chosen = benchmark_module("more_cells").chosen(cells, 50, "cell_type", seed=0)
+    assert chosen.n_obs == 50 and chosen.obs_names.is_unique
+    of = [part.obs["cell_type"].value_counts() for part in (chosen, cells)]
+    assert (of[0] - of[1] / 4).abs().max() < 1
+
+
 def test_the_ablation_runs_and_does_nothing_twice(tmp_path):
     make_counts(200).write_h5ad(tmp_path / "made.h5ad")
     out = tmp_path / "results"
