@@ -68,9 +68,9 @@ def test_scvis_checkpoints_are_models(tmp_path):
     best = float(model.history["elbo_validation"].iloc[:, 0].astype(float).min())
     assert float(checkpoint.best_model_score) == pytest.approx(best)
     loaded = ACTIVA.load(checkpoint.best_model_path, adata=False, accelerator="cpu")
-    # the best epoch's weights, except for the prior, which is fitted when training ends
+    # the best epoch's weights, except for the prior and the cells' quality, which are fitted when training ends
     for name, value in model.module.state_dict().items():
-        assert torch.equal(loaded.module.state_dict()[name], value) or name.startswith("prior."), name
+        assert torch.equal(loaded.module.state_dict()[name], value) or name.startswith(("prior.", "quality.")), name
     assert loaded.generate(30, seed=0).n_obs == 30
 
 

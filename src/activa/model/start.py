@@ -48,7 +48,10 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
         cells = replace(cells, proteins=module.initialize_proteins(cells.proteins))
     if module.quality is not None:
         chosen = choose_cells(cells.y.astype(int), np.random.default_rng(seed), _MAX_CELLS)
-        facts = [cell_facts(_float(csr_matrix(cells.x[chosen[part]]).toarray())) for part in row_slices(len(chosen))]
+        facts = [
+            cell_facts(_float(csr_matrix(cells.x[chosen[part]], dtype=np.float64).toarray()))
+            for part in row_slices(len(chosen))
+        ]
         module.quality.standardize(torch.cat(facts))
     if module.is_linear:
         module.initialize_from_components(principal_components(cells, module, seed=seed))

@@ -14,8 +14,10 @@ from activa.settings import GeneLikelihood
 
 type CellDistribution = NegativeBinomial | Normal
 
-# upper bound of the share of all counts that outliers add: a larger share would model expression
+# upper bound of the share of all counts that outliers add, and of their chance: more would model expression
 _MAX_OUTLIERS = 0.3
+# below it a chance has no gradient: its logarithm must be finite where the mean is zero
+_MIN_CHANCE = 1e-30
 
 
 class OutlierNegativeBinomial(NegativeBinomial):
@@ -73,7 +75,7 @@ class OutlierNegativeBinomial(NegativeBinomial):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-probability of counts, nats."""
         usual = torch.log1p(-self.outlier_share) + super().log_prob(value)
-        unusual = self.outlier_share.log() + self.outlier.log_prob((value - 1).clamp(min=0))
+        unusual = self.outlier_share.clamp(min=_MIN_CHANCE).log() + self.outlier.log_prob((value - 1).clamp(min=0))
         return torch.where(value > 0, torch.logaddexp(usual, unusual), usual)
 
     @torch.inference_mode()
@@ -117,7 +119,7 @@ class CellLikelihood(nn.Module):
         share, size, theta = self.outliers
         share, size, theta = _MAX_OUTLIERS * share.sigmoid(), 1 + size.clamp(max=8.0).exp(), theta.exp()
         # each molecule has the same chance to become an outlier of about the same size, whatever the gene
-        chance = -torch.expm1(-rate * share / size)
+        chance = -_MAX_OUTLIERS * torch.expm1(-rate * share / (size * _MAX_OUTLIERS))
         # the mean including outliers is the rate, so that counts add up to the library size
         usual = rate - chance * size
         outlier = usual + size
@@ -154,7 +156,7 @@ def log_likelihood(px: CellDistribution, x: Tensor) -> Tensor:
             _at(values, where) for values in (px.outlier_share, px.outlier_mean - 1, px.outlier_theta)
         )
         outlier = _above_zero(counts - 1, more, theta) - theta * torch.log1p(more / theta) + counts.log()
-        counted = torch.logaddexp(torch.log1p(-share) + counted, share.log() + outlier)
+        counted = torch.logaddexp(torch.log1p(-share) + counted, share.clamp(min=_MIN_CHANCE).log() + outlier)
         zero = zero + torch.log1p(-px.outlier_share)
     return zero.reshape(-1).index_copy(0, where, counted - torch.lgamma(counts + 1)).view_as(zero).sum(-1)
 
