@@ -78,4 +78,4 @@ def _read(module: ACTIVAModule, minibatches: Iterable[dict[str, Tensor]]) -> tup
         facts.append(cell_facts(tensors[REGISTRY_KEYS.X_KEY]))
         conditions.append(module.condition(tensors))
     parts = [None if part[0] is None else torch.cat(part) for part in zip(*conditions, strict=True)]
-    return torch.cat(facts), Condition(*parts)
+    return torch.cat(facts), Condition._make(parts)
