@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from activa.design import Design
-from activa.module import CellModel, Condition, draw_counts, sample_cells
+from activa.module import CellDistribution, CellModel, Condition, draw_counts, sample_cells
 from activa.request import CellFilter, CellPlan
 from activa.seeds import torch_generator
 from activa.threads import single_threaded_pool
@@ -50,7 +50,7 @@ class Filters:
         """Whether each cell of counts ``(n_cells, n_genes)`` and requested type codes passes, boolean, ``(n_cells,)``."""
         passed = np.ones(len(requested), dtype=bool)
         if self.min_confidence is not None:
-            genes = torch.from_numpy(counts.toarray()).to(_device(self.module))
+            genes = torch.from_numpy(counts.toarray()).to(device_of(self.module))
             probabilities = self.module.classify(genes).softmax(-1).cpu().numpy()
             passed &= probabilities[np.arange(len(requested)), requested] >= self.min_confidence
             passed &= probabilities.argmax(-1) == requested
@@ -78,21 +78,21 @@ def draw_chunks(
         for first in range(0, n_blocks, per_chunk):
             blocks = []
             numbers = range(first, min(first + per_chunk, n_blocks))
-            for block in single_threaded_pool(_device(module)).map(draw, numbers):
+            for block in single_threaded_pool(device_of(module)).map(draw, numbers):
                 blocks.append(block)
                 progress.update(block.shape[0])
             yield np.concatenate(blocks) if expected else vstack(blocks, format="csr")
 
 
-def _device(module: CellModel) -> torch.device:
+def device_of(module: CellModel) -> torch.device:
     return next(module.parameters()).device
 
 
 def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, *seed: int) -> Any:
     """Counts (CSR), or rates (dense), of some planned cells, and of their proteins beside them."""
-    device = _device(module)
+    device = device_of(module)
     rng = torch_generator(device, *seed)
-    condition = _condition(module, plan, cells, device)
+    condition = condition_of(module, plan, cells, device)
     z = module.sample_latent(condition, rng) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
     if plan.library_size is None:
         log_library = module.sample_log_library(z, condition, rng)
@@ -104,25 +104,36 @@ def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, 
         proteins = p_proteins.mean if expected else sample_cells(p_proteins, rng)
     # counts have a stream of their own, so that they do not depend on whether rates are asked for
     rng = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng, device=device)))
+    x = draw_values(module, len(z), lambda rows: module.decode(z[rows], log_library[rows], condition.take(rows)), expected, rng)
+    if p_proteins is None:
+        return x
+    if expected:
+        return np.concatenate([x, proteins.cpu().numpy()], axis=-1)
+    return hstack([x, csr_matrix(proteins.cpu().numpy())], format="csr")
+
+
+def draw_values(
+    module: CellModel,
+    n_cells: int,
+    distribution: Callable[[slice], CellDistribution],
+    expected: bool,
+    rng: torch.Generator,
+) -> Any:
+    """Counts (CSR), or rates (dense), of cells whose distribution is computed for some rows at a time."""
     n_rows = max(_VALUES // module.n_input, 1)
     parts = []
-    for start in range(0, len(z), n_rows):
-        rows = slice(start, start + n_rows)
-        px = module.decode(z[rows], log_library[rows], condition.take(rows))
+    for start in range(0, n_cells, n_rows):
+        px = distribution(slice(start, start + n_rows))
         if expected:
             parts.append(px.mean.cpu().numpy())
         elif module.is_count:
             parts.append(_as_csr(*draw_counts(px, rng), len(px.scale), module.n_input))
         else:
             parts.append(csr_matrix(module.draw(px, rng).cpu().numpy()))
-    if expected:
-        rates = [np.concatenate(parts)]
-        return np.concatenate(rates if p_proteins is None else [*rates, proteins.cpu().numpy()], axis=-1)
-    x = vstack(parts, format="csr")
-    return x if p_proteins is None else hstack([x, csr_matrix(proteins.cpu().numpy())], format="csr")
+    return np.concatenate(parts) if expected else vstack(parts, format="csr")
 
 
-def _condition(module: CellModel, plan: CellPlan, cells: np.ndarray, device: torch.device) -> Condition:
+def condition_of(module: CellModel, plan: CellPlan, cells: np.ndarray, device: torch.device) -> Condition:
     """What the networks are given of some planned cells beside their latents."""
     n_categorical = len(module.n_cats_per_cov)
     values = torch.as_tensor(plan.design[cells], dtype=torch.float32, device=device)

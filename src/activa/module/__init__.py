@@ -2,8 +2,10 @@
 
 from activa.module.activa_module import ACTIVAModule as ACTIVAModule
 from activa.module.cell_model import CellModel as CellModel
+from activa.module.cell_model import Change as Change
 from activa.module.cell_model import ComponentsStart as ComponentsStart
 from activa.module.cell_model import Condition as Condition
+from activa.module.likelihood import CellDistribution as CellDistribution
 from activa.module.likelihood import OutlierNegativeBinomial as OutlierNegativeBinomial
 from activa.module.likelihood import log_likelihood as log_likelihood
 from activa.module.networks import Classifier as Classifier

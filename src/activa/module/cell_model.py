@@ -14,7 +14,7 @@ from activa.module.likelihood import CellDistribution, CellLikelihood
 from activa.module.networks import Classifier, Encoder, Generator
 from activa.module.prior import N_COMPONENTS, LabeledPrior, LibrarySize, StandardPrior
 from activa.module.proteins import ProteinDistribution, ProteinModel
-from activa.module.quality import N_FACTS, CellQuality
+from activa.module.quality import N_FACTS, CellQuality, Quality
 from activa.module.sampling import sample_cells, sample_cells_with_gradient
 from activa.settings import Settings
 
@@ -58,6 +58,13 @@ class ComponentsStart(NamedTuple):
     gate_weight: Tensor  # from latents to logits of the labels, (n_labels, n_latent)
     gate_bias: Tensor  # logits of the labels at latent 0, (n_labels,)
     n_cells: int  # training cells
+
+
+class Change(NamedTuple):
+    """What is changed of the genes of cells, natural logs, each ``(n_cells, n_genes)``; expected counts change by exactly it."""
+
+    log_rate: Tensor  # of the expected counts
+    log_dispersion: Tensor  # of the dispersions, which multiply the squared mean in the variance
 
 
 class CellModel(nn.Module):
@@ -194,11 +201,28 @@ class CellModel(nn.Module):
 
     def decode(self, z: Tensor, log_library: Tensor, condition: Condition) -> CellDistribution:
         """p(x | z, l, y, b) for latents ``(..., n_cells, n_latent)`` and log library sizes ``(..., n_cells, 1)``."""
-        h, quality = torch.cat(self._generator_input(z, condition), dim=-1), None
+        return self.decode_state(*self.state(z, condition), log_library)
+
+    def state(self, z: Tensor, condition: Condition) -> tuple[Tensor, Tensor | None]:
+        """The generator's inputs, ``(..., n_cells, n)``, and the logs of the quality, ``(..., n_cells, 3)``, if there is one."""
+        logs = None
         if self.quality is not None:
             with torch.autocast(z.device.type, enabled=False):
-                quality = self.quality(z.float())
-        return self.likelihood(self.generator(h, None if quality is None else quality.contrast), log_library, quality)
+                logs = self.quality.log(z.float())
+        return torch.cat(self._generator_input(z, condition), dim=-1), logs
+
+    def decode_state(
+        self, h: Tensor, quality_logs: Tensor | None, log_library: Tensor, change: Change | None = None
+    ) -> CellDistribution:
+        """p(x | ...) for what :meth:`state` returns, and a change of the genes' rates and dispersions."""
+        quality = None if quality_logs is None else CellQuality.of_logs(quality_logs)
+        scale = self.generator(h, None if quality is None else quality.contrast)
+        if change is not None:
+            scale = scale * change.log_rate.exp()
+            none = torch.zeros_like(log_library)
+            clumping, contrast, precision = quality or (none, none, none.exp())
+            quality = Quality(clumping, contrast, precision * (-change.log_dispersion).exp())
+        return self.likelihood(scale, log_library, quality)
 
     def decode_proteins(
         self,

@@ -71,10 +71,6 @@ class CellQuality(nn.Module):
         """The encoder's inputs: standardized facts of counts ``(n_cells, n_genes)``, bounded, but for the total."""
         return ((cell_facts(x) - self.loc) / self.scale)[:, 1:].clamp(-5.0, 5.0)
 
-    def forward(self, z: Tensor) -> Quality:
-        """Quality of cells with latents ``(..., n_cells, n_latent)``."""
-        return self.of_logs(self.log(z))
-
     @staticmethod
     def of_logs(logs: Tensor) -> Quality:
         """Quality from its logarithms, ``(..., n_cells, 3)``, bounded to what float32 can hold."""

@@ -1,0 +1,1 @@
+"""Cells whose truth is known: a fitted model changed in a way that is written down beside the counts."""
