@@ -64,7 +64,9 @@ def t_test(counts: np.ndarray, treated: np.ndarray, donors: np.ndarray) -> np.nd
 def deseq2(counts: np.ndarray, treated: np.ndarray, donors: np.ndarray) -> np.ndarray:
     """P-values of PyDESeq2 on donors' sums; its own filter of genes is off, so that every gene has one."""
     sums, group = pseudobulk(counts, treated, donors)
-    about = pd.DataFrame({"condition": np.where(group, "treated", "control")}, index=[f"d{i}" for i in range(len(sums))])
+    about = pd.DataFrame(
+        {"condition": np.where(group, "treated", "control")}, index=[f"d{i}" for i in range(len(sums))]
+    )
     inference = DefaultInference(n_cpus=1)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -114,7 +116,9 @@ def simulated(
 ) -> tuple[ad.AnnData, np.ndarray]:
     """Two conditions of a type, and the genes that differ."""
     seed = setting["seed"]
-    changed = np.random.default_rng([seed, 1]).choice(genes, N_CHANGED, replace=False) if setting["differential"] else []
+    changed = (
+        np.random.default_rng([seed, 1]).choice(genes, N_CHANGED, replace=False) if setting["differential"] else []
+    )
     effect = simulate.Expression(list(changed), FOLD_CHANGE) if len(changed) else None
     cells = simulate.experiment(
         sampler,
@@ -170,7 +174,9 @@ def run_missing(args: argparse.Namespace, path: Path, file: Path) -> None:
     ]
     done = read(file)
     for donors, n_cells, variance, differential, seed in grid:
-        setting = dict(zip(SETTING, (path.stem, "simulated", donors, n_cells, variance, differential, seed), strict=True))
+        setting = dict(
+            zip(SETTING, (path.stem, "simulated", donors, n_cells, variance, differential, seed), strict=True)
+        )
         if not (done[SETTING] == pd.Series(setting)).all(axis=1).any():
             cells, changed = simulated(sampler, label, genes, setting)
             append(file, [setting | row for row in judged(cells, genes, changed)])
