@@ -7,14 +7,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from activa import datasets, experiments, hub, losses, metrics, model, module, pl, pp, train
+    from activa import datasets, experiments, hub, losses, metrics, model, module, pl, pp, simulate, train
     from activa.model import ACTIVA
     from activa.reporting import report
     from activa.sampler import Sampler
 
 __version__ = version("activa-sc")
 
-_PACKAGES = ("datasets", "experiments", "hub", "losses", "metrics", "model", "module", "pl", "pp", "train")
+_PACKAGES = ("datasets", "experiments", "hub", "losses", "metrics", "model", "module", "pl", "pp", "simulate", "train")
 _NAMES = {"ACTIVA": "activa.model", "Sampler": "activa.sampler", "report": "activa.reporting"}
 
 __all__ = ["__version__", *_PACKAGES, *_NAMES]

@@ -104,7 +104,9 @@ def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, 
         proteins = p_proteins.mean if expected else sample_cells(p_proteins, rng)
     # counts have a stream of their own, so that they do not depend on whether rates are asked for
     rng = torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng, device=device)))
-    x = draw_values(module, len(z), lambda rows: module.decode(z[rows], log_library[rows], condition.take(rows)), expected, rng)
+    x = draw_values(
+        module, len(z), lambda rows: module.decode(z[rows], log_library[rows], condition.take(rows)), expected, rng
+    )
     if p_proteins is None:
         return x
     if expected:

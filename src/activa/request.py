@@ -138,7 +138,7 @@ def _plan_labels(
     if labels is None:
         if n is None:
             raise ValueError("n must be the number of cells, or labels the number of each type; got None for both.")
-        return rng.permutation(np.repeat(np.arange(len(types)), _proportional(n, type_sizes)))
+        return rng.permutation(np.repeat(np.arange(len(types)), proportional(n, type_sizes)))
     if isinstance(labels, pd.Series) and labels.name == "count":  # what value_counts() gives
         labels = labels.to_dict()
     if isinstance(labels, Mapping):
@@ -175,7 +175,7 @@ def _fill_up(n: int | None, labels: Mapping[Any, int], types: np.ndarray, sizes:
     others[_codes(list(counts), types)] = 0
     if total > n or not others.sum():
         raise ValueError(f"n={n} cells in all, but labels requests {total}: leave n out, or make them agree.")
-    filled = zip(types, _proportional(n - total, others), strict=True)
+    filled = zip(types, proportional(n - total, others), strict=True)
     return counts | {name: int(count) for name, count in filled if count}
 
 
@@ -242,7 +242,7 @@ def _codes(labels: list, types: np.ndarray) -> np.ndarray:
     return categories_to_codes("labels", np.asarray(labels, dtype=object), types)
 
 
-def _proportional(n: int, sizes: np.ndarray) -> np.ndarray:
+def proportional(n: int, sizes: np.ndarray) -> np.ndarray:
     """Counts that sum to n, as close to the sizes' proportions as integers come (largest remainder)."""
     exact = n * sizes / sizes.sum()
     counts = np.floor(exact).astype(int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,18 +61,19 @@ class States:
         quality = None
         if self.quality is not None and other.quality is not None:
             quality = between(self.quality, other.quality)
-        return States(
-            between(self.inputs, other.inputs), quality, between(self.log_library, other.log_library)
-        )
+        return States(between(self.inputs, other.inputs), quality, between(self.log_library, other.log_library))
 
 
 @dataclass(frozen=True, eq=False)
-class Changes:
-    """Changes of genes' rates and dispersions, natural logs ``(n_changes, n_genes)``, and the change of each cell."""
+class Shift:
+    """Natural logs of factors on genes' rates or dispersions, ``(n_rows, n_genes)``, and the row of each cell."""
 
-    log_rate: np.ndarray
-    log_dispersion: np.ndarray
-    of_cells: np.ndarray  # row of the change, (n_cells,)
+    table: np.ndarray
+    of_cells: np.ndarray  # (n_cells,)
+
+    def rows(self, cells: np.ndarray) -> np.ndarray:
+        """The factors of some cells, ``(n, n_genes)``."""
+        return self.table[self.of_cells[cells]]
 
 
 def sampler_of(model: Any) -> Sampler:
@@ -117,9 +119,15 @@ def sample_states(sampler: Sampler, plan: CellPlan, seed: int) -> States:
 
 
 def draw_cells(
-    sampler: Sampler, states: States, seed: int, *, changes: Changes | None = None, expected: bool = False
+    sampler: Sampler,
+    states: States,
+    seed: int,
+    *,
+    rate: Sequence[Shift] = (),
+    dispersion: Sequence[Shift] = (),
+    expected: bool = False,
 ) -> Any:
-    """Counts of cells with these states, CSR float32 ``(n_cells, n_genes)``, or their rates, dense."""
+    """Counts of cells with these states, CSR float32 ``(n_cells, n_genes)``, or their rates, dense; shifts add up."""
     module = sampler.module
     device = device_of(module)
 
@@ -127,15 +135,15 @@ def draw_cells(
         block = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(states)))
         own = states.take(block)
         h, log_library = (torch.as_tensor(part, device=device) for part in (own.inputs, own.log_library[:, None]))
-        logs = None if own.quality is None else torch.as_tensor(own.quality, device=device)
+        quality = None if own.quality is None else torch.as_tensor(own.quality, device=device)
 
         def distribution(rows: slice) -> Any:
-            change = None
-            if changes is not None:
-                of_rows = changes.of_cells[block[rows]]
-                tables = (changes.log_rate[of_rows], changes.log_dispersion[of_rows])
-                change = Change(*(torch.as_tensor(t, dtype=torch.float32, device=device) for t in tables))
-            return module.decode_state(h[rows], None if logs is None else logs[rows], log_library[rows], change)
+            cells, change = block[rows], None
+            if rate or dispersion:
+                none = np.zeros((len(cells), 1), dtype=np.float32)
+                logs = (sum((shift.rows(cells) for shift in shifts), start=none) for shifts in (rate, dispersion))
+                change = Change(*(torch.as_tensor(log, dtype=torch.float32, device=device) for log in logs))
+            return module.decode_state(h[rows], None if quality is None else quality[rows], log_library[rows], change)
 
         with torch.inference_mode():
             rng = torch_generator(device, seed, _COUNTS_STREAM, number)
