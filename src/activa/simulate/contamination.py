@@ -84,7 +84,9 @@ def doublets(
     counts = _counts_of(adata, layer)
     check_labels("adata", adata, labels_key)
     if taken := [column for column in ("doublet", "doublet_type", "doublet_with") if column in adata.obs]:
-        raise ValueError(f"adata.obs has {taken}, which are written: give cells without doublets, or rename the columns.")
+        raise ValueError(
+            f"adata.obs has {taken}, which are written: give cells without doublets, or rename the columns."
+        )
     if "ambient" in adata.layers:
         raise ValueError("adata has ambient RNA, of which doublets would have twice as much: make the doublets first.")
     types = adata.obs[labels_key].astype("category").cat
@@ -109,14 +111,15 @@ def doublets(
     is_doublet = partner >= 0
     # the code -1 is a missing type
     with_code = np.where(is_doublet, codes[partner], -1)
+    kinds: Any = ["singlet", "homotypic", "heterotypic"]
     kind = np.where(is_doublet, 1 + (codes[kept] != with_code), 0)
     obs: Any = adata.obs.iloc[kept].copy()
     obs["doublet"] = is_doublet
-    obs["doublet_type"] = pd.Categorical.from_codes(kind, categories=["singlet", "homotypic", "heterotypic"])
+    obs["doublet_type"] = pd.Categorical.from_codes(kind, categories=kinds)
     obs["doublet_with"] = pd.Categorical.from_codes(with_code, categories=types.categories)
     names = adata.obs_names.astype(str).to_numpy()
     joined = [f"{names[a]}+{names[b]}" if b >= 0 else names[a] for a, b in zip(kept, partner, strict=True)]
-    obs.index = make_index_unique(pd.Index(joined))
+    obs.index = make_index_unique(pd.Index(joined, name=adata.obs_names.name))
     x = csr_matrix(vstack([counts[single], counts[first] + counts[second]], format="csr")[order])
     truth = {"share": float(share), "labels_key": labels_key, "seed": seed}
     if heterotypic_share is not None:
@@ -231,7 +234,7 @@ def _as_adata(
     uns = deepcopy(dict(adata.uns))
     origin = uns.setdefault("activa", {})
     origin["truth"] = {**origin.get("truth", {}), **truth}
-    varm = {name: values.copy() for name, values in adata.varm.items()}
+    varm: Any = {name: values.copy() for name, values in adata.varm.items()}
     layers = {layer: x.copy()} if layer else None
     var: Any = adata.var
     return AnnData(x, obs=obs, var=var.copy(), varm=varm, layers=layers, uns=uns)

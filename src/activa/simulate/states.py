@@ -60,7 +60,9 @@ class States:
         quality = None
         if self.quality is not None and other.quality is not None:
             quality = between(self.quality, other.quality)
-        return States(between(self.inputs, other.inputs), quality, between(self.log_library, other.log_library))
+        return States(
+            between(self.inputs, other.inputs), quality, between(self.log_library, other.log_library)
+        )
 
 
 @dataclass(frozen=True, eq=False)
