@@ -216,7 +216,7 @@ def test_many_unseen_combinations_are_counted():
     adata.obs["batch"] = np.where(np.arange(240) < 60, [f"b{i % 20}" for i in range(240)], adata.obs["batch"])
     adata.obs.loc[adata.obs_names[:60], "cell_type"] = "B"
     model = make_model(adata, epochs=1, setup={"labels_key": "cell_type", "batch_key": "batch"})
-    with pytest.warns(UserWarning, match=r"T in b16 and 10 more. Their 20 cells"):
+    with pytest.warns(UserWarning, match=r"T in b17 and 10 more. Their 20 cells"):
         model.generate(labels="T", n=20, batch=[f"b{i}" for i in range(20)], seed=0)
 
 
