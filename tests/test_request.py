@@ -92,6 +92,7 @@ def test_batches_occur_as_they_do_within_the_type(model):
         ({"labels": table(T=[1, -1])}, ValueError, "no negative number"),
         ({"labels": table(T=[0, 0])}, ValueError, "labels must request 1"),
         ({"labels": table(T=[2**40, 0])}, ValueError, "labels must request 1"),
+        ({"labels": table(T=[2**63 - 1, 2**63 - 1], B=[5, 0])}, ValueError, "labels must request 1"),
         ({"labels": table(T=[1.0, 0])}, TypeError, "labels must hold whole"),
         ({"labels": table(T=[True, False])}, TypeError, "labels must hold whole"),
         ({"labels": table(T=[None, 1])}, TypeError, "labels must hold whole"),
@@ -205,6 +206,9 @@ def test_columns_of_that_name_are_not_overwritten(tmp_path):
         model.generate(5, batch="one", seed=0)
     model = make_model(adata, epochs=1, setup={"labels_key": "cell_type", "batch_key": "batch"})
     model.augment(5, seed=0)
+    adata.obs["library_size"] = 1.0
+    with pytest.raises(ValueError, match=r"augment writes obs\['library_size'\]"):
+        model.augment(5, latents=True)
     for request in ({"n": 5, "batch": "one"}, ASKED):
         with pytest.raises(ValueError, match=r"augment writes obs\['seen'\]"):
             model.augment(**request)

@@ -105,8 +105,9 @@ class Request:
                 f"labels must hold whole numbers of cells, got columns of {sorted(set(map(str, table.dtypes)))}."
             )
         counts = table.to_numpy(dtype=np.int64).ravel()
-        if (counts < 0).any() or not 0 < counts.sum() <= MAX_CELLS:
-            found = f"{counts.sum()} in all, {counts.min(initial=0)} at least"
+        total = counts.sum(dtype=float)  # which cannot overflow
+        if (counts < 0).any() or not 0 < total <= MAX_CELLS:
+            found = f"{total:.0f} in all, {counts.min(initial=0)} at least"
             raise ValueError(f"labels must request 1 to {MAX_CELLS} cells, and no negative number, got {found}.")
         types, batches = (np.asarray(axis, dtype=object) for axis in table.axes)
         labels = np.repeat(np.repeat(types, len(batches)), counts)

@@ -98,8 +98,8 @@ class Generation(BaseModelClass):
         Raises
         ------
         ValueError
-            If the model has no data, or minified data, or the cells have a column ``origin``, or one ``seen`` where batches
-            are asked for; and as :meth:`generate`.
+            If the model has no data, or minified data, or the cells have a column ``origin``, or one that batches or
+            latents are told in; and as :meth:`generate`.
 
         Examples
         --------
@@ -109,7 +109,8 @@ class Generation(BaseModelClass):
         self._cells_with_counts("augment")
         tables = self._obs_tables()
         asks_batches = request.get("batch") is not None or isinstance(request.get("labels"), pd.DataFrame)
-        for column in ("origin", "seen") if asks_batches else ("origin",):
+        written = {"origin": True, "seen": asks_batches, "library_size": bool(request.get("latents"))}
+        for column in (name for name, is_written in written.items() if is_written):
             if any(column in obs for obs in tables.values()):
                 raise ValueError(f"augment writes obs[{column!r}], and the cells already have that column: rename it.")
         synthetic: Any = self.generate(n, **request)
