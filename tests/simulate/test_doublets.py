@@ -153,6 +153,14 @@ def fractions(adata: ad.AnnData) -> None:
     adata.X = adata.X * 0.5
 
 
+def negatives(adata: ad.AnnData) -> None:
+    adata.X = -adata.X
+
+
+def a_missing_value(adata: ad.AnnData) -> None:
+    adata.X.data[3] = np.nan
+
+
 def an_empty_cell(adata: ad.AnnData) -> None:
     adata.X = csr_matrix(adata.X.toarray() * (np.arange(adata.n_obs) > 0)[:, None])
 
@@ -172,7 +180,9 @@ def an_ambient_layer(adata: ad.AnnData) -> None:
 @pytest.mark.parametrize(
     "change, error, match",
     [
-        (fractions, ValueError, "not whole"),
+        (fractions, ValueError, "not whole, got .*layer="),
+        (negatives, ValueError, "negative"),
+        (a_missing_value, ValueError, "not finite"),
         (an_empty_cell, ValueError, "without any counts"),
         (a_missing_type, ValueError, "is missing for 1"),
         (a_doublet_column, ValueError, r"\['doublet'\]"),

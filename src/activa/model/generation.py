@@ -98,8 +98,8 @@ class Generation(BaseModelClass):
         Raises
         ------
         ValueError
-            If the model has no data, or minified data, or the cells have a column ``origin``, or one that batches or
-            latents are told in; and as :meth:`generate`.
+            If the model has no data, or minified data; if the cells have a column ``origin``, or where they would be
+            written ``seen`` or ``library_size``; and as :meth:`generate`.
 
         Examples
         --------

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix, vstack
 
 from activa.arguments import check_numbers
-from activa.checks import check_values, check_values_of, row_slices
+from activa.checks import check_values, check_values_of, row_slices, values_in
 from activa.data import check_labels
 from activa.seeds import check_seed
 
@@ -223,8 +223,12 @@ def _counts_of(adata: Any, layer: str | None) -> csr_matrix:
     """A copy of the counts, float32; an error says why they are none."""
     check_values_of(adata, layer=layer)
     x = adata.X if layer is None else adata.layers[layer]
+    counts = csr_matrix(x[:], dtype=np.float32, copy=True)
+    if (fractional := counts.data[counts.data % 1 > 0]).size:
+        found = f"{values_in(layer)} has values that are not whole, got {fractional[0]:.4g}"
+        raise ValueError(f"{found}: name the layer that has the counts as layer=.")
     check_values(x, layer=layer, gene_likelihood="nb")
-    return csr_matrix(x[:], dtype=np.float32, copy=True)
+    return counts
 
 
 def _as_adata(
