@@ -15,8 +15,10 @@ from activa.design import Design
 from activa.request import CellPlan
 
 
-def obs_of(plan: CellPlan, design: Design, labels_key: str | None) -> pd.DataFrame:
-    """``obs`` of planned cells: types (in ``labels_key``, or the registered column), batch and covariates."""
+def obs_of(
+    plan: CellPlan, design: Design, labels_key: str | None, library_sizes: np.ndarray | None = None
+) -> pd.DataFrame:
+    """``obs`` of planned cells: types (in ``labels_key``, or the registered column), batch, covariates and what is told."""
     obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}" for i in range(len(plan))]))
     labels_key = labels_key or design.labels_key
     if labels_key is not None:
@@ -24,6 +26,13 @@ def obs_of(plan: CellPlan, design: Design, labels_key: str | None) -> pd.DataFra
         obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=types)
     for key, values in design.obs_values(plan.design).items():
         obs[key] = values
+    for key, values in {"seen": plan.seen, "library_size": library_sizes}.items():
+        if values is not None and key in obs:
+            raise ValueError(
+                f"obs[{key!r}] is written for the batches or latents asked for: rename the column {key!r}."
+            )
+        if values is not None:
+            obs[key] = values
     return obs
 
 
@@ -58,6 +67,8 @@ def as_mudata(modalities: dict[str, AnnData], obs: pd.DataFrame, uns: dict[str, 
 
 def stack(real: AnnData, synthetic: AnnData) -> AnnData:
     """Real cells above synthetic ones of the same genes, which are renamed if names repeat; ``obs["origin"]`` tells which."""
+    if "seen" in synthetic.obs:
+        real.obs["seen"] = True
     if real.obs_names.isin(synthetic.obs_names).any():
         synthetic.obs_names = [f"{name}-activa" for name in synthetic.obs_names]
     obs: Any = real.obs

@@ -85,6 +85,7 @@ def draw_chunks(
 
 
 def device_of(module: CellModel) -> torch.device:
+    """The device of the networks."""
     return next(module.parameters()).device
 
 
@@ -92,12 +93,7 @@ def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, 
     """Counts (CSR), or rates (dense), of some planned cells, and of their proteins beside them."""
     device = device_of(module)
     rng = torch_generator(device, *seed)
-    condition = condition_of(module, plan, cells, device)
-    z = module.sample_latent(condition, rng) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
-    if plan.library_size is None:
-        log_library = module.sample_log_library(z, condition, rng)
-    else:
-        log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=device)[:, None]
+    condition, z, log_library = draw_latents(module, plan, cells, rng)
     p_proteins = None
     if module.proteins is not None:
         p_proteins = module.decode_proteins(z, log_library, condition, generator=rng)
@@ -112,6 +108,33 @@ def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, 
     if expected:
         return np.concatenate([x, proteins.cpu().numpy()], axis=-1)
     return hstack([x, csr_matrix(proteins.cpu().numpy())], format="csr")
+
+
+def draw_latents(
+    module: CellModel, plan: CellPlan, cells: np.ndarray, rng: torch.Generator
+) -> tuple[Condition, Tensor, Tensor]:
+    """Condition, latents and log library sizes ``(n_cells, 1)`` of some planned cells: the first that a stream draws."""
+    condition = condition_of(module, plan, cells, rng.device)
+    z = module.sample_latent(condition, rng) if plan.z is None else torch.as_tensor(plan.z[cells], device=rng.device)
+    if plan.library_size is None:
+        return condition, z, module.sample_log_library(z, condition, rng)
+    log_library = torch.as_tensor(np.log(plan.library_size[cells]), dtype=torch.float32, device=rng.device)
+    return condition, z, log_library[:, None]
+
+
+@torch.inference_mode()
+def latents_of(module: CellModel, plan: CellPlan, seed: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Latents ``(n, n_latent)`` and, of counts, library sizes ``(n,)`` of the cells that are drawn without filters."""
+    assert seed is not None
+    latents, log_libraries = [], []
+    for number in range(-(-len(plan) // BLOCK)):
+        cells = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(plan)))
+        _, z, log_library = draw_latents(module, plan, cells, torch_generator(device_of(module), seed, number, 0))
+        latents.append(z.cpu().numpy())
+        log_libraries.append(log_library[:, 0].cpu().numpy())
+    # in float64 the logarithm gives back the float32 that was drawn, and with it the same rates
+    library_sizes = np.exp(np.concatenate(log_libraries).astype(np.float64))
+    return np.concatenate(latents), library_sizes if module.is_count else None
 
 
 def draw_values(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +19,7 @@ from activa.seeds import check_seed
 
 # A plan of this many cells takes tens of GB: larger requests are to be split into several calls
 MAX_CELLS = 10**9
+_MAX_NAMED = 10  # combinations in a warning
 _PLAN_STREAM = 256  # distinguishes the plan's random numbers from those of the blocks of cells
 
 
@@ -38,6 +41,7 @@ class CellPlan:
     design: np.ndarray  # batch code and covariates, (n, 1 + n_covariates), in the order of Design.columns
     library_size: np.ndarray | None  # library sizes, (n,), where they are given
     z: np.ndarray | None  # latents, (n, n_latent), where they are given
+    seen: np.ndarray | None = None  # whether a training cell had the type and batch, (n,), where batches are given
 
     def __len__(self) -> int:
         return len(self.label)
@@ -48,7 +52,7 @@ class Request:
     """The arguments of :meth:`activa.Sampler.generate` that decide which cells are generated, checked for any model."""
 
     n: int | None = None
-    labels: Mapping[Any, int] | pd.Series | Sequence[Any] | str | None = None
+    labels: Mapping[Any, int] | pd.Series | pd.DataFrame | Sequence[Any] | str | None = None
     labels_key: str | None = None
     batch: Any = None
     library_size: float | Sequence[float] | None = None
@@ -77,6 +81,8 @@ class Request:
         """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use."""
         if self.labels_key is not None and self.labels_key in design.obs_columns:
             raise ValueError(f"labels_key={self.labels_key!r} is a column of batch or covariates: choose another.")
+        if isinstance(self.labels, pd.DataFrame):
+            return self._cell_by_cell(self.labels, design).plan(design, module)
         rng = np.random.default_rng([check_seed(self.seed), _PLAN_STREAM])
         sizes = design.type_sizes
         label = _plan_labels(self.n, self.labels, design.types, sizes, rng)
@@ -85,7 +91,27 @@ class Request:
         given = self._given_columns(design, len(label))
         library_size = self._given_library_size(module, len(label))
         z = self._given_latents(module, len(label))
-        return CellPlan(label, _plan_design(label, design, given, rng), library_size, z)
+        seen = None if BATCH not in given else _seen(label, given[BATCH], design)
+        return CellPlan(label, _plan_design(label, design, given, rng), library_size, z, seen)
+
+    def _cell_by_cell(self, table: pd.DataFrame, design: Design) -> Request:
+        """The same request with the type and batch of each cell instead of a table of types and batches."""
+        if design.batch_key is None:
+            raise ValueError("labels is a table of types and batches, but no batch_key was registered at setup.")
+        if self.batch is not None:
+            raise ValueError(f"labels is a table of types and batches: leave batch out, got {self.batch!r}.")
+        if not all(pd.api.types.is_integer_dtype(dtype) for dtype in table.dtypes) or table.isna().any(axis=None):
+            raise TypeError(
+                f"labels must hold whole numbers of cells, got columns of {sorted(set(map(str, table.dtypes)))}."
+            )
+        counts = table.to_numpy(dtype=np.int64).ravel()
+        total = counts.sum(dtype=float)  # which cannot overflow
+        if (counts < 0).any() or not 0 < total <= MAX_CELLS:
+            found = f"{total:.0f} in all, {counts.min(initial=0)} at least"
+            raise ValueError(f"labels must request 1 to {MAX_CELLS} cells, and no negative number, got {found}.")
+        types, batches = (np.asarray(axis, dtype=object) for axis in table.axes)
+        labels = np.repeat(np.repeat(types, len(batches)), counts)
+        return replace(self, labels=labels.tolist(), batch=np.repeat(np.tile(batches, len(types)), counts))
 
     def _given_columns(self, design: Design, n: int) -> dict[str, np.ndarray]:
         """Column of the design table -> codes or values, for the batch and covariates that are given."""
@@ -148,7 +174,7 @@ def _plan_labels(
         if n is None:
             raise ValueError(f"n must be the number of cells of type {labels!r}, got None.")
         return np.repeat(_codes([labels], types), n)
-    if isinstance(labels, pd.DataFrame) or not isinstance(labels, Iterable):
+    if not isinstance(labels, Iterable):
         raise TypeError(f"labels must map types to counts, or be types, got {labels!r}.")
     labels = list(labels)
     if not labels:
@@ -177,6 +203,24 @@ def _fill_up(n: int | None, labels: Mapping[Any, int], types: np.ndarray, sizes:
         raise ValueError(f"n={n} cells in all, but labels requests {total}: leave n out, or make them agree.")
     filled = zip(types, proportional(n - total, others), strict=True)
     return counts | {name: int(count) for name, count in filled if count}
+
+
+def _seen(label: np.ndarray, batch: np.ndarray, design: Design) -> np.ndarray:
+    """Whether a training cell had each cell's type and batch, boolean, ``(n,)``; a UserWarning names what none had."""
+    occurs = np.zeros((len(design.types) + 1, len(design.batches)), dtype=bool)
+    occurs[design.table[LABEL], design.table[BATCH]] = True
+    seen = occurs[label, batch]
+    if not seen.all():
+        pairs = np.unique(np.stack([label[~seen], batch[~seen]], axis=1), axis=0)
+        named = [f"{design.types[type_]!s} in {design.batches[b]!s}" for type_, b in pairs[:_MAX_NAMED]]
+        more = f" and {len(pairs) - _MAX_NAMED} more" if len(pairs) > _MAX_NAMED else ""
+        warnings.warn(
+            f"No training cell had these types in these batches: {', '.join(named)}{more}. Their {(~seen).sum()} cells "
+            "(obs['seen'] is False) assume that a batch changes all types alike.",
+            UserWarning,
+            skip_file_prefixes=(str(Path(__file__).parent),),
+        )
+    return seen
 
 
 def _plan_design(

@@ -17,7 +17,7 @@ from activa.arguments import check_booleans, check_integers
 from activa.assembly import as_cells, obs_of
 from activa.checks import check_genes, check_values, check_values_of, genes_of, positions
 from activa.design import Design
-from activa.drawing import draw_chunks, filters_of
+from activa.drawing import draw_chunks, filters_of, latents_of
 from activa.io import sampler_files, zarr_store
 from activa.module import CellModel
 from activa.request import CellFilter, CellPlan, Request
@@ -73,7 +73,7 @@ class Sampler:
         self,
         n: int | None = None,
         *,
-        labels: Mapping[str, int] | pd.Series | Sequence[str] | str | None = None,
+        labels: Mapping[str, int] | pd.Series | pd.DataFrame | Sequence[str] | str | None = None,
         labels_key: str | None = None,
         batch: Any = None,
         library_size: float | Sequence[float] | None = None,
@@ -82,6 +82,7 @@ class Sampler:
         min_confidence: float | None = None,
         refuse: CellFilter | None = None,
         z: np.ndarray | None = None,
+        latents: bool = False,
         batch_size: int = 4096,
         seed: int | None = None,
     ) -> AnnData:
@@ -93,12 +94,13 @@ class Sampler:
             Number of cells.
         labels
             Type -> number of cells (also what ``value_counts()`` gives); with ``n``, the other types share the rest in
-            training proportions. Or one type for ``n`` cells, or a sequence with one type per cell. None draws types in
-            training proportions.
+            training proportions. Or one type for ``n`` cells, or a sequence with one type per cell; or a table of types x
+            batches with numbers of cells, as ``pd.crosstab`` gives. None draws types in training proportions.
         labels_key
             Column of ``obs`` for the types; the registered one by default.
         batch
-            Batch of all cells, or one per cell. None draws batches as they occur in the type.
+            Batch of all cells, or one per cell. None draws batches as they occur in the type. Where no training cell of a
+            type was in its batch, a warning says so, and the batch is assumed to change all types alike.
         library_size
             Total (or size factor, where that was registered) that the expected counts of a cell sum to, one for all cells
             or one per cell, at most 1e8. None draws it.
@@ -115,6 +117,9 @@ class Sampler:
             (:class:`activa.metrics.privacy.TooClose`); others are drawn in their place. No promise of privacy.
         z
             Latents to decode, ``(n, n_latent)``, instead of draws from the prior.
+        latents
+            Whether to tell the latents and library size of each cell, which as ``z`` and ``library_size``, with the same
+            types, batches and covariates, give its rates again. Not with ``min_confidence`` or ``refuse``.
         batch_size
             Cells drawn before they are handed on, rounded up to whole blocks of 256. The cells do not depend on it.
         seed
@@ -124,8 +129,10 @@ class Sampler:
         Returns
         -------
         AnnData of cells x genes: counts in ``X`` (CSR float32), and in the registered layer; types (categorical), batch and
-        covariates in ``obs``; a copy of the registered ``var``; version, seed and settings in ``uns["activa"]``. A model
-        of MuData gives MuData, with the proteins of the same cells (dense float32).
+        covariates in ``obs``; a copy of the registered ``var``; version, seed and settings in ``uns["activa"]``. Where
+        batches were asked for, ``obs["seen"]`` tells whether a training cell had the type and batch. With ``latents``,
+        ``obsm["latent"]`` (float32) and, for counts, ``obs["library_size"]``. A model of MuData gives MuData, with the
+        proteins of the same cells (dense float32).
 
         Raises
         ------
@@ -139,13 +146,19 @@ class Sampler:
         >>> model.sampler.generate(labels={"CD34+": 3}, seed=0).obs["cell_type"].tolist()
         ['CD34+', 'CD34+', 'CD34+']
         """
+        check_booleans(latents=latents)
         request = Request(
             n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
         )
-        plan, chunks = self._planned(request, batch_size)
+        plan, chunks = self._planned(request, batch_size, latents)
+        drawn, library_sizes = latents_of(self.module, plan, request.seed) if latents else (None, None)
+        obs = obs_of(plan, self.design, labels_key, library_sizes)
         parts = list(chunks)
         x = np.concatenate(parts) if expected else vstack(parts, format="csr")
-        return self._as_cells(x, obs_of(plan, self.design, labels_key), request)
+        cells = self._as_cells(x, obs, request)
+        if drawn is not None:
+            cells.obsm["latent"] = drawn
+        return cells
 
     def generate_batches(self, n: int | None = None, *, batch_size: int = 4096, **request: Any) -> Iterator[AnnData]:
         """Generate the cells of :meth:`generate` in chunks, for more of them than memory holds.
@@ -306,7 +319,7 @@ class Sampler:
         sampler.module.to(device)
         return sampler
 
-    def _planned(self, request: Request, batch_size: int) -> tuple[CellPlan, Iterator[Any]]:
+    def _planned(self, request: Request, batch_size: int, latents: bool = False) -> tuple[CellPlan, Iterator[Any]]:
         """The plan of a request, and its values in chunks of ``batch_size`` cells."""
         check_integers(batch_size=batch_size)
         if self.module.training:
@@ -317,6 +330,10 @@ class Sampler:
         filters = filters_of(self.module, self.design, pd.Index(self.genes), confidence, request.refuse)
         if filters is not None and request.expected:
             raise ValueError(f"expected=True gives rates, which {filters} cannot filter: choose one of them.")
+        if filters is not None and latents:
+            raise ValueError(
+                f"latents=True tells those of the first draw, of which {filters} refuses some: choose one."
+            )
         plan = request.plan(self.design, self.module)
         chunks = draw_chunks(
             self.module, plan, batch_size, seed=request.seed, expected=request.expected, filters=filters

@@ -215,7 +215,9 @@ GENERATE: dict[str, list[Bad]] = {
         ("Mast", KeyError), (3, KeyError), (NAN, KeyError), ([], ValueError), ({}, ValueError), ({"T": -1}, ValueError),
         ({"T": 1.5}, TypeError), ({"T": True}, TypeError), ({"T": None}, TypeError), ({"T": HUGE}, ValueError),
         ({"Mast": 1}, KeyError), (["T", "Mast"], KeyError), (["T", None], KeyError), ([["T"]], KeyError),
-        (object, TypeError), ({"T": 0}, ValueError), (pd.DataFrame({"a": [1]}), TypeError),
+        (object, TypeError), ({"T": 0}, ValueError), (pd.DataFrame({"one": [0]}, index=["T"]), ValueError),
+        (pd.DataFrame({"one": [1.0]}, index=["T"]), TypeError), (pd.DataFrame({"one": [-1]}, index=["T"]), ValueError),
+        (pd.DataFrame({"one": [3]}, index=["Mast"]), KeyError), (pd.DataFrame(index=["T"]), ValueError),
     ],
     "labels_key": [(3, TypeError), (["a"], TypeError), ("", ValueError), ("batch", ValueError), ("sex", ValueError), (NAN, TypeError)],
     "batch": [
@@ -287,7 +289,7 @@ ZARR: dict[str, list[Bad]] = GENERATE | {
 }
 
 CALLS = {
-    "setup_anndata": SETUP, "ACTIVA": MODEL, "train": TRAIN, "Hinge": HINGE, "Soft": SOFT, "generate": GENERATE,
+    "setup_anndata": SETUP, "ACTIVA": MODEL, "train": TRAIN, "Hinge": HINGE, "Soft": SOFT, "generate": GENERATE | {"latents": FLAG},
     "generate_batches": GENERATE, "generate_zarr": ZARR, "augment": GENERATE, "predict": PREDICT, "evaluate": EVALUATE,
     "export": EXPORT, "from_export": FROM_EXPORT,
 }  # fmt: skip

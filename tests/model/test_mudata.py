@@ -297,3 +297,12 @@ def test_cells_of_another_kind_are_refused(model):
     of_anndata.train(max_epochs=1, **QUIET)
     with pytest.raises(TypeError, match="AnnData"):
         of_anndata.get_latent_representation(make_mudata())
+
+
+def test_seen_and_latents_are_told_of_both_modalities(model):
+    told = model.generate(labels=["T", "B"], batch=["one", "two"], latents=True, expected=True, seed=0)
+    assert told.obsm["latent"].shape == (2, 5) and told.obs["seen"].all() and told["rna"].obs["seen"].all()
+    given = {"z": told.obsm["latent"], "library_size": told.obs["library_size"].to_numpy()}
+    again = model.generate(labels=["T", "B"], batch=["one", "two"], **given, expected=True, seed=9)
+    np.testing.assert_array_equal(again["rna"].X, told["rna"].X)
+    assert model.augment(5, batch="one", latents=True, seed=0)["rna"].obs["seen"].dtype == bool

@@ -192,7 +192,8 @@ def test_a_query_may_have_fewer_types(reference):
     query = make_query()[make_query().obs["cell_type"] == "T"].copy()
     model = ACTIVA.load_query_data(query, reference, accelerator="cpu")
     model.train(max_epochs=3, **QUIET)
-    cells = model.generate(labels={"NK": 20, "T": 20}, batch="three", seed=0)
+    with pytest.warns(UserWarning, match="in these batches: NK in three. Their 20 cells"):
+        cells = model.generate(labels={"NK": 20, "T": 20}, batch="three", seed=0)
     assert set(cells.obs["batch"]) == {"three"} and list(model.types) == ["B", "NK", "T"]
     np.testing.assert_array_equal(model.module.prior.loc.detach(), reference.module.prior.loc.detach())
 
@@ -224,7 +225,9 @@ def test_unlabeled_query_cells(column):
             model = ACTIVA.load_query_data(query, reference, accelerator="cpu")
     model.train(max_epochs=20, **QUIET)
     assert (model.predict() == truth).mean() > 0.8
-    cells = model.generate(200, batch="three", seed=0)
+    # the cells of the batch have no types that one could know
+    with pytest.warns(UserWarning, match="B in three, NK in three, T in three. Their 200 cells"):
+        cells = model.generate(200, batch="three", seed=0)
     assert set(cells.obs["cell_type"]) <= {"B", "NK", "T"}
     np.testing.assert_array_equal(model.get_latent_representation(adata.copy()), reference.get_latent_representation())
 

@@ -150,12 +150,16 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
 
     def _design_table(self) -> pd.DataFrame:
         """Every combination of type, batch and covariates that occurs, and its number of cells."""
+        return design_table(self.design_columns())
+
+    def design_columns(self) -> pd.DataFrame:
+        """Type, batch and covariates of the model's own cells, as codes and values, by the names of ``Design.columns``."""
         registered = self.adata_manager.get_from_registry
         columns = {LABEL: registered(REGISTRY_KEYS.LABELS_KEY), BATCH: registered(REGISTRY_KEYS.BATCH_KEY)}
         for key in (REGISTRY_KEYS.CAT_COVS_KEY, REGISTRY_KEYS.CONT_COVS_KEY):
             if key in self.adata_manager.data_registry:
                 columns |= dict(registered(key).items())
-        return design_table(pd.DataFrame({name: np.asarray(column).ravel() for name, column in columns.items()}))
+        return pd.DataFrame({name: np.asarray(column).ravel() for name, column in columns.items()})
 
     @classmethod
     def paper(cls, adata: AnnData, *, seed: int | None = 0) -> Self:

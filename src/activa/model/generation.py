@@ -92,12 +92,14 @@ class Generation(BaseModelClass):
         Returns
         -------
         The real cells (with the registered counts in ``X``) above the synthetic ones; ``obs["origin"]`` is ``"real"`` or
-        ``"synthetic"``. Columns of ``obs`` that only real cells have are missing for synthetic ones.
+        ``"synthetic"``. Columns of ``obs`` that only real cells have are missing for synthetic ones; real cells' type and
+        batch were ``seen``, where batches are asked for.
 
         Raises
         ------
         ValueError
-            If the model has no data, or minified data, or the cells have a column ``origin``; and as :meth:`generate`.
+            If the model has no data, or minified data; if the cells have a column ``origin``, or where they would be
+            written ``seen`` or ``library_size``; and as :meth:`generate`.
 
         Examples
         --------
@@ -106,8 +108,11 @@ class Generation(BaseModelClass):
         """
         self._cells_with_counts("augment")
         tables = self._obs_tables()
-        if any("origin" in obs for obs in tables.values()):
-            raise ValueError("augment writes obs['origin'], and the cells already have that column: rename it.")
+        asks_batches = request.get("batch") is not None or isinstance(request.get("labels"), pd.DataFrame)
+        written = {"origin": True, "seen": asks_batches, "library_size": bool(request.get("latents"))}
+        for column in (name for name, is_written in written.items() if is_written):
+            if any(column in obs for obs in tables.values()):
+                raise ValueError(f"augment writes obs[{column!r}], and the cells already have that column: rename it.")
         synthetic: Any = self.generate(n, **request)
         # backed data come into memory here
         real = csr_matrix(self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)[:], dtype=np.float32)

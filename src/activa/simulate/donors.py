@@ -109,12 +109,12 @@ class Donors:
         counts = csr_matrix(x[:], dtype=np.float64)
         donor, label = (adata.obs[key].astype(str).to_numpy() for key in (donor_key, labels_key))
         size = pd.crosstab(label, donor)
+        enough = {str(name): [str(d) for d in of.index[of >= _MIN_CELLS]] for name, of in size.iterrows()}
+        donors_of = {name: known for name, known in enough.items() if len(known) >= 2}
         by_type = {
-            name: [_Pseudobulk.of(counts[(label == name) & (donor == one)]) for one in of.index[of >= _MIN_CELLS]]
-            for name, of in size.iterrows()
+            name: [_Pseudobulk.of(counts[(label == name) & (donor == one)]) for one in known]
+            for name, known in donors_of.items()
         }
-        donors_of = {name: list(of.index[of >= _MIN_CELLS]) for name, of in size.iterrows()}
-        by_type = {str(name): bulks for name, bulks in by_type.items() if len(bulks) >= 2}
         if not by_type:
             raise ValueError(
                 f"adata.obs[{donor_key!r}] must have two donors with {_MIN_CELLS} cells of one type each, got "

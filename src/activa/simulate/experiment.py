@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from activa.arguments import check_booleans
-from activa.assembly import as_anndata, obs_of
+from activa.assembly import obs_of
 from activa.model import ACTIVA
 from activa.request import Request, categories_to_codes, proportional
 from activa.sampler import Sampler
 from activa.seeds import check_seed
 from activa.simulate.donors import Donors
 from activa.simulate.effects import Abundance, Depth, Dispersion, Effect, Expression
-from activa.simulate.states import Shift, States, draw_cells, sample_states, sampler_of
+from activa.simulate.states import Shift, States, as_simulated, draw_cells, sample_states, sampler_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -130,7 +129,7 @@ def experiment(
         depth = rng.normal(-(donors.library_spread**2) / 2, donors.library_spread, len(wanted))
         states = replace(states, log_library=(states.log_library + depth[unit]).astype(np.float32))
 
-    obs = obs.iloc[cell].set_index(pd.Index([f"simulated_{i}" for i in range(len(cell))]))
+    obs = obs.iloc[cell].copy()
     obs["condition"] = pd.Categorical.from_codes(condition, categories=pd.Index(names))
     if donors is not None:
         known = [f"{'donor' if paired else names[i // n_donors]}_{i % n_donors + 1}" for i in range(len(wanted))]
@@ -139,9 +138,7 @@ def experiment(
         obs["cell"] = cell
     obs["library_size"] = np.exp(states.log_library)
     truth = _truth(sampler, effects_of, proportions, donors)
-    origin = {"version": version("activa-sc"), "seed": seed, "settings": sampler.settings.to_uns(), "truth": truth}
-    x = draw_cells(sampler, states, seed, rate=rate, dispersion=dispersion)
-    cells = as_anndata(x, obs, sampler.var, sampler.design.layer, {"activa": origin})
+    cells = as_simulated(sampler, draw_cells(sampler, states, seed, rate=rate, dispersion=dispersion), obs, truth, seed)
     columns = [str(name).replace("/", "_") for name in types]
     for what, of_conditions in zip(("log2_fold_change", "log2_dispersion"), tables, strict=True):
         for name, table in zip(names, of_conditions, strict=True):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from anndata import AnnData
 from scipy.sparse import vstack
 
-from activa.drawing import BLOCK, condition_of, device_of, draw_values
+from activa.assembly import as_anndata
+from activa.drawing import BLOCK, device_of, draw_latents, draw_values
 from activa.model import ACTIVA
 from activa.module import Change
 from activa.request import CellPlan
@@ -101,21 +105,15 @@ def sampler_of(model: Any) -> Sampler:
 def sample_states(sampler: Sampler, plan: CellPlan, seed: int) -> States:
     """The states that :meth:`activa.Sampler.generate` draws for the same plan and seed."""
     module, parts = sampler.module, []
-    device = device_of(module)
     for number in range(-(-len(plan) // BLOCK)):
         cells = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(plan)))
-        rng = torch_generator(device, seed, number, 0)
-        condition = condition_of(module, plan, cells, device)
-        z = module.sample_latent(condition, rng) if plan.z is None else torch.as_tensor(plan.z[cells], device=device)
+        rng = torch_generator(device_of(module), seed, number, 0)
+        condition, z, log_library = draw_latents(module, plan, cells, rng)
         inputs, quality = module.state(z, condition)
-        if plan.library_size is None:
-            log_library = module.sample_log_library(z, condition, rng)[:, 0].cpu().numpy()
-        else:
-            log_library = np.log(plan.library_size[cells]).astype(np.float32)
-        parts.append((inputs.cpu().numpy(), None if quality is None else quality.cpu().numpy(), log_library))
-    inputs_, qualities, libraries = zip(*parts, strict=True)
-    quality_ = None if qualities[0] is None else np.concatenate(qualities)
-    return States(np.concatenate(inputs_), quality_, np.concatenate(libraries))
+        found = (inputs, log_library[:, 0], *([] if quality is None else [quality]))
+        parts.append([part.cpu().numpy() for part in found])
+    all_inputs, log_libraries, *qualities = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return States(all_inputs, qualities[0] if qualities else None, log_libraries)
 
 
 def draw_cells(
@@ -151,3 +149,10 @@ def draw_cells(
 
     blocks = list(single_threaded_pool(device).map(draw, range(-(-len(states) // BLOCK))))
     return np.concatenate(blocks) if expected else vstack(blocks, format="csr")
+
+
+def as_simulated(sampler: Sampler, x: Any, obs: pd.DataFrame, truth: dict[str, Any], seed: int) -> AnnData:
+    """AnnData of counts, named by number, with the truth in ``uns["activa"]``."""
+    obs = obs.set_index(pd.Index([f"simulated_{i}" for i in range(len(obs))]))
+    origin = {"version": version("activa-sc"), "seed": seed, "settings": sampler.settings.to_uns(), "truth": truth}
+    return as_anndata(x, obs, sampler.var, sampler.design.layer, {"activa": origin})
