@@ -63,6 +63,8 @@ class Donors:
         check_numbers(library_spread=self.library_spread, least=0, most=10)
         if not isinstance(self.variance, pd.Series):
             check_numbers(variance=self.variance, least=0, most=10)
+        elif not pd.api.types.is_numeric_dtype(self.variance):
+            raise TypeError(f"variance must hold numbers, got dtype {self.variance.dtype}.")
         elif not np.isfinite(self.variance).all() or not self.variance.between(0, 10).all():
             low, high = self.variance.min(), self.variance.max()
             raise ValueError(f"variance must be from 0 to 10 and finite for every gene, got {low} to {high}.")
@@ -102,6 +104,8 @@ class Donors:
         """
         check_integers(n=n)
         check_values_of(adata, layer=layer)
+        if not adata.var_names.is_unique:
+            raise ValueError("adata.var_names must be unique, got repeated names: call adata.var_names_make_unique().")
         for key in (donor_key, labels_key):
             check_labels("adata", adata, key)
         x: Any = adata.X if layer is None else adata.layers[layer]

@@ -94,7 +94,7 @@ def experiment(
     sampler, seed = sampler_of(model), check_seed(seed)
     check_booleans(paired=paired, rates=rates)
     effects_of = _checked(conditions, donors, paired)
-    types, names = sampler.types, list(effects_of)
+    types, names, columns = sampler.types, list(effects_of), _columns(sampler.types)
     n_types, n_donors = len(types), 1 if donors is None else donors.n
 
     # a unit is a condition, or a donor of it; the cells of a unit come one after the other
@@ -139,7 +139,6 @@ def experiment(
     obs["library_size"] = np.exp(states.log_library)
     truth = _truth(sampler, effects_of, proportions, donors)
     cells = as_simulated(sampler, draw_cells(sampler, states, seed, rate=rate, dispersion=dispersion), obs, truth, seed)
-    columns = [str(name).replace("/", "_") for name in types]
     for what, of_conditions in zip(("log2_fold_change", "log2_dispersion"), tables, strict=True):
         for name, table in zip(names, of_conditions, strict=True):
             if what == "log2_fold_change" or table.any():
@@ -157,8 +156,8 @@ def _checked(conditions: Any, donors: Any, paired: bool) -> dict[str, tuple[Effe
         raise TypeError(f"donors must be activa.simulate.Donors or None, got {donors!r}.")
     found = {}
     for name, effects in conditions.items():
-        if not isinstance(name, str) or not name or "/" in name:
-            raise ValueError(f"conditions must have names without a slash, got {name!r}.")
+        if not isinstance(name, str) or name in ("", ".", "..") or "/" in name:
+            raise ValueError(f"conditions must have names without a slash, which are not dots alone, got {name!r}.")
         if isinstance(effects, _EFFECTS) or not isinstance(effects, Sequence):
             raise TypeError(f"conditions[{name!r}] must be a sequence of effects, got {effects!r}.")
         for effect in effects:
@@ -168,6 +167,14 @@ def _checked(conditions: Any, donors: Any, paired: bool) -> dict[str, tuple[Effe
                 raise ValueError("paired=True has the same cells in all conditions: leave Abundance out, or paired.")
         found[name] = tuple(effects)
     return found
+
+
+def _columns(types: np.ndarray) -> list[str]:
+    """Names of types as columns of tables in files, which cannot hold a slash."""
+    columns = [str(name).replace("/", "_") for name in types]
+    if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+        raise ValueError(f"model has types that are all named {repeated} in files, where a slash is '_': rename them.")
+    return columns
 
 
 def _proportions(
