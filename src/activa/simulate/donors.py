@@ -82,8 +82,9 @@ class Donors:
         Parameters
         ----------
         adata
-            Cells with counts. A model whose ``batch_key`` is the donor has learned these donors' own effects; new donors are
-            added to the batch that is asked for.
+            Cells with counts. A new donor's effect comes on top of the model's cells. Those are a mixture of the training
+            donors, whether or not the donor was its ``batch_key``, so that cells within a new donor vary more than within
+            a real one; with the donor as ``batch_key``, ``batch`` of :func:`experiment` takes the cells of one of them.
         donor_key, labels_key
             Columns of ``obs`` with donors and types.
         n

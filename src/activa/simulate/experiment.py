@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _GENES_STREAM, _DONORS_STREAM, _TYPES_STREAM = 260, 261, 262
-_WRITTEN = ("condition", "donor", "cell", "library_size")
 _EFFECTS = (Expression, Dispersion, Abundance, Depth)
 _PROFILE_CELLS = 200  # per type, whose mean rates tell which genes are expressed
 
@@ -95,6 +94,9 @@ def experiment(
     check_booleans(paired=paired, rates=rates)
     effects_of = _checked(conditions, donors, paired)
     types, names, columns = sampler.types, list(effects_of), _columns(sampler.types)
+    written = {"condition", "library_size", *(["donor"] if donors else []), *(["cell"] if paired else [])}
+    if taken := sorted(written & {sampler.design.labels_key, *sampler.design.obs_columns}):
+        raise ValueError(f"obs columns {taken} are written by the experiment: register yours by other names.")
     n_types, n_donors = len(types), 1 if donors is None else donors.n
 
     # a unit is a condition, or a donor of it; the cells of a unit come one after the other
@@ -105,8 +107,6 @@ def experiment(
     request = Request(labels=types[label].tolist(), batch=batch, seed=seed)
     plan = request.plan(sampler.design, sampler.module)
     states, obs = sample_states(sampler, plan, seed), obs_of(plan, sampler.design, None)
-    if taken := [column for column in _WRITTEN if column in obs]:
-        raise ValueError(f"obs columns {taken} are written by the experiment: register yours by other names.")
 
     cell, unit = np.arange(len(plan)), np.repeat(np.arange(len(wanted)), total)
     condition = unit // n_donors
