@@ -120,7 +120,8 @@ def experiment(
     of_cells = condition * n_types + label
     tables = _gene_tables(sampler, effects_of, seed)
     rate, dispersion = (
-        [Shift(table.reshape(-1, table.shape[-1]), of_cells)] if table.any() else [] for table in tables
+        [Shift(table.reshape(-1, table.shape[-1]).astype(np.float32), of_cells)] if table.any() else []
+        for table in tables
     )
     if donors is not None:
         rng = np.random.default_rng([seed, _DONORS_STREAM])
@@ -231,9 +232,9 @@ def _with_depth(
 def _gene_tables(
     sampler: Sampler, effects_of: Mapping[str, Sequence[Effect]], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Natural logs of factors on rates, and on dispersions, float32 ``(n_conditions, n_types, n_genes)``."""
+    """Natural logs of factors on rates, and on dispersions, ``(n_conditions, n_types, n_genes)``."""
     genes, shape = pd.Index(sampler.genes), (len(effects_of), len(sampler.types), len(sampler.genes))
-    tables = {kind: np.zeros(shape, dtype=np.float32) for kind in (Expression, Dispersion)}
+    tables = {kind: np.zeros(shape) for kind in (Expression, Dispersion)}
     rng = np.random.default_rng([seed, _GENES_STREAM])
     of_genes = [
         (i, e) for i, es in enumerate(effects_of.values()) for e in es if isinstance(e, Expression | Dispersion)

@@ -17,7 +17,7 @@ from activa.drawing import device_of
 from activa.model import ACTIVA
 from activa.request import MAX_CELLS, CellPlan, Request, categories_to_codes
 from activa.sampler import Sampler
-from activa.seeds import check_seed
+from activa.seeds import check_seed, seeded
 from activa.simulate.states import States, as_simulated, draw_cells, sample_states, sampler_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SHARES_STREAM, _POSITIONS_STREAM = 263, 264
 _N_GRID, _N_PER_STEP, _N_AT_ONCE = 41, 64, 512  # shares at which the classifier is asked, cells at each, cells read
+_MIN_RISE = 0.2  # of the classifier's mean probability from one type to the next
 _NEIGHBORS = 0.1  # share of the cells from which a position's latents are taken
 
 
@@ -67,7 +68,8 @@ def path(
     Raises
     ------
     TypeError, ValueError, KeyError
-        If an argument does not fit, or names a type or batch that the model does not have.
+        If an argument does not fit, names a type or batch that the model does not have, or the classifier does not tell two
+        neighbors apart.
 
     Examples
     --------
@@ -127,8 +129,12 @@ def _reached(sampler: Sampler, before: int, after: int, design: np.ndarray, seed
         dense = torch.from_numpy(x[start : start + _N_AT_ONCE].toarray()).to(device_of(module))
         found.append(module.classify(dense)[:, [before, after]].softmax(-1)[:, 1].cpu().numpy())
     rising = np.maximum.accumulate(np.concatenate(found).reshape(_N_GRID, _N_PER_STEP).mean(1))
-    if not rising[-1] > rising[0]:
-        return shares, shares
+    if rising[-1] - rising[0] < _MIN_RISE:
+        first_type, second_type = (str(sampler.types[code]) for code in (before, after))
+        raise ValueError(
+            f"types: the classifier must tell {first_type!r} from {second_type!r}, but its mean probability of the second is "
+            f"{rising[0]:.2f} in the first and {rising[-1]:.2f} in the second: train longer, or leave one out."
+        )
     # the classifier is not certain of pure types: a position is a share of the way between them
     return (rising - rising[0]) / (rising[-1] - rising[0]), shares
 
@@ -182,7 +188,8 @@ def trajectory(model: ACTIVA, pseudotime: str, n: int, *, rates: bool = False, s
     cells = cells[np.argsort(time[cells], kind="stable")]
     if len(cells) < 10:
         raise ValueError(f"pseudotime={pseudotime!r} must be finite in ten cells or more, got {len(cells)}.")
-    z = model.get_latent_representation(indices=cells)
+    with seeded(seed):  # a loader of data draws from PyTorch's global generator
+        z = model.get_latent_representation(indices=cells)
     time = time[cells]
 
     rng = np.random.default_rng([seed, _POSITIONS_STREAM])
