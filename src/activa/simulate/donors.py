@@ -63,6 +63,8 @@ class Donors:
         check_numbers(library_spread=self.library_spread, least=0, most=10)
         if not isinstance(self.variance, pd.Series):
             check_numbers(variance=self.variance, least=0, most=10)
+        elif not pd.api.types.is_numeric_dtype(self.variance):
+            raise TypeError(f"variance must hold numbers, got dtype {self.variance.dtype}.")
         elif not np.isfinite(self.variance).all() or not self.variance.between(0, 10).all():
             low, high = self.variance.min(), self.variance.max()
             raise ValueError(f"variance must be from 0 to 10 and finite for every gene, got {low} to {high}.")
@@ -80,8 +82,9 @@ class Donors:
         Parameters
         ----------
         adata
-            Cells with counts. A model whose ``batch_key`` is the donor has learned these donors' own effects; new donors are
-            added to the batch that is asked for.
+            Cells with counts. A new donor's effect comes on top of the model's cells. Those are a mixture of the training
+            donors, whether or not the donor was its ``batch_key``, so that cells within a new donor vary more than within
+            a real one; with the donor as ``batch_key``, ``batch`` of :func:`experiment` takes the cells of one of them.
         donor_key, labels_key
             Columns of ``obs`` with donors and types.
         n
@@ -102,6 +105,8 @@ class Donors:
         """
         check_integers(n=n)
         check_values_of(adata, layer=layer)
+        if not adata.var_names.is_unique:
+            raise ValueError("adata.var_names must be unique, got repeated names: call adata.var_names_make_unique().")
         for key in (donor_key, labels_key):
             check_labels("adata", adata, key)
         x: Any = adata.X if layer is None else adata.layers[layer]

@@ -187,18 +187,19 @@ def _check_genes_and_types(effect: Expression | Dispersion) -> None:
     check_numbers(min_mean=effect.min_mean, least=0)
     if isinstance(effect.genes, int | np.integer):
         check_integers(genes=effect.genes)
+        object.__setattr__(effect, "genes", int(effect.genes))
     else:
-        object.__setattr__(effect, "genes", _names("genes", effect.genes))
+        object.__setattr__(effect, "genes", tuple(map(str, _names("genes", effect.genes))))
     if effect.types is not None:
         object.__setattr__(effect, "types", _names("types", effect.types))
 
 
 def _names(argument: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Distinct names, at least one."""
+    """Distinct names, at least one, as they are: types may be numbers."""
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | pd.Index | pd.Series):
         raise TypeError(f"{argument} must be a sequence of names, got {values!r}.")
-    names = tuple(map(str, values))
-    if not names or len(set(names)) < len(names):
+    names = tuple(values)
+    if not names or len(set(map(str, names))) < len(names):
         raise ValueError(f"{argument} must be at least one name, each once, got {list(names)}.")
     return names
 
@@ -207,7 +208,12 @@ def _positions(
     effect: Expression | Dispersion, names: pd.Index, mean: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Positions of the effect's genes, named or drawn."""
-    if not isinstance(effect.genes, int | np.integer):
+    if not isinstance(effect.genes, int):
+        if not names.is_unique:
+            raise ValueError(
+                "genes cannot be named, because names of the model's genes repeat: give a number of genes, or train on "
+                "cells whose var_names are unique."
+            )
         found = names.get_indexer(pd.Index(effect.genes))
         if (found < 0).any():
             unknown = [gene for gene, position in zip(effect.genes, found, strict=True) if position < 0]

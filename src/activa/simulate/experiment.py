@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _GENES_STREAM, _DONORS_STREAM, _TYPES_STREAM = 260, 261, 262
-_WRITTEN = ("condition", "donor", "cell", "library_size")
 _EFFECTS = (Expression, Dispersion, Abundance, Depth)
 _PROFILE_CELLS = 200  # per type, whose mean rates tell which genes are expressed
 
@@ -94,7 +93,10 @@ def experiment(
     sampler, seed = sampler_of(model), check_seed(seed)
     check_booleans(paired=paired, rates=rates)
     effects_of = _checked(conditions, donors, paired)
-    types, names = sampler.types, list(effects_of)
+    types, names, columns = sampler.types, list(effects_of), _columns(sampler.types)
+    written = {"condition", "library_size", *(["donor"] if donors else []), *(["cell"] if paired else [])}
+    if taken := sorted(written & {sampler.design.labels_key, *sampler.design.obs_columns}):
+        raise ValueError(f"obs columns {taken} are written by the experiment: register yours by other names.")
     n_types, n_donors = len(types), 1 if donors is None else donors.n
 
     # a unit is a condition, or a donor of it; the cells of a unit come one after the other
@@ -105,8 +107,6 @@ def experiment(
     request = Request(labels=types[label].tolist(), batch=batch, seed=seed)
     plan = request.plan(sampler.design, sampler.module)
     states, obs = sample_states(sampler, plan, seed), obs_of(plan, sampler.design, None)
-    if taken := [column for column in _WRITTEN if column in obs]:
-        raise ValueError(f"obs columns {taken} are written by the experiment: register yours by other names.")
 
     cell, unit = np.arange(len(plan)), np.repeat(np.arange(len(wanted)), total)
     condition = unit // n_donors
@@ -140,7 +140,6 @@ def experiment(
     obs["library_size"] = np.exp(states.log_library)
     truth = _truth(sampler, effects_of, proportions, donors)
     cells = as_simulated(sampler, draw_cells(sampler, states, seed, rate=rate, dispersion=dispersion), obs, truth, seed)
-    columns = [str(name).replace("/", "_") for name in types]
     for what, of_conditions in zip(("log2_fold_change", "log2_dispersion"), tables, strict=True):
         for name, table in zip(names, of_conditions, strict=True):
             if what == "log2_fold_change" or table.any():
@@ -158,8 +157,8 @@ def _checked(conditions: Any, donors: Any, paired: bool) -> dict[str, tuple[Effe
         raise TypeError(f"donors must be activa.simulate.Donors or None, got {donors!r}.")
     found = {}
     for name, effects in conditions.items():
-        if not isinstance(name, str) or not name or "/" in name:
-            raise ValueError(f"conditions must have names without a slash, got {name!r}.")
+        if not isinstance(name, str) or name in ("", ".", "..") or "/" in name:
+            raise ValueError(f"conditions must have names without a slash, which are not dots alone, got {name!r}.")
         if isinstance(effects, _EFFECTS) or not isinstance(effects, Sequence):
             raise TypeError(f"conditions[{name!r}] must be a sequence of effects, got {effects!r}.")
         for effect in effects:
@@ -169,6 +168,14 @@ def _checked(conditions: Any, donors: Any, paired: bool) -> dict[str, tuple[Effe
                 raise ValueError("paired=True has the same cells in all conditions: leave Abundance out, or paired.")
         found[name] = tuple(effects)
     return found
+
+
+def _columns(types: np.ndarray) -> list[str]:
+    """Names of types as columns of tables in files, which cannot hold a slash."""
+    columns = [str(name).replace("/", "_") for name in types]
+    if repeated := sorted({name for name in columns if columns.count(name) > 1}):
+        raise ValueError(f"model has types that are all named {repeated} in files, where a slash is '_': rename them.")
+    return columns
 
 
 def _proportions(
