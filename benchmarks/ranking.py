@@ -139,7 +139,7 @@ def run(path: Path, key: str, seed: int, max_epochs: int | None) -> list[dict]:
     sets = {
         "real": real,
         "ACTIVA": model.generate(labels=labels, seed=seed),
-        "independent genes": next(iter(independent(Task(parts["train"], labels, key, seed)).cells.values())),
+        "independent genes": next(iter(independent(Task(parts["train"], labels, key, seed, max_epochs, path)).cells.values())),
         "real, first half": parts["test"],
         "real, second half": parts["floor"],
     }
