@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import kstest, ttest_ind
 from tests_helpers import make_counts, make_model
 
 from activa import ACTIVA, simulate
@@ -46,6 +47,17 @@ def test_the_quadratic_term_of_the_variance_multiplies(small):
     # whatever the clumping and the outliers add, the variance is linear in the factor
     ratio = ((four - one) / one).sum() / ((two - one) / one).sum()
     assert ratio == pytest.approx(3, rel=0.15)
+
+
+def test_p_values_of_a_gene_are_uniform_over_experiments_where_nothing_differs(small):
+    # over the genes of one experiment they are not independent: a chance difference in depth moves all genes together
+    found = []
+    for seed in range(40):
+        cells = simulate.experiment(small, 100, conditions={"a": [], "b": []}, labels="T", batch="one", seed=seed)
+        log, is_a = np.log1p(cells.X.toarray().astype(float)), (cells.obs["condition"] == "a").to_numpy()
+        found.append(ttest_ind(log[is_a], log[~is_a]).pvalue)
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.02)
+    assert np.mean([kstest(p, "uniform").pvalue < 0.05 for p in np.transpose(found)]) < 0.15
 
 
 def test_model_and_training_cells_are_left_as_they_were(small):

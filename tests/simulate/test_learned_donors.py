@@ -10,7 +10,7 @@ from tests_helpers import make_model
 from activa import simulate
 from activa.simulate import Donors
 
-N_DONORS, N_GENES, N_CELLS = 10, 120, 120
+N_DONORS, N_GENES, N_CELLS = 10, 100, 80
 
 
 def real_cells(variance: np.ndarray) -> ad.AnnData:
@@ -35,7 +35,7 @@ def test_new_donors_vary_as_the_real_ones_do(batch_key):
     assert real.variance.mean() == pytest.approx(variance.mean(), rel=0.2)
     assert real.variance.iloc[N_GENES // 2 :].mean() > 2 * real.variance.iloc[: N_GENES // 2].mean()
 
-    model = make_model(cells, epochs=10, setup={"labels_key": "cell_type", "batch_key": batch_key})
+    model = make_model(cells, epochs=4, setup={"labels_key": "cell_type", "batch_key": batch_key})
 
     def measured(donors: Donors) -> Donors:
         labels = {"a": N_CELLS, "b": N_CELLS}
