@@ -22,8 +22,8 @@ from activa.sampler import Sampler
 from activa.seeds import torch_generator
 from activa.threads import single_threaded_pool
 
-# Distinguish the random numbers of a simulation's steps; those of its states are the sampler's own.
-_COUNTS_STREAM = 257
+# Distinguishes the random numbers of counts from those of the states of the same block of cells
+_COUNTS_STREAM = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,7 @@ def draw_cells(
             return module.decode_state(h[rows], None if quality is None else quality[rows], log_library[rows], change)
 
         with torch.inference_mode():
-            rng = torch_generator(device, seed, _COUNTS_STREAM, number)
+            rng = torch_generator(device, seed, number, 0, _COUNTS_STREAM)
             return draw_values(module, len(block), distribution, expected, rng)
 
     blocks = list(single_threaded_pool(device).map(draw, range(-(-len(states) // BLOCK))))
