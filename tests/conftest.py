@@ -20,6 +20,7 @@ MARKERS = {
         "tests/model/test_criticism.py",
         "tests/model/test_queries.py",
         "tests/reporting/test_html_report.py",
+        "tests/simulate/test_simulation_benchmarks.py",
         "tests/test_benchmarks.py",
         "tests/test_paper_benchmark.py",
         "tests/test_peers_benchmark.py",
