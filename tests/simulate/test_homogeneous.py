@@ -1,76 +1,150 @@
-"""One population has the genes' means and correlations of the types, and no types."""
+"""Cells without clusters have the means, variances and correlations of a mixture of types, and one mode."""
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy.stats import kurtosis, skew
+from sklearn.decomposition import PCA
 from tests_helpers import make_counts, make_model
 
-from activa import ACTIVA, simulate
+from activa.simulate import homogeneous
+
+
+def sarle(values: np.ndarray) -> float:
+    """Sarle's coefficient of bimodality, with Pfister's correction: 1/3 if normal, 5/9 if uniform, 1 for two values."""
+    n = len(values)
+    return float((skew(values) ** 2 + 1) / (kurtosis(values) + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))))
+
+
+def components(x) -> np.ndarray:
+    x = x.toarray() if hasattr(x, "toarray") else x
+    return PCA(5, random_state=0).fit_transform(np.log1p(x / x.sum(1, keepdims=True) * 1e3))
+
+
+def mixture(model, n: int, types, **asked) -> ad.AnnData:
+    sizes = model.adata.obs["cell_type"].value_counts()[types]
+    return model.generate(labels=(sizes / sizes.sum() * n).round().astype(int).to_dict(), **asked)
 
 
 @pytest.fixture(scope="module")
-def types() -> ACTIVA:
-    """Two types that differ in a third of 60 genes."""
-    rng = np.random.default_rng(0)
-    cells = make_counts(500, 60)
-    cells = cells[cells.obs["cell_type"] != "NK"].copy()
-    counts = cells.X.toarray()
-    counts[(cells.obs["cell_type"] == "B").to_numpy(), 10:30] += rng.poisson(
-        8, ((cells.obs["cell_type"] == "B").sum(), 20)
-    )
-    cells.X = type(cells.X)(counts)
-    return make_model(cells, epochs=60)
+def one(model) -> ad.AnnData:
+    return homogeneous(model, 6_000, types=["B", "T"], batch="one", rates=True, seed=0)
 
 
-def log(cells) -> np.ndarray:
-    x = cells.X.toarray().astype(float)
-    return np.log1p(x / x.sum(1, keepdims=True) * 1e3)
+@pytest.fixture(scope="module")
+def two(model) -> ad.AnnData:
+    return mixture(model, 6_000, ["B", "T"], batch="one", expected=True, seed=1)
 
 
-def bimodality(values: np.ndarray) -> float:
-    """Sarle's coefficient: 1/3 for a normal, 5/9 for a uniform distribution, 1 for two points."""
-    return (skew(values) ** 2 + 1) / (kurtosis(values) + 3)
+def test_expected_counts_of_genes_agree(one, two):
+    np.testing.assert_allclose(one.layers["rates"].mean(0), two.X.mean(0), rtol=0.05)
+    np.testing.assert_allclose(one.uns["activa"]["truth"]["homogeneous"]["mean_rate"], two.X.mean(0), rtol=0.05)
 
 
-def test_means_and_correlations_are_kept_and_two_modes_are_not(types):
-    mixture, one = types.generate(4000, seed=0), simulate.homogeneous(types, 4000, seed=0)
-    means = [np.asarray(cells.X.mean(0)).ravel() for cells in (mixture, one)]
-    expressed = means[0] > 0.3
-    assert means[1][expressed] == pytest.approx(means[0][expressed], rel=0.2)
-    assert np.median(np.abs(np.log(means[1] / means[0])[expressed])) < 0.05
-    assert one.X.sum() == pytest.approx(mixture.X.sum(), rel=0.05)
-
-    logs = [log(cells)[:, expressed] for cells in (mixture, one)]
-    pairs = np.triu_indices(expressed.sum(), 1)
-    correlations = [np.corrcoef(x.T)[pairs] for x in logs]
-    assert np.corrcoef(*correlations)[0, 1] > 0.9
-    first = [np.linalg.svd(x - x.mean(0), full_matrices=False)[0][:, 0] for x in logs]
-    assert bimodality(first[0]) > 0.55 and bimodality(first[1]) < 0.5
+def test_rates_of_genes_vary_as_much(one, two):
+    ratio = one.layers["rates"].std(0) / two.X.std(0)
+    assert 0.8 < ratio.min() and ratio.max() < 1.25
+    log_spread = np.log(one.layers["rates"]).std(0)
+    np.testing.assert_allclose(one.uns["activa"]["truth"]["homogeneous"]["log_spread"], log_spread, rtol=0.06)
 
 
-def test_there_is_no_column_of_types(types):
-    cells = simulate.homogeneous(types, 20, types=["B"], seed=0)
-    assert list(cells.obs) == [] and cells.uns["activa"]["truth"]["homogeneous"]["types"] == ["B"]
-    assert "seen" not in cells.obs
+def test_log_rates_are_correlated_alike(one, two):
+    above = np.triu_indices(one.n_vars, 1)
+    a, b = (np.corrcoef(np.log(x).T)[above] for x in (one.layers["rates"], two.X))
+    assert np.corrcoef(a, b)[0, 1] > 0.99 and np.abs(a - b).max() < 0.12
 
 
-def test_one_type_has_its_own_means(types):
-    cells = simulate.homogeneous(types, 3000, types=["B"], seed=0)
-    expected = types.generate(3000, labels="B", seed=0)
-    means = [np.asarray(c.X.mean(0)).ravel() for c in (expected, cells)]
-    assert means[1] == pytest.approx(means[0], rel=0.15, abs=0.1)
+def test_counts_have_the_rates(one):
+    x, rates = one.X.toarray(), one.layers["rates"]
+    z = (x - rates).mean(0) / np.sqrt((x - rates).var(0) / len(x))
+    assert np.abs(z).max() < 4.5 and rates.dtype == np.float32
+
+
+def test_there_is_one_mode(one, two):
+    assert sarle(components(two.X)[:, 0]) > 0.6
+    assert sarle(components(one.layers["rates"])[:, 0]) < 0.5
+    # no cut in the middle: as many cells lie near the center of the first component as in a normal distribution
+    first = components(one.layers["rates"])[:, 0]
+    center = np.abs((first - np.median(first)) / first.std()) < 0.5
+    assert center.mean() > 0.33  # 0.38 if normal
+
+
+def test_batches_keep_their_effects(model):
+    one, two = homogeneous(model, 4_000, rates=True, seed=0), model.generate(4_000, expected=True, seed=1)
+    np.testing.assert_allclose(one.layers["rates"].mean(0), two.X.mean(0), rtol=0.08)
+    effects = []
+    for cells, rates in ((one, one.layers["rates"]), (two, two.X)):
+        logs, second = np.log(rates), (cells.obs["batch"] == "two").to_numpy()
+        effects.append(logs[second].mean(0) - logs[~second].mean(0))
+    assert np.abs(effects[1]).max() > 1
+    np.testing.assert_allclose(*effects, atol=0.15)
+
+
+def test_one_type_and_one_batch_are_well_approximated(model):
+    one = homogeneous(model, 6_000, types=["T"], batch="two", rates=True, seed=0).layers["rates"]
+    two = model.generate(6_000, labels="T", batch="two", expected=True, seed=1).X
+    np.testing.assert_allclose(one.mean(0), two.mean(0), rtol=0.05)
+    np.testing.assert_allclose(one.std(0), two.std(0), rtol=0.2)
+
+
+def test_columns_tell_the_truth(model, one):
+    assert (one.obs["cell_type"] == "homogeneous").all() and (one.obs["batch"] == "one").all()
+    assert one.uns["activa"]["truth"]["homogeneous"]["types"] == ["B", "T"]
+    every = homogeneous(model.sampler, 50, seed=0)
+    assert every.uns["activa"]["truth"]["homogeneous"]["types"] == list(model.types)
+    assert list(every.obs.columns) == ["cell_type", "batch"] and every.obs["batch"].nunique() == 2
+
+
+def test_a_model_without_types_has_no_column_of_types():
+    cells = homogeneous(make_model(epochs=1, setup={"continuous_covariate_keys": ["age"]}), 30, seed=0)
+    assert list(cells.obs.columns) == ["age"] and cells.obs["age"].between(20, 80).all()
+
+
+def test_a_seed_gives_the_same_cells_and_changes_no_global_state(model):
+    weights = [p.clone() for p in model.module.parameters()]
+    state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()
+    first, again, other = (homogeneous(model, 1_500, rates=r, seed=s) for s, r in ((0, True), (0, False), (1, False)))
+    assert (first.X != again.X).nnz == 0 and (first.X != other.X).nnz > 0
+    pd.testing.assert_frame_equal(first.obs, again.obs)
+    assert (np.random.get_state()[1] == state).all() and torch.equal(torch.get_rng_state(), torch_state)
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.module.parameters(), strict=True))
+
+
+def test_cells_survive_files(one, tmp_path):
+    one.write_h5ad(tmp_path / "cells.h5ad")
+    one.write_zarr(tmp_path / "cells.zarr")
+    for read in (ad.read_h5ad(tmp_path / "cells.h5ad"), ad.read_zarr(tmp_path / "cells.zarr")):
+        assert (read.X != one.X).nnz == 0
+        pd.testing.assert_frame_equal(read.obs, one.obs, check_categorical=False)
+        truth, before = (cells.uns["activa"]["truth"]["homogeneous"] for cells in (read, one))
+        np.testing.assert_array_equal(truth["log_spread"], before["log_spread"])
 
 
 @pytest.mark.parametrize(
-    ("error", "arguments"),
+    ("arguments", "error", "message"),
     [
-        (ValueError, {"types": "B"}),
-        (ValueError, {"types": []}),
-        (KeyError, {"types": ["nobody"]}),
-        (ValueError, {"n": 0}),
-        (ValueError, {"batch": "one"}),
+        ({"types": "B"}, TypeError, "types must be a sequence"),
+        ({"types": []}, ValueError, "at least one type"),
+        ({"types": ["B", "B"]}, ValueError, "each type once"),
+        ({"types": ["X"]}, KeyError, "types: \\['X'\\]"),
+        ({"n": 0}, ValueError, "n must be at least 1"),
+        ({"batch": "three"}, KeyError, "batch"),
+        ({"rates": None}, TypeError, "rates must be True or False"),
+        ({"seed": 0.5}, TypeError, "seed"),
+        ({"model": None}, TypeError, "model must be"),
     ],
 )
-def test_bad_input_is_refused(types, error, arguments):
-    with pytest.raises(error):
-        simulate.homogeneous(types, **{"n": 10, "seed": 0} | arguments)
+def test_bad_arguments_are_named(model, arguments, error, message):
+    with pytest.raises(error, match=message):
+        homogeneous(**({"model": model, "n": 10, "seed": 0} | arguments))
+
+
+def test_types_without_cells_are_refused():
+    cells = make_counts()
+    cells.obs["cell_type"] = cells.obs["cell_type"].cat.add_categories("none")
+    trained = make_model(cells, epochs=1)
+    if "none" in trained.types:
+        with pytest.raises(KeyError, match="no training cell"):
+            homogeneous(trained, 10, types=["none"])

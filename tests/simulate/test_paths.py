@@ -1,158 +1,191 @@
-"""Cells between types are between them, and cells along a pseudotime follow it."""
+"""Cells move from type to type: in log expression exactly, and on the classifier's scale linearly."""
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import ks_2samp
 from tests_helpers import make_counts, make_model
 
-import activa
-from activa import ACTIVA, simulate
+from activa import ACTIVA
+from activa.datasets import pbmc68k_reduced
 from activa.request import Request
-from activa.simulate.states import sample_states, sampler_of
+from activa.simulate import path
+from activa.simulate.paths import mixed_log_rates
+from activa.simulate.states import draw_cells, sample_states
 
 
 @pytest.fixture(scope="module")
 def blood() -> ACTIVA:
-    """A model of real cells, half trained, with a pseudotime: the first component of the monocytes and dendritic cells."""
-    cells = activa.datasets.pbmc68k_reduced()
-    ACTIVA.setup_anndata(cells, labels_key="cell_type")
-    model = ACTIVA(cells, seed=0)
-    model.train(max_epochs=40, seed=0, enable_progress_bar=False)
-    own = cells.obs["cell_type"].isin(["CD14+ Monocyte", "Dendritic"]).to_numpy()
-    log = np.log1p(cells.X[own].toarray() / cells.X[own].sum(1) * 1e4)
-    cells.obs["time"] = np.nan
-    cells.obs.loc[own, "time"] = np.asarray(np.linalg.svd(np.asarray(log - log.mean(0)), full_matrices=False)[0])[:, 0]
-    return model
+    return make_model(pbmc68k_reduced(), epochs=12)
 
 
-def deciles(values: np.ndarray) -> np.ndarray:
-    return np.array([part.mean() for part in np.array_split(np.asarray(values, dtype=float), 10)])
+def probability_of_later(model, cells, before, after):
+    """Mean over tenths of the way between two types of the later one's probability among the two."""
+    p = model.predict(cells, soft=True)
+    inside = ((cells.obs["from_type"] == before) & (cells.obs["to_type"] == after)).to_numpy()
+    place = cells.obs["position"].to_numpy()[inside]
+    n_segments = round(1 / (place.max() - place.min()))
+    tenth = ((place * n_segments) % 1 * 10).astype(int)
+    return (p[after] / (p[before] + p[after]))[inside].groupby(tenth).mean().to_numpy()
 
 
-@pytest.mark.parametrize("types", [["CD34+", "CD14+ Monocyte"], ["CD19+ B", "CD56+ NK"], ["Dendritic", "CD19+ B"]])
-def test_the_classifier_goes_evenly_from_one_type_to_the_next(blood, types):
-    cells = simulate.path(blood, types, 1000, seed=1)
-    p = blood.predict(cells, soft=True)[types]
-    found = deciles((p.iloc[:, 1] / p.sum(axis=1)).to_numpy())
-    line = found[0] + (found[-1] - found[0]) * (np.arange(10) / 9)
-    assert found == pytest.approx(line, abs=0.15)
-    assert found[0] < 0.25 and found[-1] > 0.75
-    assert (np.diff(cells.obs["mix"]) >= 0).all() and cells.obs["mix"].iloc[[0, -1]].tolist() == [0, 1]
-    nearer = np.where(cells.obs["position"] < 0.5, *types)
-    assert (cells.obs["cell_type"].astype(str) == nearer).all()
+@pytest.mark.parametrize("types", [["CD14+ Monocyte", "CD19+ B"], ["CD34+", "Dendritic", "CD19+ B"]])
+def test_the_probability_of_the_later_type_is_linear(blood, types):
+    cells = path(blood, types, 2_000, seed=0)
+    for before, after in zip(types, types[1:], strict=False):
+        found = probability_of_later(blood, cells, before, after)
+        assert len(found) == 10 and np.abs(found - (np.arange(10) + 0.5) / 10).max() < 0.15
 
 
-def test_ends_are_the_types_and_the_middle_is_between(blood):
-    types = ["CD34+", "CD14+ Monocyte"]
-    cells = simulate.path(blood, types, 2000, rates=True, seed=0)
-    log = np.log(cells.layers["rates"] / cells.layers["rates"].sum(1, keepdims=True))
-    first, last = (
-        np.log(x / x.sum(1, keepdims=True)).mean(0)
-        for x in (blood.generate(500, labels=t, expected=True, seed=5).X for t in types)
+def test_the_probability_is_linear_on_made_cells_too(model):
+    found = probability_of_later(model, path(model, ["B", "T"], 3_000, seed=1), "B", "T")
+    # between the means of the types themselves, which few genes tell apart
+    own = model.generate(labels={"B": 1_500, "T": 1_500}, seed=3)
+    p = model.predict(own, soft=True)
+    low, high = (p["T"] / (p["B"] + p["T"])).groupby(own.obs["cell_type"], observed=True).mean()[["B", "T"]]
+    assert np.abs(found - (low + (high - low) * (np.arange(10) + 0.5) / 10)).max() < 0.1
+
+
+def test_interpolated_latents_are_a_step_where_the_path_is_none(blood):
+    types = ["CD14+ Monocyte", "CD19+ B"]
+    share = np.linspace(0, 1, 500)
+    with torch.inference_mode():
+        ends = [blood.module.prior.loc[list(blood.types).index(name), 0].numpy() for name in types]
+    z = ((1 - share[:, None]) * ends[0] + share[:, None] * ends[1]).astype(np.float32)
+    inferred = blood.module.gate(torch.as_tensor(z)).softmax(-1).detach().numpy().max(1)
+    cells = path(blood, types, 500, seed=0)
+    p = blood.predict(cells, soft=True)[types].to_numpy().max(1)
+    assert (inferred < 0.9).mean() < (p < 0.9).mean()
+
+
+def test_rates_of_cells_are_weighted_geometric_means(model):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 6, 50)).astype(np.float32)
+    share = np.array([0, 0.2, 0.5, 0.5, 0.9, 1.0])
+    mixed = mixed_log_rates(a, b, share)
+    expected = np.exp(a) ** (1 - share[:, None]) * np.exp(b) ** share[:, None]
+    factor = np.exp(mixed) / expected
+    np.testing.assert_allclose(factor, np.tile(factor[:, :1], 50), rtol=1e-4)  # one factor for all genes of a cell
+    totals = np.exp(a).sum(1) ** (1 - share) * np.exp(b).sum(1) ** share
+    np.testing.assert_allclose(np.exp(mixed).sum(1), totals, rtol=1e-5)
+    np.testing.assert_allclose(mixed[[0, -1]], [a[0], b[-1]], atol=1e-5)
+
+
+def test_halfway_expression_is_the_mean_of_the_types(model):
+    cells = path(model, ["B", "T"], 6_000, batch="one", rates=True, seed=0)
+    logs = np.log(cells.layers["rates"])
+    logs -= logs.mean(1, keepdims=True)  # without the factor of the cell
+    halfway = logs[np.abs(cells.obs["mix"] - 0.5) < 0.05].mean(0)
+    ends = []
+    for label in ("B", "T"):
+        log = np.log(model.generate(3_000, labels=label, batch="one", expected=True, seed=1).X)
+        ends.append((log - log.mean(1, keepdims=True)).mean(0))
+    assert np.abs(ends[0] - ends[1]).max() > 1
+    np.testing.assert_allclose(halfway, (ends[0] + ends[1]) / 2, atol=0.12)
+
+
+def test_the_ends_are_cells_of_the_types(model):
+    cells = path(model, ["B", "T"], 20_000, batch="one", rates=True, seed=0)
+    for label, end in (("B", cells.obs["mix"] < 0.03), ("T", cells.obs["mix"] > 0.97)):
+        own = model.generate(2_000, labels=label, batch="one", expected=True, seed=1).X
+        found = cells.layers["rates"][end.to_numpy()]
+        assert len(found) > 30
+        p = [ks_2samp(found[:, gene], own[:, gene]).pvalue for gene in range(own.shape[1])]
+        assert min(p) > 1e-5
+
+
+def test_a_share_of_zero_is_the_state_of_the_type(model):
+    sampler = model.sampler
+    plans = [Request(300, label, batch="one", seed=0).plan(sampler.design, sampler.module) for label in ("B", "T")]
+    a, b = (sample_states(sampler, plan, 0) for plan in plans)
+    logs = [np.log(draw_cells(sampler, states, 0, expected=True)) for states in (a, b)]
+    own = model.generate(300, labels="B", batch="one", expected=True, seed=0).X
+    np.testing.assert_allclose(np.exp(mixed_log_rates(*logs, np.zeros(300))), own, rtol=2e-3)
+
+
+def test_counts_have_the_rates(model):
+    cells = path(model, ["NK", "B", "T"], 4_000, rates=True, seed=0)
+    x, rates = cells.X.toarray(), cells.layers["rates"]
+    z = (x - rates).mean(0) / np.sqrt((x - rates).var(0) / len(x))
+    assert np.abs(z).max() < 4.5 and rates.dtype == np.float32
+
+
+def test_columns_tell_the_truth(model):
+    cells = path(model, ["NK", "B", "T", "B"], 3_000, seed=0)
+    obs, truth = cells.obs, cells.uns["activa"]["truth"]["path"]
+    assert obs["position"].between(0, 1).all() and obs["mix"].between(0, 1).all()
+    assert ks_2samp(obs["position"], np.linspace(0, 1, 3_000)).pvalue > 1e-3
+    place = obs["position"] * 3
+    order = np.array(["NK", "B", "T", "B"])
+    assert (obs["from_type"] == order[place.astype(int)]).all() and (
+        obs["to_type"] == order[place.astype(int) + 1]
+    ).all()
+    assert (obs["cell_type"] == np.where(place % 1 < 0.5, obs["from_type"], obs["to_type"])).all()
+    assert list(obs["cell_type"].cat.categories) == list(model.types) and obs["batch"].nunique() == 2
+    assert truth["types"] == list(order) and truth["probability"].shape == truth["share"].shape == (3, 25)
+    for segment in range(3):
+        inside = place.astype(int) == segment
+        low, *_, high = truth["probability"][segment]
+        wanted = np.interp(obs["mix"][inside], truth["share"][segment], truth["probability"][segment])
+        np.testing.assert_allclose((wanted - low) / (high - low), place[inside] % 1, atol=1e-6)
+
+
+def test_a_seed_gives_the_same_cells_and_changes_no_global_state(model):
+    weights = [p.clone() for p in model.module.parameters()]
+    state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()
+    first, again, other = (
+        path(model, ["B", "T"], 300, rates=r, seed=s) for s, r in ((0, True), (0, False), (1, False))
     )
-    mix = cells.obs["mix"].to_numpy()
-    near = [log[(mix >= low) & (mix <= high)].mean(0) for low, high in ((0, 0.1), (0.45, 0.55), (0.9, 1))]
-    assert np.corrcoef(near[0] - first, last - first)[0, 1] < 0.5  # nothing systematic is left
-    assert np.abs(near[0] - first).mean() < 0.1 * np.abs(last - first).mean() + 0.1
-    slope = np.polyfit(last - first, near[1] - first, 1)[0]
-    assert slope == pytest.approx(mix[(mix > 0.45) & (mix < 0.55)].mean(), abs=0.1)
-
-
-def test_mixed_states_are_weighted_means_and_vary_as_much(wide):
-    sampler = sampler_of(wide)
-    a, b = (sample_states(sampler, Request(300, t, seed=0).plan(sampler.design, sampler.module), 0) for t in ("B", "T"))
-    half = a.mixed(b, np.full(300, 0.5))
-    np.testing.assert_allclose(half.inputs, (a.inputs + b.inputs) / 2, atol=1e-6)
-    np.testing.assert_allclose(half.log_library, (a.log_library + b.log_library) / 2, atol=1e-5)
-    np.testing.assert_array_equal(a.mixed(b, np.zeros(300)).inputs, a.inputs)
-
-
-def test_three_types_one_after_the_other(blood):
-    types = ["CD34+", "CD14+ Monocyte", "CD19+ B"]
-    cells = simulate.path(blood, types, 101, seed=0)
-    assert cells.obs["position"].to_numpy() == pytest.approx(np.linspace(0, 1, 101))
-    assert cells.obs["from_type"].astype(str).tolist() == ["CD34+"] * 50 + ["CD14+ Monocyte"] * 51
-    assert cells.obs["to_type"].astype(str).tolist() == ["CD14+ Monocyte"] * 50 + ["CD19+ B"] * 51
-
-
-def test_genes_that_rise_in_real_cells_rise_in_simulated_ones(blood):
-    real = blood.adata[blood.adata.obs["time"].notna()].copy()
-    cells = simulate.trajectory(blood, "time", 1000, seed=0)
-    assert cells.obs["time"].is_monotonic_increasing
-    assert cells.obs["time"].min() == real.obs["time"].min() and cells.obs["time"].max() == real.obs["time"].max()
-
-    def slopes(x: np.ndarray, time: np.ndarray) -> np.ndarray:
-        log = np.log1p(x / x.sum(1, keepdims=True) * 1e4)
-        return np.nan_to_num([spearmanr(time, gene).statistic for gene in log.T])
-
-    expressed = np.asarray(real.X.mean(0)).ravel() > 0.5
-    ours, theirs = (slopes(c.X.toarray()[:, expressed], c.obs["time"].to_numpy()) for c in (cells, real))
-    assert np.corrcoef(ours, theirs)[0, 1] > 0.9
-    assert np.abs(theirs).max() > 0.5
-    assert set(cells.obs["cell_type"].astype(str)) == {"CD14+ Monocyte", "Dendritic"}
-
-
-@pytest.mark.parametrize("make", ["path", "trajectory", "homogeneous"])
-def test_a_seed_gives_the_same_cells_that_files_keep(blood, make, tmp_path):
-    def made(seed: int) -> ad.AnnData:
-        if make == "path":
-            return simulate.path(blood, ["CD34+", "Dendritic"], 30, rates=True, seed=seed)
-        if make == "trajectory":
-            return simulate.trajectory(blood, "time", 30, rates=True, seed=seed)
-        return simulate.homogeneous(blood, 30, seed=seed)
-
-    state, before = torch.get_rng_state(), blood.adata.obs.copy()
-    first, again, other = made(1), made(1), made(2)
-    assert torch.equal(torch.get_rng_state(), state)
-    pd.testing.assert_frame_equal(blood.adata.obs, before)
     assert (first.X != again.X).nnz == 0 and (first.X != other.X).nnz > 0
-    assert (first.X.data % 1 == 0).all() and first.obs_names.is_unique
-    first.write_h5ad(tmp_path / "cells.h5ad")
-    first.write_zarr(tmp_path / "cells.zarr")
+    pd.testing.assert_frame_equal(first.obs, again.obs)
+    assert (np.random.get_state()[1] == state).all() and torch.equal(torch.get_rng_state(), torch_state)
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.module.parameters(), strict=True))
+
+
+def test_cells_survive_files(model, tmp_path):
+    cells = path(model.sampler, ["B", "T"], 100, batch="two", rates=True, seed=0)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    cells.write_zarr(tmp_path / "cells.zarr")
     for read in (ad.read_h5ad(tmp_path / "cells.h5ad"), ad.read_zarr(tmp_path / "cells.zarr")):
-        assert (read.X != first.X).nnz == 0 and set(read.obs) == set(first.obs)
-        assert make in read.uns["activa"]["truth"]
-        if "rates" in first.layers:
-            np.testing.assert_array_equal(read.layers["rates"], first.layers["rates"])
+        assert (read.X != cells.X).nnz == 0 and (read.obs["batch"] == "two").all()
+        pd.testing.assert_frame_equal(read.obs, cells.obs, check_categorical=False)
+        truth = read.uns["activa"]["truth"]["path"]
+        assert list(truth["types"]) == ["B", "T"] and truth["probability"].shape == (1, 25)
 
 
 @pytest.mark.parametrize(
-    ("error", "message", "types"),
+    ("arguments", "error", "message"),
     [
-        (ValueError, "two or more", ["CD34+"]),
-        (ValueError, "two or more", "CD34+"),
-        (KeyError, "types", ["CD34+", "nobody"]),
-        (ValueError, "change", ["CD34+", "CD34+"]),
+        ({"types": "B"}, TypeError, "types must be a sequence"),
+        ({"types": 3}, TypeError, "types must be a sequence"),
+        ({"types": ["B"]}, ValueError, "at least two types"),
+        ({"types": ["B", "B", "T"]}, ValueError, "twice in a row"),
+        ({"types": ["B", "X"]}, KeyError, "types: \\['X'\\]"),
+        ({"n": 0}, ValueError, "n must be at least 1"),
+        ({"n": 2.5}, TypeError, "n must be a whole number"),
+        ({"batch": "three"}, KeyError, "batch"),
+        ({"rates": 1}, TypeError, "rates must be True or False"),
+        ({"seed": -1}, ValueError, "seed"),
+        ({"model": "model"}, TypeError, "model must be"),
     ],
 )
-def test_bad_paths_are_refused(blood, error, message, types):
+def test_bad_arguments_are_named(model, arguments, error, message):
     with pytest.raises(error, match=message):
-        simulate.path(blood, types, 10, seed=0)
+        path(**({"model": model, "types": ["B", "T"], "n": 10, "seed": 0} | arguments))
 
 
-def test_types_that_are_not_told_apart_are_refused():
+def test_a_registered_column_is_not_overwritten():
     cells = make_counts()
-    cells.obs["cell_type"] = np.random.default_rng(0).permutation(cells.obs["cell_type"])
-    model = make_model(cells, epochs=2)
-    with pytest.raises(ValueError, match="tell"):
-        simulate.path(model, ["B", "T"], 10, seed=0)
+    cells.obs["position"] = cells.obs["batch"]
+    other = make_model(cells, epochs=1, setup={"labels_key": "cell_type", "batch_key": "position"})
+    with pytest.raises(ValueError, match="position"):
+        path(other, ["B", "T"], 10)
 
 
-def test_bad_pseudotimes_are_refused(blood):
-    blood.adata.obs["word"] = "late"
-    blood.adata.obs["nine"] = [1.0] * 9 + [np.nan] * (blood.adata.n_obs - 9)
-    try:
-        for error, message, key in (
-            (KeyError, "column", "nobody"),
-            (TypeError, "numbers", "word"),
-            (ValueError, "ten", "nine"),
-        ):
-            with pytest.raises(error, match=message):
-                simulate.trajectory(blood, key, 10, seed=0)
-    finally:
-        blood.adata.obs = blood.adata.obs.drop(columns=["word", "nine"])
-    with pytest.raises(ValueError, match="with its cells"):
-        simulate.trajectory(blood.sampler, "time", 10, seed=0)
+def test_types_that_the_classifier_confuses_are_refused():
+    untold = make_counts()
+    untold.obs["cell_type"] = np.random.default_rng(0).permutation(untold.obs["cell_type"].to_numpy())
+    with pytest.raises(ValueError, match="classifier must tell"):
+        path(make_model(untold, epochs=1), ["B", "T"], 10, seed=0)

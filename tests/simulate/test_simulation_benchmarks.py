@@ -19,7 +19,7 @@ if not BENCHMARKS.is_dir():
     ("name", "arguments", "columns"),
     [
         ("power", ["--donors", "2", "--cells", "30"], {"type I error", "false discoveries", "power"}),
-        ("unseen_types", ["--types", "1", "--scvi-epochs", "1"], {"method", "classifier", "F1"}),
+        ("unseen_types", ["--keep", "20", "--scvi-epochs", "1"], {"method", "classifier", "f1"}),
         ("ranking", [], {"kind", "cells", "method", "score"}),
     ],
 )

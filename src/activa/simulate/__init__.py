@@ -10,4 +10,4 @@ from activa.simulate.effects import Expression as Expression
 from activa.simulate.experiment import experiment as experiment
 from activa.simulate.homogeneous import homogeneous as homogeneous
 from activa.simulate.paths import path as path
-from activa.simulate.paths import trajectory as trajectory
+from activa.simulate.trajectories import trajectory as trajectory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from activa.sampler import Sampler
 from activa.seeds import check_seed
 from activa.simulate.donors import Donors
 from activa.simulate.effects import Abundance, Depth, Dispersion, Effect, Expression
-from activa.simulate.states import Shift, States, as_simulated, draw_cells, sample_states, sampler_of
+from activa.simulate.simulated import simulated_cells
+from activa.simulate.states import Shift, States, draw_cells, sample_states, sampler_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -139,13 +141,12 @@ def experiment(
         obs["cell"] = cell
     obs["library_size"] = np.exp(states.log_library)
     truth = _truth(sampler, effects_of, proportions, donors)
-    cells = as_simulated(sampler, draw_cells(sampler, states, seed, rate=rate, dispersion=dispersion), obs, truth, seed)
+    draw = partial(draw_cells, sampler, states, seed, rate=rate, dispersion=dispersion)
+    cells = simulated_cells(sampler, draw(), obs, truth=truth, seed=seed, rates=draw(expected=True) if rates else None)
     for what, of_conditions in zip(("log2_fold_change", "log2_dispersion"), tables, strict=True):
         for name, table in zip(names, of_conditions, strict=True):
             if what == "log2_fold_change" or table.any():
                 cells.varm[f"{what}_{name}"] = pd.DataFrame(table.T / np.log(2), cells.var_names, columns)
-    if rates:
-        cells.layers["rates"] = draw_cells(sampler, states, seed, rate=rate, dispersion=dispersion, expected=True)
     return cells
 
 

@@ -1,120 +1,182 @@
-"""One population with the means and correlations of several types: the control for clusters found where there are none."""
+"""Cells of one population without clusters, so that whatever a clustering of them finds is not there."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from activa.arguments import check_integers
+from activa.arguments import check_booleans, check_integers
 from activa.model import ACTIVA
-from activa.request import MAX_CELLS, Request, categories_to_codes
+from activa.request import MAX_CELLS, CellPlan, Request, categories_to_codes
 from activa.sampler import Sampler
 from activa.seeds import check_seed
-from activa.simulate.states import Shift, States, as_simulated, draw_cells, sample_states, sampler_of
+from activa.simulate.simulated import derived_seed, draw_in_chunks, log_rates, obs_with, simulated_cells
+from activa.simulate.states import States, sample_states, sampler_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_STREAM, _MEANS_STREAM = 265, 266
-_N_STATES, _N_AT_ONCE = 4096, 512
+_FIT_STREAM, _PLAN_STREAM, _NOISE_STREAM = 274, 275, 276
+_FIT_CELLS = 4096
+_NAME = "homogeneous"
 
 
 def homogeneous(
     model: ACTIVA | Sampler,
     n: int,
     *,
-    types: Sequence[str] | None = None,
-    batch: str | None = None,
+    types: Sequence[Any] | None = None,
+    batch: Any = None,
+    rates: bool = False,
     seed: int | None = None,
 ) -> AnnData:
-    """Generate one population of cells, without types, with the genes' means and correlations of the types' mixture.
+    r"""Simulate cells of one population without clusters, a null for what is tested after clustering (Song et al. 2023).
 
-    Genes that are tested between clusters of the cells they were clustered by differ, whether there are clusters or not. What
-    a pipeline finds in these cells it finds without any, as in ClusterDE (Song et al. 2023), which draws from a Gaussian copula
-    of the genes' counts. Here log expression, quality and library size are normal, with the means and covariances of the
-    mixture of types; the expected counts of each gene are scaled to those of the mixture.
+    Clusters of these cells are no types, and genes that differ between them are false discoveries. Otherwise the cells are
+    like the mixture of the given types: their rates are multivariate log-normal, where the rate of each gene has the mean and
+    the variance that it has in the mixture, and logs of the rates the mixture's correlations. So no direction has two modes,
+    and genes that differ between the types vary as much, but gradually.
+
+    Batches, and covariates, keep their effects, as a regression of the log rates on them finds them: cells are homogeneous
+    within a batch. Ask for one batch, or remove the batches' effects first, where clusters are to be absent in all cells.
 
     Parameters
     ----------
     model
-        A trained model of counts with the log-linear architecture.
+        A trained model of counts with the log-linear architecture, which is the default.
     n
         Number of cells.
     types
-        Types whose mixture is imitated, in training proportions. None takes all; with one type, its own substructure is
-        what vanishes.
+        The types whose mixture in training proportions the cells are like; all by default. For the null of two clusters,
+        give the types that they are.
     batch
-        Batch of the cells. None: differences between batches are a part of the correlations, like those between types.
+        Batch of all cells. None draws batches as they occur in the types.
+    rates
+        Whether to write the expected counts of each cell, the truth at the level of RNA, to ``layers["rates"]`` (dense
+        float32).
     seed
-        The same seed gives the same cells, bit for bit, on one device.
+        The same seed gives the same cells, bit for bit, on one device. None takes ``scvi.settings.seed``, or a fresh seed if
+        that is not set.
 
     Returns
     -------
-    AnnData with counts in ``X``, without a column of types or batches: there are none.
+    AnnData of cells x genes, with counts in ``X`` (CSR float32) and in the registered layer. ``obs`` has batch and
+    covariates, and the one type ``"homogeneous"`` in the registered column of types. ``uns["activa"]["truth"]
+    ["homogeneous"]`` has the types, and of each gene ``mean_rate``, the mean of its rate, and ``log_spread``, the standard
+    deviation of the log of its rate within a batch; both ``(n_genes,)``.
 
     Raises
     ------
     TypeError, ValueError, KeyError
-        If an argument does not fit, or names a type or batch that the model does not have.
+        If an argument does not fit, or names a type or batch that the model does not have (KeyError).
 
     References
     ----------
-    Song, Li, Chen et al. (2023), ClusterDE, https://doi.org/10.1101/2023.07.21.550107
+    Song, Li, Ge et al. (2023), ClusterDE: a post-clustering differential expression method robust to false-positive
+    inflation caused by double dipping, https://doi.org/10.1101/2023.07.21.550107
 
     Examples
     --------
-    >>> activa.simulate.homogeneous(model, 100, types=["CD14+ Monocyte", "Dendritic"], seed=0).shape
-    (100, 765)
+    >>> cells = activa.simulate.homogeneous(model, 50, types=["CD14+ Monocyte", "CD19+ B"], seed=0)
+    >>> cells.obs["cell_type"].unique().tolist()
+    ['homogeneous']
     """
     sampler, seed = sampler_of(model), check_seed(seed)
+    check_booleans(rates=rates)
     check_integers(n=n, most=MAX_CELLS)
-    sizes = sampler.design.type_sizes
-    chosen = np.arange(len(sampler.types))
-    if types is not None:
-        if isinstance(types, str) or not len(types):
-            raise ValueError(f"types must be a sequence of one or more types, got {types!r}.")
-        chosen = categories_to_codes("types", np.asarray(types, dtype=object), sampler.types)
-    weights = np.bincount(chosen, minlength=len(sizes)).clip(max=1) * sizes
-    if not weights.any():
-        raise ValueError(f"types must have training cells, got {list(types or sampler.types)}.")
-    rng = np.random.default_rng([seed, _STREAM])
-    label = rng.choice(sampler.types, size=_N_STATES, p=weights / weights.sum())
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="No training cell had")  # nothing here is of one type
-        plan = Request(labels=label.tolist(), batch=batch, seed=seed).plan(sampler.design, sampler.module)
-    mixture = sample_states(sampler, plan, seed)
-    normal = _normal(mixture, max(n, _N_STATES), rng)
-    of_mixture = _mean_rates(sampler, mixture, seed)
-    of_normal = _mean_rates(sampler, normal.take(np.arange(_N_STATES)), seed)
-    shift = Shift(np.log(of_mixture / of_normal)[None].astype(np.float32), np.zeros(n, dtype=int))
-    x = draw_cells(sampler, normal.take(np.arange(n)), seed ^ _MEANS_STREAM, rate=[shift])
-    truth = {"homogeneous": {"types": [str(sampler.types[code]) for code in np.flatnonzero(weights)]}}
-    return as_simulated(sampler, x, pd.DataFrame(index=range(n)), truth, seed)
-
-
-def _normal(states: States, n: int, rng: np.random.Generator) -> States:
-    """Normal states with the means and covariances of the given ones."""
-    parts = [states.inputs, states.log_library[:, None]]
-    parts += [] if states.quality is None else [states.quality]
-    joined = np.concatenate(parts, axis=1).astype(np.float64)
-    centered = joined - joined.mean(0)
-    # the covariance may not have full rank
-    _, singular, axes = np.linalg.svd(centered / len(joined) ** 0.5, full_matrices=False)
-    drawn = joined.mean(0) + rng.standard_normal((n, len(singular))) @ (singular[:, None] * axes)
-    inputs, log_library, quality = np.split(
-        drawn.astype(np.float32), np.cumsum([p.shape[1] for p in parts[:2]]), axis=1
+    codes = _checked_types(types, sampler)
+    plan = _plan(sampler, n, codes, batch, derived_seed(seed, _PLAN_STREAM))
+    column = sampler.design.labels_key
+    obs = obs_with(plan, sampler.design, {})
+    if column is not None:
+        obs[column] = pd.Categorical([_NAME] * n)
+    population = _Population.of(sampler, codes, batch, derived_seed(seed, _FIT_STREAM))
+    states, rng = sample_states(sampler, plan, seed), np.random.default_rng([seed, _NOISE_STREAM])
+    counts, expected = draw_in_chunks(
+        sampler, n, lambda cells: population.draw(states.take(cells), rng), seed, rates=rates
     )
-    return States(inputs, None if states.quality is None else quality, log_library[:, 0])
+    truth = {
+        "types": [str(name) for name in sampler.types[codes]],
+        "mean_rate": population.mean_rate,
+        "log_spread": population.spread,
+    }
+    return simulated_cells(sampler, counts, obs, truth={"homogeneous": truth}, seed=seed, rates=expected)
 
 
-def _mean_rates(sampler: Sampler, states: States, seed: int) -> np.ndarray:
-    """Mean expected counts of each gene, ``(n_genes,)``, positive."""
-    total = np.zeros(len(sampler.genes))
-    for start in range(0, len(states), _N_AT_ONCE):
-        cells = states.take(np.arange(start, min(start + _N_AT_ONCE, len(states))))
-        total += draw_cells(sampler, cells, seed, expected=True).sum(0, dtype=np.float64)
-    return np.maximum(total / len(states), 1e-12)
+@dataclass(frozen=True, eq=False)
+class _Population:
+    """Log-normal rates, with the moments of the rates of some cells."""
+
+    covariates: slice  # of a state's inputs
+    effects: np.ndarray  # of the covariates on log rates, the last of them the intercept, (n_covariates + 1, n_genes)
+    residuals: np.ndarray  # standardized log rates of the cells, without the effects, (n_cells, n_genes)
+    spread: np.ndarray  # standard deviation of the log of the rate, (n_genes,)
+    quality: np.ndarray | None  # logs of the cells' quality minus their mean, (n_cells, 3)
+    mean_quality: np.ndarray | None
+    mean_rate: np.ndarray  # (n_genes,)
+
+    @classmethod
+    def of(cls, sampler: Sampler, codes: np.ndarray, batch: Any, seed: int) -> _Population:
+        """The population that is like a mixture of these types."""
+        module = sampler.module
+        states = sample_states(sampler, _plan(sampler, _FIT_CELLS, codes, batch, seed), seed)
+        n_types = 0 if module.gate is None else module.n_labels
+        covariates = slice(module.n_latent, states.inputs.shape[1] - n_types)
+        logs = log_rates(sampler, states)
+        design = _with_intercept(states.inputs[:, covariates])
+        # one-hot columns add up to the intercept
+        effects = np.linalg.pinv(design, rcond=1e-8).astype(np.float32) @ logs
+        explained = design.astype(np.float32) @ effects
+        residuals, mean = logs - explained, np.exp(logs).mean(0, dtype=np.float64)
+        # of the log-normal whose coefficient of variation is that of the residual factor
+        factor = np.exp(residuals)
+        spread = np.sqrt(np.log1p(factor.var(0, dtype=np.float64) / factor.mean(0, dtype=np.float64) ** 2))
+        effects[-1] += np.log(mean / np.exp(explained).mean(0, dtype=np.float64)) - spread**2 / 2
+        residuals /= np.maximum(residuals.std(0), 1e-12)
+        quality = None if states.quality is None else states.quality.mean(0)
+        deviations = None if states.quality is None else states.quality - quality
+        return cls(covariates, effects, residuals, spread, deviations, quality, mean)
+
+    def draw(self, states: States, rng: np.random.Generator) -> tuple[States, np.ndarray]:
+        """States with a quality drawn anew, and log rates, of cells with the covariates of these states."""
+        # a sum of deviations with independent normal weights is normal, with their covariance
+        n = len(self.residuals)
+        weights = rng.standard_normal((len(states), n), dtype=np.float32) / np.float32(n**0.5)
+        fitted = _with_intercept(states.inputs[:, self.covariates]) @ self.effects
+        wanted = (fitted + (weights @ self.residuals) * self.spread).astype(np.float32)
+        if self.quality is None:
+            return states, wanted
+        return replace(states, quality=(self.mean_quality + weights @ self.quality).astype(np.float32)), wanted
+
+
+def _with_intercept(covariates: np.ndarray) -> np.ndarray:
+    return np.column_stack([covariates, np.ones(len(covariates))]).astype(np.float64)
+
+
+def _plan(sampler: Sampler, n: int, codes: np.ndarray, batch: Any, seed: int) -> CellPlan:
+    """Cells of these types in training proportions, in random order."""
+    ends = np.cumsum(sampler.design.type_sizes[codes])
+    counts = np.diff(np.round(ends / ends[-1] * n).astype(int), prepend=0)
+    drawn = np.random.default_rng(seed).permutation(np.repeat(codes, counts))
+    return Request(labels=sampler.types[drawn].tolist(), batch=batch, seed=seed).plan(sampler.design, sampler.module)
+
+
+def _checked_types(types: Any, sampler: Sampler) -> np.ndarray:
+    """Codes of the types, each once, of which there are training cells."""
+    sizes = sampler.design.type_sizes
+    if types is None:
+        return np.flatnonzero(sizes)
+    if isinstance(types, str) or not isinstance(types, Sequence | np.ndarray):
+        raise TypeError(f"types must be a sequence of types, got {types!r}.")
+    if not len(types):
+        raise ValueError("types must name at least one type, got [].")
+    codes = categories_to_codes("types", np.asarray(list(types), dtype=object), sampler.types)
+    if len(np.unique(codes)) < len(codes):
+        raise ValueError(f"types must name each type once, got {list(types)}.")
+    if not sizes[codes].all():
+        raise KeyError(f"types: no training cell was of the types {list(sampler.types[codes][sizes[codes] == 0])}.")
+    return codes

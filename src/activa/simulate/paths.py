@@ -1,227 +1,189 @@
-"""Cells between types and along a trajectory, whose position is known."""
+"""Cells along a path from type to type, whose position between the types is known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.ndimage import gaussian_filter1d
+from sklearn.isotonic import isotonic_regression
 
 from activa.arguments import check_booleans, check_integers
-from activa.assembly import obs_of
-from activa.design import LABEL
 from activa.drawing import device_of
 from activa.model import ACTIVA
 from activa.request import MAX_CELLS, CellPlan, Request, categories_to_codes
 from activa.sampler import Sampler
-from activa.seeds import check_seed, seeded
-from activa.simulate.states import States, as_simulated, draw_cells, sample_states, sampler_of
+from activa.seeds import check_seed
+from activa.simulate.simulated import derived_seed, draw_at, draw_in_chunks, log_rates, obs_with, simulated_cells
+from activa.simulate.states import States, sample_states, sampler_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_SHARES_STREAM, _POSITIONS_STREAM = 263, 264
-_N_GRID, _N_PER_STEP, _N_AT_ONCE = 41, 64, 512  # shares at which the classifier is asked, cells at each, cells read
-_MIN_RISE = 0.2  # of the classifier's mean probability from one type to the next
-_NEIGHBORS = 0.1  # share of the cells from which a position's latents are taken
+_PATH_STREAM, _CALIBRATION_STREAM = 271, 272
+_SHARES = np.linspace(0, 1, 25)  # at which the classifier is asked
+_CALIBRATION_CELLS = 300
+_MIN_RISE = 0.2  # of the classifier's mean probability, from one type to the next
 
 
 def path(
     model: ACTIVA | Sampler,
-    types: Sequence[str],
+    types: Sequence[Any],
     n: int,
     *,
-    batch: str | None = None,
+    batch: Any = None,
     rates: bool = False,
     seed: int | None = None,
 ) -> AnnData:
-    """Generate cells on the way from one type to the next.
+    r"""Simulate cells along a path through two or more types, at known positions.
 
-    A cell has a state of the type before and one of the type after, and the logs of its expression are a mixture of theirs. The
-    share of the later type grows with the position so that the probability that the model's classifier gives to it, of
-    the two, is the position on average. The classifier decides quickly: most cells are near one or the other in expression, and
-    a single cell is seldom uncertain. ``obs["mix"]`` has the share in log expression.
+    A cell has a state of the type before it and one of the type after it, drawn with the same random numbers, so that cells
+    differ between the types as much as within them. Its log expression is on the line between the two: with a share m of
+    the later type, the rate of each gene is :math:`r_0^{1-m} r_1^m` times a factor of the cell, by which the rates add up to
+    the library size, whose log is mixed too. A straight line between latents gives a step instead: the type that the model
+    infers from a latent changes abruptly.
+
+    Positions are uniform from 0 to 1, and types equally far apart. The position is on the classifier's scale: between two
+    types the mean probability that the model's classifier gives to the later one, among the two, is linear in the position,
+    from its mean in cells of the earlier type to its mean in cells of the later type. The share m at a position is
+    calibrated on simulated cells to make it so. m itself is not linear in the position: the classifier decides within a part
+    of the way, and positions near a type's own pass quickly over the rest.
+
+    Branches are two paths with the same first types, joined by ``anndata.concat``.
 
     Parameters
     ----------
     model
-        A trained model of counts with the log-linear architecture.
+        A trained model of counts with the log-linear architecture, which is the default.
     types
-        Two or more types, in the order of the path; a branching path is two paths with the same beginning.
+        The types in their order along the path; neighbors must differ.
     n
-        Number of cells. Positions are evenly spaced from 0, the first type, to 1, the last.
+        Number of cells.
     batch
-        Batch of all cells. None draws batches as they occur in the first type.
+        Batch of all cells. None draws batch and covariates of a cell as they occur in one of its two types, the later one
+        with a probability that rises linearly from 0 to 1.
     rates
-        Whether to write expected counts to ``layers["rates"]`` (dense float32).
+        Whether to write the expected counts of each cell, the truth at the level of RNA, to ``layers["rates"]`` (dense
+        float32).
     seed
-        The same seed gives the same cells, bit for bit, on one device.
+        The same seed gives the same cells, bit for bit, on one device. None takes ``scvi.settings.seed``, or a fresh seed if
+        that is not set.
 
     Returns
     -------
-    AnnData with counts in ``X``; ``obs`` has the nearer type in the column of the types, ``position``, ``from_type``,
-    ``to_type`` and ``mix``.
+    AnnData of cells x genes, with counts in ``X`` (CSR float32) and in the registered layer. ``obs`` has ``position`` (0 to
+    1), ``from_type`` and ``to_type`` (the types before and after), ``mix`` (m, the later type's share of log expression),
+    the nearer type in the registered column of types, batch and covariates. ``uns["activa"]["truth"]["path"]`` has the
+    types, and the calibration of each segment between two types, ``(n_segments, 25)``: shares and mean probabilities.
 
     Raises
     ------
     TypeError, ValueError, KeyError
-        If an argument does not fit, names a type or batch that the model does not have, or the classifier does not tell two
-        neighbors apart.
+        If an argument does not fit, names a type or batch that the model does not have (KeyError), or the classifier does
+        not tell two neighbors apart: its mean probability must rise by 0.2.
 
     Examples
     --------
-    >>> cells = activa.simulate.path(model, ["CD34+", "CD14+ Monocyte"], 5, seed=0)
-    >>> cells.obs["position"].tolist()
-    [0.0, 0.25, 0.5, 0.75, 1.0]
+    >>> cells = activa.simulate.path(model, ["CD14+ Monocyte", "CD19+ B"], 50, seed=0)
+    >>> bool(cells.obs["mix"].corr(cells.obs["position"], method="spearman") > 0.99)
+    True
     """
     sampler, seed = sampler_of(model), check_seed(seed)
-    check_integers(n=n, most=MAX_CELLS)
     check_booleans(rates=rates)
-    if isinstance(types, str) or not isinstance(types, Sequence | np.ndarray) or len(types) < 2:
-        raise ValueError(f"types must be a sequence of two or more types, got {types!r}.")
-    codes = categories_to_codes("types", np.asarray(types, dtype=object), sampler.types)
-    if (codes[1:] == codes[:-1]).any():
-        raise ValueError(f"types must change from one to the next, got {list(types)}.")
-    position = np.linspace(0, 1, n)
-    segment = np.minimum((position * (len(codes) - 1)).astype(int), len(codes) - 2)
-    along = position * (len(codes) - 1) - segment
+    check_integers(n=n, most=MAX_CELLS)
+    codes = _checked_types(types, sampler)
+    rng = np.random.default_rng([seed, _PATH_STREAM])
+    position, n_segments = rng.uniform(size=n), len(codes) - 1
+    segment = np.minimum((position * n_segments).astype(int), n_segments - 1)
+    within = position * n_segments - segment
     before, after = codes[segment], codes[segment + 1]
-    nearer = np.where(along < 0.5, before, after)
-    plan = Request(labels=sampler.types[nearer].tolist(), batch=batch, seed=seed).plan(sampler.design, sampler.module)
-    mix = np.empty(n)
-    for i in np.unique(segment):
-        own = np.flatnonzero(segment == i)
-        mix[own] = np.interp(along[own], *_reached(sampler, codes[i], codes[i + 1], plan.design[own], seed))
-    states = _mixture(sampler, before, after, mix, plan.design, seed)
-    obs = obs_of(plan, sampler.design, None)
-    found = {"position": position, "mix": mix}
-    categories = pd.Index(sampler.types)
-    ends = {
-        name: pd.Categorical.from_codes(end, categories=categories)
-        for name, end in (("from_type", before), ("to_type", after))
+    plan, ends = _ends(sampler, before, after, rng.uniform(size=n) < within, batch, seed)
+    known: Any = list(sampler.types)
+    columns = {
+        "position": position,
+        "from_type": pd.Categorical.from_codes(before, categories=known),
+        "to_type": pd.Categorical.from_codes(after, categories=known),
+        "mix": np.zeros(n),
     }
-    truth = {"path": {"types": [str(name) for name in types]}}
-    return _cells(sampler, states, obs, found | ends, truth, rates, seed)
+    nearer = replace(plan, label=np.where(within < 0.5, before, after))
+    obs = obs_with(nearer, sampler.design, columns)
+
+    probabilities = np.stack(
+        [
+            _calibration(sampler, codes[i], codes[i + 1], batch, derived_seed(seed, _CALIBRATION_STREAM, i))
+            for i in range(n_segments)
+        ]
+    )
+    mix = np.empty(n)
+    for i, of_shares in enumerate(probabilities):
+        wanted = of_shares[0] + within[segment == i] * (of_shares[-1] - of_shares[0])
+        # the slope makes equal probabilities an increasing function, which can be inverted
+        mix[segment == i] = np.interp(wanted, of_shares + 1e-9 * _SHARES, _SHARES)
+    obs["mix"] = mix
+
+    def chunk(cells: np.ndarray) -> tuple[States, np.ndarray]:
+        a, b = (end.take(cells) for end in ends)
+        share = mix[cells]
+        return a.mixed(b, share), mixed_log_rates(log_rates(sampler, a), log_rates(sampler, b), share)
+
+    counts, expected = draw_in_chunks(sampler, n, chunk, seed, rates=rates)
+    truth = {
+        "types": [str(name) for name in sampler.types[codes]],
+        "share": np.tile(_SHARES, (n_segments, 1)),
+        "probability": probabilities,
+    }
+    return simulated_cells(sampler, counts, obs, truth={"path": truth}, seed=seed, rates=expected)
 
 
-def _mixture(
-    sampler: Sampler, before: np.ndarray, after: np.ndarray, mix: np.ndarray, design: np.ndarray, seed: int
-) -> States:
-    """States between two types, given by codes, at a share ``mix`` of the later; batch and covariates are as planned."""
-    # one seed for both: a cell differs from the means of the two types alike, so that mixtures vary as much as they do
-    first, second = (sample_states(sampler, CellPlan(code, design, None, None), seed) for code in (before, after))
-    return first.mixed(second, mix)
+def mixed_log_rates(log_a: np.ndarray, log_b: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Weighted means of logs of rates ``(n_cells, n_genes)``, shifted so that logs of cells' totals are weighted means too."""
+    a, b, weight = log_a.astype(np.float64), log_b.astype(np.float64), share[:, None]
+    totals = [np.log(np.exp(logs).sum(1, keepdims=True)) for logs in (a, b)]
+    mixed = (1 - weight) * a + weight * b
+    mixed += (1 - weight) * totals[0] + weight * totals[1] - np.log(np.exp(mixed).sum(1, keepdims=True))
+    return mixed.astype(np.float32)
 
 
-@torch.inference_mode()
-def _reached(sampler: Sampler, before: int, after: int, design: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """How far the classifier's mean probability has gone from one type to the other, rising from 0 to 1, and the shares."""
-    shares = np.linspace(0, 1, _N_GRID)
-    mix = np.repeat(shares, _N_PER_STEP)
-    first, second = (np.full(len(mix), code) for code in (before, after))
-    rows = np.random.default_rng([seed, _SHARES_STREAM]).integers(len(design), size=len(mix))
-    x = draw_cells(sampler, _mixture(sampler, first, second, mix, design[rows], seed ^ _SHARES_STREAM), seed)
-    module, found = sampler.module, []
-    for start in range(0, len(mix), _N_AT_ONCE):
-        dense = torch.from_numpy(x[start : start + _N_AT_ONCE].toarray()).to(device_of(module))
-        found.append(module.classify(dense)[:, [before, after]].softmax(-1)[:, 1].cpu().numpy())
-    rising = np.maximum.accumulate(np.concatenate(found).reshape(_N_GRID, _N_PER_STEP).mean(1))
-    if rising[-1] - rising[0] < _MIN_RISE:
-        first_type, second_type = (str(sampler.types[code]) for code in (before, after))
+def _ends(
+    sampler: Sampler, before: np.ndarray, after: np.ndarray, is_later: np.ndarray, batch: Any, seed: int
+) -> tuple[CellPlan, tuple[States, States]]:
+    """The plan of cells with the batch and covariates of one of their types, and their states in both types."""
+    drawn_as = sampler.types[np.where(is_later, after, before)].tolist()
+    plan = Request(labels=drawn_as, batch=batch, seed=seed).plan(sampler.design, sampler.module)
+    a, b = (sample_states(sampler, replace(plan, label=label), seed) for label in (before, after))
+    return plan, (a, b)
+
+
+def _calibration(sampler: Sampler, before: int, after: int, batch: Any, seed: int) -> np.ndarray:
+    """Mean probability of the later of two types at each share of it, by the classifier, non-decreasing."""
+    n = _CALIBRATION_CELLS
+    _, (a, b) = _ends(sampler, np.full(n, before), np.full(n, after), np.arange(n) % 2 == 0, batch, seed)
+    logs, device, found = (log_rates(sampler, a), log_rates(sampler, b)), device_of(sampler.module), []
+    for share in _SHARES:
+        of_cells = np.full(n, share)
+        x = draw_at(sampler, a.mixed(b, of_cells), mixed_log_rates(*logs, of_cells), seed)
+        with torch.inference_mode():
+            logits = sampler.module.classify(torch.from_numpy(x.toarray()).to(device))[:, [before, after]]
+            found.append(float(logits.softmax(-1)[:, 1].mean()))
+    probabilities = isotonic_regression(found)
+    if probabilities[-1] - probabilities[0] < _MIN_RISE:
+        names = [str(sampler.types[code]) for code in (before, after)]
         raise ValueError(
-            f"types: the classifier must tell {first_type!r} from {second_type!r}, but its mean probability of the second is "
-            f"{rising[0]:.2f} in the first and {rising[-1]:.2f} in the second: train longer, or leave one out."
+            f"types: the classifier must tell {names[0]!r} from {names[1]!r}, but its mean probability of the later one is "
+            f"{probabilities[0]:.2f} in the first and {probabilities[-1]:.2f} in the second: train longer, or leave one out."
         )
-    # the classifier is not certain of pure types: a position is a share of the way between them
-    return (rising - rising[0]) / (rising[-1] - rising[0]), shares
+    return probabilities
 
 
-def trajectory(model: ACTIVA, pseudotime: str, n: int, *, rates: bool = False, seed: int | None = None) -> AnnData:
-    """Generate cells along a trajectory that the pseudotime of the model's cells gives.
-
-    A cell's latent is that of a real cell, moved along the trajectory: the real cell is drawn among those nearest in
-    pseudotime, and the difference between the mean latents at the two positions is added. So means move continuously, and
-    cells vary around them as real cells do.
-
-    Parameters
-    ----------
-    model
-        A trained model of counts with the log-linear architecture, with its cells.
-    pseudotime
-        Column of ``obs`` with numbers; cells without one (NaN or infinite), or without a type, are left out.
-    n
-        Number of cells. Their pseudotimes are evenly spaced quantiles of the real ones.
-    rates, seed
-        As in :func:`path`.
-
-    Returns
-    -------
-    AnnData with counts in ``X``; ``obs`` has the pseudotime in a column of that name, and the type, batch and covariates of
-    the real cell. The mean expected counts at a pseudotime are in ``layers["rates"]``, if asked for.
-
-    Raises
-    ------
-    TypeError, ValueError, KeyError
-        If an argument does not fit, the model has no cells, or fewer than ten have a pseudotime.
-
-    Examples
-    --------
-    >>> cells = activa.simulate.trajectory(model, "dpt_pseudotime", 500, seed=0)  # doctest: +SKIP
-    """
-    sampler, seed = sampler_of(model), check_seed(seed)
-    check_integers(n=n, most=MAX_CELLS)
-    check_booleans(rates=rates)
-    if not isinstance(model, ACTIVA) or model.adata is None:
-        raise ValueError(
-            "model must be an activa.ACTIVA with its cells, whose pseudotime is needed: load it with adata=."
-        )
-    if pseudotime not in model.adata.obs:
-        raise KeyError(f"pseudotime={pseudotime!r} is not a column of the cells' obs.")
-    time = model.adata.obs[pseudotime]
-    if not pd.api.types.is_numeric_dtype(time):
-        raise TypeError(f"pseudotime={pseudotime!r} must be a column of numbers, got {time.dtype}.")
-    time, known = time.to_numpy(dtype=float), model.design_columns()
-    cells = np.flatnonzero(np.isfinite(time) & (known[LABEL].to_numpy() < len(sampler.types)))
-    cells = cells[np.argsort(time[cells], kind="stable")]
-    if len(cells) < 10:
-        raise ValueError(f"pseudotime={pseudotime!r} must be finite in ten cells or more, got {len(cells)}.")
-    with seeded(seed):  # a loader of data draws from PyTorch's global generator
-        z = model.get_latent_representation(indices=cells)
-    time = time[cells]
-
-    rng = np.random.default_rng([seed, _POSITIONS_STREAM])
-    where = np.arange(len(cells))
-    rank = np.linspace(0, len(cells) - 1, n)
-    width = max(_NEIGHBORS * len(cells), 5)
-    source = np.clip(np.round(rank + rng.uniform(-width / 2, width / 2, n)), 0, len(cells) - 1).astype(int)
-    # ranks are evenly spaced, so that a filter is a kernel regression on them
-    mean = gaussian_filter1d(z.astype(np.float64), width / 4, axis=0, mode="nearest")
-    there = np.column_stack([np.interp(rank, where, column) for column in mean.T])
-    latents = (z[source] - mean[source] + there).astype(np.float32)
-    columns = known.iloc[cells[source]]
-    plan = CellPlan(columns[LABEL].to_numpy(), columns[sampler.design.columns].to_numpy(dtype=float), None, latents)
-    obs = obs_of(plan, sampler.design, None)
-    found = {pseudotime: np.interp(rank, where, time)}
-    truth = {"trajectory": {"pseudotime": pseudotime}}
-    return _cells(sampler, sample_states(sampler, plan, seed), obs, found, truth, rates, seed)
-
-
-def _cells(
-    sampler: Sampler,
-    states: States,
-    obs: pd.DataFrame,
-    columns: dict[str, Any],
-    truth: dict[str, Any],
-    rates: bool,
-    seed: int,
-) -> AnnData:
-    """Cells of the states with further columns of ``obs``, which must be new."""
-    if taken := [name for name in columns if name in obs]:
-        raise ValueError(f"obs columns {taken} are written here: register yours by other names.")
-    cells = as_simulated(sampler, draw_cells(sampler, states, seed), obs.assign(**columns), truth, seed)
-    if rates:
-        cells.layers["rates"] = draw_cells(sampler, states, seed, expected=True)
-    return cells
+def _checked_types(types: Any, sampler: Sampler) -> np.ndarray:
+    if isinstance(types, str) or not isinstance(types, Sequence | np.ndarray):
+        raise TypeError(f"types must be a sequence of types, got {types!r}.")
+    if len(types) < 2:
+        raise ValueError(f"types must name at least two types, got {list(types)}.")
+    codes = categories_to_codes("types", np.asarray(list(types), dtype=object), sampler.types)
+    if (codes[1:] == codes[:-1]).any():
+        raise ValueError(f"types must not name a type twice in a row, got {list(types)}.")
+    return codes

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from anndata import AnnData
 from scipy.sparse import vstack
 
-from activa.assembly import as_anndata
 from activa.drawing import BLOCK, device_of, draw_latents, draw_values
 from activa.model import ACTIVA
 from activa.module import Change
@@ -149,10 +145,3 @@ def draw_cells(
 
     blocks = list(single_threaded_pool(device).map(draw, range(-(-len(states) // BLOCK))))
     return np.concatenate(blocks) if expected else vstack(blocks, format="csr")
-
-
-def as_simulated(sampler: Sampler, x: Any, obs: pd.DataFrame, truth: dict[str, Any], seed: int) -> AnnData:
-    """AnnData of counts, named by number, with the truth in ``uns["activa"]``."""
-    obs = obs.set_index(pd.Index([f"simulated_{i}" for i in range(len(obs))]))
-    origin = {"version": version("activa-sc"), "seed": seed, "settings": sampler.settings.to_uns(), "truth": truth}
-    return as_anndata(x, obs, sampler.var, sampler.design.layer, {"activa": origin})
