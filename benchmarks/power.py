@@ -199,24 +199,22 @@ def append(file: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def tables(rows: pd.DataFrame) -> str:
-    """Means and standard deviations over seeds: type I error without differences; false discoveries and power with them."""
+    """Means and standard deviations over seeds: without differences, with them, and of the anchor."""
     sections = []
-    for data, of_data in rows.groupby("data"):
-        sections.append(f"### {data}")
-        for title, of in (
-            ("Simulated", of_data[of_data["cells"] == "simulated"]),
-            ("Anchor", of_data[of_data["cells"] != "simulated"]),
-        ):
-            keys = [*SETTING[1:5], "test"]
-            null, other = of[~of["differential"]], of[of["differential"]]
-            shown = {
-                "type I error": null.groupby(keys)["type I error"].agg(text),
-                "genes found without any": null.groupby(keys)["found"].agg(text),
-                "false discoveries": other.groupby(keys)["false discoveries"].agg(text),
-                "power": other.groupby(keys)["power"].agg(text),
-            }
-            table = pd.DataFrame(shown).reset_index()
-            sections.append(f"{title}:\n\n{table.to_markdown(index=False, disable_numparse=True)}")
+    for data, of in rows.groupby("data"):
+        made = of["cells"] == "simulated"
+        setting = ["donor variance", "donors per condition", "cells per donor"]
+        shown = {
+            "No gene differs": (of[made & ~of["differential"]], setting, ["type I error", "found"]),
+            "100 genes differ": (of[made & of["differential"]], setting, ["false discoveries", "power"]),
+            "Anchor, no gene differs": (of[~made & ~of["differential"]], ["cells"], ["type I error", "found"]),
+            "Anchor, 100 genes thinned": (of[~made & of["differential"]], ["cells"], ["false discoveries", "power"]),
+        }
+        sections.append(f"#### {data}")
+        for title, (part, index, values) in shown.items():
+            table = part.pivot_table(index=index, columns="test", values=values, aggfunc=text)[values]
+            table.columns = [f"{test.split(',')[0]}: {value}" for value, test in table.columns]
+            sections.append(f"{title}:\n\n{table.reset_index().to_markdown(index=False, disable_numparse=True)}")
     return "\n\n".join(sections) + "\n"
 
 
