@@ -181,7 +181,7 @@ def interval(values: np.ndarray) -> str:
     if len(values) < 2:
         return f"{mean:.2f}"
     reach = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return f"{mean:.2f} ({mean - reach:.2f} to {mean + reach:.2f})"
+    return f"{mean:.2f} ({max(mean - reach, -1):.2f} to {min(mean + reach, 1):.2f})"
 
 
 def main() -> None:

@@ -167,7 +167,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (data, classifier), of in f1.groupby(level=["data", "classifier"]):
         for method in (name for name in METHODS if name in of):
-            gain = (of[method] - of["none"]).dropna()
+            if not len(gain := (of[method] - of["none"]).dropna()):
+                continue
             reach = t.ppf(0.975, len(gain) - 1) * gain.sem() if len(gain) > 1 else np.nan
             shown = f"{gain.mean():.3f} ({gain.mean() - reach:.3f} to {gain.mean() + reach:.3f})"
             found = table.query("data == @data and classifier == @classifier and method == @method")
