@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from _methods import METHODS
 from _results import Results
+from scipy.stats import t
 
 OURS = "ACTIVA"
 KEY = ["dataset", "generator", "seed", "metric"]
@@ -43,6 +44,11 @@ def mean_and_sd(values: pd.Series) -> str:
     """Over seeds; the mean alone where there is one."""
     mean, sd = values.mean(), values.std()
     return show(mean) if isnan(sd) else f"{show(mean)} ± {show(sd, of_size=mean)}"
+
+
+def reach(values: pd.Series) -> float:
+    """Half of the width of the mean's 95% interval, by Student's t; NaN for one value."""
+    return float(t.ppf(0.975, len(values) - 1) * values.sem()) if len(values) > 1 else float("nan")
 
 
 def with_interval(rows: pd.DataFrame) -> str:

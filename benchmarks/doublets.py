@@ -18,6 +18,7 @@ import anndata as ad
 import pandas as pd
 import scanpy as sc
 from _data import split
+from _judge import unseen_cells
 from sklearn.metrics import roc_auc_score
 
 from activa import ACTIVA
@@ -72,7 +73,7 @@ def main() -> None:
     for path in args.data:
         for seed in args.seeds:
             parts = split(path, args.labels_key, seed)
-            real = ad.concat([parts["test"], parts["floor"]], merge="same")
+            real = unseen_cells(parts)
             known = real.obs[args.labels_key].isin(parts["train"].obs[args.labels_key].unique())
             real = real[known.to_numpy()].copy()
             types = real.obs[args.labels_key].tolist()

@@ -28,9 +28,8 @@ import pandas as pd
 from _data import split
 from _judge import judge, unseen_cells
 from _methods import METHODS, USUAL
-from _report import show
+from _report import reach, show
 from _task import Task
-from scipy.stats import t
 
 from activa import ACTIVA, Sampler
 from activa.data import subsample
@@ -119,8 +118,8 @@ def mean_and_interval(values: pd.Series) -> str:
     mean = values.mean()
     if len(values) < 2:
         return show(mean)
-    reach = t.ppf(0.975, len(values) - 1) * values.sem()
-    return f"{show(mean)} ({show(mean - reach, of_size=mean)} to {show(mean + reach, of_size=mean)})"
+    half = reach(values)
+    return f"{show(mean)} ({show(mean - half, of_size=mean)} to {show(mean + half, of_size=mean)})"
 
 
 def curve(rows: pd.DataFrame) -> pd.DataFrame:

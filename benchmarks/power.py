@@ -29,7 +29,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from _report import show
+from _report import mean_and_sd
 from pydeseq2.dds import DeseqDataSet
 from pydeseq2.default_inference import DefaultInference
 from pydeseq2.ds import DeseqStats
@@ -212,16 +212,10 @@ def tables(rows: pd.DataFrame) -> str:
         }
         sections.append(f"#### {data}")
         for title, (part, index, values) in shown.items():
-            table = part.pivot_table(index=index, columns="test", values=values, aggfunc=text)[values]
+            table = part.pivot_table(index=index, columns="test", values=values, aggfunc=mean_and_sd)[values]
             table.columns = [f"{test.split(',')[0]}: {value}" for value, test in table.columns]
             sections.append(f"{title}:\n\n{table.reset_index().to_markdown(index=False, disable_numparse=True)}")
     return "\n\n".join(sections) + "\n"
-
-
-def text(values: pd.Series) -> str:
-    """Mean and standard deviation over seeds."""
-    mean, sd = values.mean(), values.std()
-    return show(mean) if np.isnan(sd) else f"{show(mean)} ± {show(sd, of_size=mean)}"
 
 
 def main() -> None:

@@ -28,9 +28,10 @@ import scanpy as sc
 from _baselines import independent
 from _data import split
 from _judge import unseen_cells
+from _report import reach
 from _task import Task
 from scipy.sparse import csr_matrix
-from scipy.stats import ks_2samp, mannwhitneyu, spearmanr, t, ttest_ind
+from scipy.stats import ks_2samp, mannwhitneyu, spearmanr, ttest_ind
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.metrics import adjusted_rand_score, average_precision_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
@@ -170,18 +171,18 @@ def correlations(rows: pd.DataFrame) -> pd.DataFrame:
                 found[name].append(spearmanr(scores[first], scores[second]).statistic)
         gap = of.pivot(index=["seed", "method"], columns="cells", values="score")
         row = {"data": data, "kind": kind, "methods": of["method"].nunique(), "seeds": of["seed"].nunique()}
-        row |= {name: interval(np.array(values)) for name, values in found.items()}
+        row |= {name: interval(pd.Series(values)) for name, values in found.items()}
         table.append(row | {"mean score, real": gap["real"].mean(), "mean score, ACTIVA": gap["ACTIVA"].mean()})
     return pd.DataFrame(table).round(3)
 
 
-def interval(values: np.ndarray) -> str:
+def interval(values: pd.Series) -> str:
     """Mean and 95% interval over seeds."""
     mean = values.mean()
     if len(values) < 2:
         return f"{mean:.2f}"
-    reach = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return f"{mean:.2f} ({max(mean - reach, -1):.2f} to {min(mean + reach, 1):.2f})"
+    half = reach(values)
+    return f"{mean:.2f} ({max(mean - half, -1):.2f} to {min(mean + half, 1):.2f})"
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from _data import split
+from _report import reach
 from scipy.sparse import csr_matrix
-from scipy.stats import t
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -169,8 +169,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         for method in (name for name in METHODS if name in of):
             if not len(gain := (of[method] - of["none"]).dropna()):
                 continue
-            reach = t.ppf(0.975, len(gain) - 1) * gain.sem() if len(gain) > 1 else np.nan
-            shown = f"{gain.mean():.3f} ({gain.mean() - reach:.3f} to {gain.mean() + reach:.3f})"
+            half = reach(gain)
+            shown = f"{gain.mean():.3f} ({gain.mean() - half:.3f} to {gain.mean() + half:.3f})"
             found = table.query("data == @data and classifier == @classifier and method == @method")
             row = {"data": data, "classifier": classifier, "added cells": method, "runs": len(gain)}
             row |= {name: found[name].mean() for name in ("f1", "recall", "precision", "seconds")}

@@ -27,12 +27,13 @@ def obs_of(
     for key, values in design.obs_values(plan.design).items():
         obs[key] = values
     for key, values in {"seen": plan.seen, "library_size": library_sizes}.items():
-        if values is not None and key in obs:
+        if values is None:
+            continue
+        if key in obs:
             raise ValueError(
                 f"obs[{key!r}] is written for the batches or latents asked for: rename the column {key!r}."
             )
-        if values is not None:
-            obs[key] = values
+        obs[key] = values
     return obs
 
 

@@ -93,7 +93,7 @@ def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, 
     """Counts (CSR), or rates (dense), of some planned cells, and of their proteins beside them."""
     device = device_of(module)
     rng = torch_generator(device, *seed)
-    condition, z, log_library = draw_latents(module, plan, cells, rng)
+    condition, z, log_library = _draw_latents(module, plan, cells, rng)
     p_proteins = None
     if module.proteins is not None:
         p_proteins = module.decode_proteins(z, log_library, condition, generator=rng)
@@ -110,11 +110,11 @@ def _draw(module: CellModel, plan: CellPlan, cells: np.ndarray, expected: bool, 
     return hstack([x, csr_matrix(proteins.cpu().numpy())], format="csr")
 
 
-def draw_latents(
+def _draw_latents(
     module: CellModel, plan: CellPlan, cells: np.ndarray, rng: torch.Generator
 ) -> tuple[Condition, Tensor, Tensor]:
     """Condition, latents and log library sizes ``(n_cells, 1)`` of some planned cells: the first that a stream draws."""
-    condition = condition_of(module, plan, cells, rng.device)
+    condition = _condition(module, plan, cells, rng.device)
     z = module.sample_latent(condition, rng) if plan.z is None else torch.as_tensor(plan.z[cells], device=rng.device)
     if plan.library_size is None:
         return condition, z, module.sample_log_library(z, condition, rng)
@@ -122,14 +122,19 @@ def draw_latents(
     return condition, z, log_library[:, None]
 
 
+def latents_by_block(module: CellModel, plan: CellPlan, seed: int) -> Iterator[tuple[Condition, Tensor, Tensor]]:
+    """What is drawn before the counts of each block, without filters."""
+    for number in range(-(-len(plan) // BLOCK)):
+        block = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(plan)))
+        yield _draw_latents(module, plan, block, torch_generator(device_of(module), seed, number, 0))
+
+
 @torch.inference_mode()
 def latents_of(module: CellModel, plan: CellPlan, seed: int | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Latents ``(n, n_latent)`` and, of counts, library sizes ``(n,)`` of the cells that are drawn without filters."""
     assert seed is not None
     latents, log_libraries = [], []
-    for number in range(-(-len(plan) // BLOCK)):
-        cells = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(plan)))
-        _, z, log_library = draw_latents(module, plan, cells, torch_generator(device_of(module), seed, number, 0))
+    for _, z, log_library in latents_by_block(module, plan, seed):
         latents.append(z.cpu().numpy())
         log_libraries.append(log_library[:, 0].cpu().numpy())
     # in float64 the logarithm gives back the float32 that was drawn, and with it the same rates
@@ -158,7 +163,7 @@ def draw_values(
     return np.concatenate(parts) if expected else vstack(parts, format="csr")
 
 
-def condition_of(module: CellModel, plan: CellPlan, cells: np.ndarray, device: torch.device) -> Condition:
+def _condition(module: CellModel, plan: CellPlan, cells: np.ndarray, device: torch.device) -> Condition:
     """What the networks are given of some planned cells beside their latents."""
     n_categorical = len(module.n_cats_per_cov)
     values = torch.as_tensor(plan.design[cells], dtype=torch.float32, device=device)

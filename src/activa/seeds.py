@@ -28,13 +28,13 @@ def check_seed(seed: int | None) -> int:
 
 def torch_generator(device: torch.device | str, *seed: int) -> torch.Generator:
     """A generator of its own for a seed, mixed of non-negative integers: each block of cells gets its own stream."""
-    return torch.Generator(device).manual_seed(_mixed(*seed))
+    return torch.Generator(device).manual_seed(derived_seed(*seed))
 
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
     """Run with all global generators (Python, NumPy, PyTorch on CPU and CUDA) seeded, then restore their states."""
-    state = _mixed(*seed)
+    state = derived_seed(*seed)
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
         random.seed(state)
@@ -47,7 +47,8 @@ def seeded(*seed: int) -> Iterator[None]:
             np.random.set_state(numpy_state)
 
 
-def _mixed(*seed: int) -> int:
+def derived_seed(*seed: int) -> int:
+    """A seed of its own for a part of the work, mixed of non-negative integers."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 

@@ -114,11 +114,8 @@ def experiment(
     condition = unit // n_donors
     if paired:
         cell, condition = np.tile(cell, len(names)), np.repeat(np.arange(len(names)), len(cell))
-    unit, label, states = (
-        unit[cell],
-        label[cell],
-        _with_depth(states, effects_of, request, sampler, seed, cell, condition),
-    )
+    unit, label = unit[cell], label[cell]
+    states = _with_depth(states, effects_of, request, sampler, seed, cell, condition)
     of_cells = condition * n_types + label
     tables = _gene_tables(sampler, effects_of, seed)
     rate, dispersion = (

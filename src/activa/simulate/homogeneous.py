@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from activa.arguments import check_booleans, check_integers
+from activa.assembly import obs_of
 from activa.model import ACTIVA
 from activa.request import MAX_CELLS, CellPlan, Request, categories_to_codes
 from activa.sampler import Sampler
-from activa.seeds import check_seed
-from activa.simulate.simulated import derived_seed, draw_in_chunks, log_rates, obs_with, simulated_cells
+from activa.seeds import check_seed, derived_seed
+from activa.simulate.simulated import draw_in_chunks, log_rates, simulated_cells
 from activa.simulate.states import States, sample_states, sampler_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def homogeneous(
     codes = _checked_types(types, sampler)
     plan = _plan(sampler, n, codes, batch, derived_seed(seed, _PLAN_STREAM))
     column = sampler.design.labels_key
-    obs = obs_with(plan, sampler.design, {})
+    obs = obs_of(plan, sampler.design, None)
     if column is not None:
         obs[column] = pd.Categorical([_NAME] * n)
     population = _Population.of(sampler, codes, batch, derived_seed(seed, _FIT_STREAM))

@@ -16,8 +16,8 @@ from activa.drawing import device_of
 from activa.model import ACTIVA
 from activa.request import MAX_CELLS, CellPlan, Request, categories_to_codes
 from activa.sampler import Sampler
-from activa.seeds import check_seed
-from activa.simulate.simulated import derived_seed, draw_at, draw_in_chunks, log_rates, obs_with, simulated_cells
+from activa.seeds import check_seed, derived_seed
+from activa.simulate.simulated import draw_at, draw_in_chunks, log_rates, obs_with, simulated_cells
 from activa.simulate.states import States, sample_states, sampler_of
 
 if TYPE_CHECKING:

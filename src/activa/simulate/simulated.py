@@ -15,6 +15,7 @@ from activa.assembly import as_anndata, obs_of
 from activa.design import Design
 from activa.request import CellPlan
 from activa.sampler import Sampler
+from activa.seeds import derived_seed
 from activa.simulate.states import Shift, States, draw_cells
 
 _CHUNK_STREAM = 270
@@ -43,11 +44,6 @@ def draw_in_chunks(
         counts.append(draw_at(sampler, states, wanted, derived_seed(seed, _CHUNK_STREAM, number)))
         expected += [np.exp(wanted)] if rates else []
     return vstack(counts, format="csr"), np.concatenate(expected) if rates else None
-
-
-def derived_seed(*seed: int) -> int:
-    """A seed of its own for a part of a simulation, mixed of non-negative integers."""
-    return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
 def obs_with(plan: CellPlan, design: Design, columns: dict[str, Any]) -> pd.DataFrame:

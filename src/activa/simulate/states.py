@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.sparse import vstack
 
-from activa.drawing import BLOCK, device_of, draw_latents, draw_values
+from activa.drawing import BLOCK, device_of, draw_values, latents_by_block
 from activa.model import ACTIVA
 from activa.module import Change
 from activa.request import CellPlan
@@ -26,8 +26,8 @@ _COUNTS_STREAM = 1
 class States:
     """What the counts of cells depend on, one row per cell.
 
-    A log-linear generator computes log expression from its inputs, so that a mixture of inputs is a mixture of log
-    expressions.
+    A log-linear generator computes log expression from its inputs, so that a mixture of inputs is nearly a mixture of log
+    expressions: but for its small hidden layer, and the contrast of the cell.
 
     Parameters
     ----------
@@ -101,10 +101,7 @@ def sampler_of(model: Any) -> Sampler:
 def sample_states(sampler: Sampler, plan: CellPlan, seed: int) -> States:
     """The states that :meth:`activa.Sampler.generate` draws for the same plan and seed."""
     module, parts = sampler.module, []
-    for number in range(-(-len(plan) // BLOCK)):
-        cells = np.arange(number * BLOCK, min((number + 1) * BLOCK, len(plan)))
-        rng = torch_generator(device_of(module), seed, number, 0)
-        condition, z, log_library = draw_latents(module, plan, cells, rng)
+    for condition, z, log_library in latents_by_block(module, plan, seed):
         inputs, quality = module.state(z, condition)
         found = (inputs, log_library[:, 0], *([] if quality is None else [quality]))
         parts.append([part.cpu().numpy() for part in found])
