@@ -170,7 +170,7 @@ def test_library_sizes_stay_within_what_the_type_and_batch_show():
     outside = 0
     for (name, batch), own in adata.obs.groupby(["cell_type", "batch"], observed=True)["total"]:
         cells = made[(made["cell_type"] == name) & (made["batch"] == batch)]
-        log_library, reach = np.log(cells["library_size"]), spread / np.sqrt(len(own))
+        log_library, reach = np.log(cells["library_size"]), 2 * spread / np.sqrt(len(own))
         assert log_library.min() >= max(own.min() - reach, adata.obs["total"].min()) - 1e-4
         assert log_library.max() <= min(own.max() + reach, adata.obs["total"].max()) + 1e-4
         outside += len(log_library) - log_library.nunique()
@@ -213,7 +213,7 @@ def test_one_cell_of_a_type_leaves_its_depth_some_room():
         model = make_model(adata, epochs=2)
     made = model.generate(200, labels="rare", latents=True, seed=0).obs["library_size"]
     totals = np.log(np.asarray(adata.X.sum(axis=1)).ravel())
-    assert np.abs(np.log(made) - totals[0]).max() <= totals.std() + 1e-4 and made.nunique() > 150
+    assert np.abs(np.log(made) - totals[0]).max() <= 2 * totals.std() + 1e-4 and made.nunique() > 150
 
 
 # What generated cells keep

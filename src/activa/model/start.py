@@ -65,7 +65,7 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
 def library_bounds(cells: StartCells, n_labels: int, n_batch: int) -> Tensor:
     """Range of the log library sizes of each label in each batch, float32 ``(2, n_labels, n_batch)``.
 
-    The range of n cells, widened by the standard deviation of all cells over the root of n, because few cells show less
+    The range of n cells, widened by two standard deviations of all cells over the root of n, because few cells show less
     than their type's range; but within the range of all cells, which is that of a label that is not in a batch.
     """
     table = pd.DataFrame({"log": np.log(cells.library), "y": cells.y.astype(int), "batch": cells.batch.astype(int)})
@@ -73,7 +73,7 @@ def library_bounds(cells: StartCells, n_labels: int, n_batch: int) -> Tensor:
     bounds = np.empty((2, n_labels, n_batch))
     bounds[0], bounds[1] = low, high
     own = table.groupby(["y", "batch"])["log"].agg(["min", "max", "size"])
-    reach = table["log"].std(ddof=0) / np.sqrt(own["size"])
+    reach = 2 * table["log"].std(ddof=0) / np.sqrt(own["size"])
     y, batch = (own.index.get_level_values(level) for level in ("y", "batch"))
     bounds[0, y, batch] = np.maximum(own["min"] - reach, low)
     bounds[1, y, batch] = np.minimum(own["max"] + reach, high)
