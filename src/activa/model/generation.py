@@ -107,6 +107,7 @@ class Generation(BaseModelClass):
         {'real': 700, 'synthetic': 100}
         """
         self._cells_with_counts("augment")
+        self._check_values(self.adata_manager)
         tables = self._obs_tables()
         asks_batches = request.get("batch") is not None or isinstance(request.get("labels"), pd.DataFrame)
         written = {"origin": True, "seen": asks_batches, "library_size": bool(request.get("latents"))}
