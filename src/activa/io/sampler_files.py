@@ -306,13 +306,14 @@ def _take_weights(module: CellModel, tensors: Mapping[str, np.ndarray]) -> None:
                 f"the settings and genes require {name!r} of shape {tuple(tensor.shape)} and {tensor.dtype}, and it is "
                 f"{array.shape} and {array.dtype}"
             )
-        if not np.isfinite(array).all():
+        if not np.isfinite(array).all() and not (name == _ENDLESS and array == np.inf):
             raise ValueError(f"the weights {name!r} are not finite")
         weights[name] = torch.tensor(array)  # a copy: the array is read-only
     with interrupts_wait():
         module.load_state_dict(weights, assign=True)
 
 
+_ENDLESS = "generator.n_cells"  # infinite where the generator does not start from cells
 _NUMPY = {torch.float32: np.dtype("float32"), torch.int64: np.dtype("int64")}
 
 

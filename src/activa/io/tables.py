@@ -58,9 +58,7 @@ def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, p
     """The tables of these names; a ValueError if the files are not what :func:`tables_to_files` returns."""
     n_bytes = sum(map(len, files.values()))
     claimed = sum(
-        _check_node(json.loads(content), path, n_bytes)
-        for path, content in files.items()
-        if path.endswith("zarr.json")
+        _check_node(json.loads(content), path, n_bytes) for path, content in files.items() if path.endswith("zarr.json")
     )
     if claimed > _MAX_BYTES:
         raise ValueError("the tables claim more values than any model has")

@@ -158,7 +158,9 @@ class Expression(RNASeqMixin, VAEMixin):
         check_integers(n_samples=n_samples)
         check_integers(n_samples_overall=n_samples_overall, optional=True)
         if n_samples_overall is not None and n_samples != 1:
-            raise ValueError(f"n_samples_overall takes the place of n_samples, got n_samples={n_samples}: leave it out.")
+            raise ValueError(
+                f"n_samples_overall takes the place of n_samples, got n_samples={n_samples}: leave it out."
+            )
         if not isinstance(library_size, str) or library_size != "latent":
             check_numbers(library_size=library_size, above=0)
         if weights is not None:

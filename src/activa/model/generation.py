@@ -221,7 +221,9 @@ class Generation(BaseModelClass):
             model.module.load_state_dict(sampler.module.state_dict())
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             found = f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files"
-            raise ValueError(f"{found} ({str(error)[:500]}). Use activa.Sampler.load, or get the export again.") from error
+            raise ValueError(
+                f"{found} ({str(error)[:500]}). Use activa.Sampler.load, or get the export again."
+            ) from error
         model.design_, model.var_, model.is_trained_ = sampler.design.table, sampler.var, True
         if sampler.protein_var is not None:
             model.protein_var_ = sampler.protein_var
