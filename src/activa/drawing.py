@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix, hstack, vstack
 from torch import Tensor
 
 from activa.design import Design
+from activa.memory import available_memory, check_memory
 from activa.module import CellDistribution, CellModel, Condition, draw_counts, sample_cells
 from activa.progress import progress
 from activa.request import CellFilter, CellPlan
@@ -82,6 +83,23 @@ def draw_chunks(
                 blocks.append(block)
                 bar.update(block.shape[0])
             yield np.concatenate(blocks) if expected else vstack(blocks, format="csr")
+
+
+def check_fits(module: CellModel, plan: CellPlan, *, seed: int | None, expected: bool) -> None:
+    """Raise a MemoryError if the values of all planned cells, and of the chunks they are joined from, need more than there is."""
+    available, n_values = available_memory(), module.n_input + module.n_proteins
+    # rates are four bytes, counts eight with their gene
+    n_bytes = 2.0 * len(plan) * n_values * (4 if expected else 8)
+    if available is None or n_bytes <= available:
+        return
+    if not expected:  # some of the cells tell how many of their counts are zero
+        some = np.linspace(0, len(plan) - 1, BLOCK).astype(int)
+        given = {field.name: getattr(plan, field.name) for field in fields(plan)}
+        few = CellPlan(**{name: None if values is None else values[some] for name, values in given.items()})
+        (drawn,) = draw_chunks(module, few, BLOCK, seed=seed, expected=False, filters=None)
+        n_bytes *= drawn.nnz / (len(few) * n_values)
+    instead = "use generate_batches or generate_zarr, which hold a part of them at a time"
+    check_memory(n_bytes, what=f"{len(plan)} cells", instead=instead)
 
 
 def device_of(module: CellModel) -> torch.device:

@@ -17,7 +17,7 @@ from activa.arguments import check_booleans, check_integers
 from activa.assembly import as_cells, obs_of
 from activa.checks import check_genes, check_values, check_values_of, genes_of, positions
 from activa.design import Design
-from activa.drawing import draw_chunks, filters_of, latents_of
+from activa.drawing import check_fits, draw_chunks, filters_of, latents_of
 from activa.io import sampler_files, zarr_store
 from activa.module import CellModel
 from activa.request import CellFilter, CellPlan, Request
@@ -138,8 +138,9 @@ class Sampler:
         ------
         TypeError, ValueError, KeyError
             If an argument does not fit, such as a type that was not seen in training (KeyError).
-        RuntimeError
-            If too few cells pass ``min_confidence`` or ``refuse``; the message tells how many do.
+        RuntimeError, MemoryError
+            If too few cells pass ``min_confidence`` or ``refuse``; the message tells how many do. If the cells need more
+            memory than there is.
 
         Examples
         --------
@@ -151,10 +152,12 @@ class Sampler:
             n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
         )
         plan, chunks = self._planned(request, batch_size, latents)
+        check_fits(self.module, plan, seed=request.seed, expected=expected)
         drawn, library_sizes = latents_of(self.module, plan, request.seed) if latents else (None, None)
         obs = obs_of(plan, self.design, labels_key, library_sizes)
         parts = list(chunks)
         x = np.concatenate(parts) if expected else vstack(parts, format="csr")
+        del parts
         cells = self._as_cells(x, obs, request)
         if drawn is not None:
             cells.obsm["latent"] = drawn

@@ -16,6 +16,8 @@ Architecture = Literal["log-linear", "deep"]
 
 COUNT_LIKELIHOODS: tuple[GeneLikelihood, ...] = ("nb-outlier", "nb")
 
+_MAX_LAYERS = 64
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -65,6 +67,8 @@ class Settings:
         widths = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
         if not widths:
             raise ValueError("n_hidden must have at least one width, got ().")
+        if len(widths) > _MAX_LAYERS:
+            raise ValueError(f"n_hidden must have at most {_MAX_LAYERS} layers, got {len(widths)}.")
         for width in widths:
             check_integers(n_hidden=width)
         check_integers(n_latent=self.n_latent)

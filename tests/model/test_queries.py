@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scvi.model.base import BaseModelClass
 from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
@@ -28,7 +29,7 @@ def make_query(new="three"):
 
 def tensors_of(model, adata):
     model._validate_anndata(adata)
-    (minibatch,) = model._make_data_loader(adata=adata, batch_size=adata.n_obs)
+    (minibatch,) = BaseModelClass._make_data_loader(model, adata=adata, batch_size=adata.n_obs)
     return minibatch
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import zarr
 
 from activa.assembly import plain, size_of
+from activa.io import DEMO_MARKS
 from activa.io.atomic import atomic_file, atomic_folder, check_space
 from activa.io.sampler_files import read as read_files
 from activa.sampler import Sampler
@@ -34,7 +35,7 @@ def demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.DataFram
         before, last = last, perf_counter()
         print(f"{last - before:6.1f} s  {step}", file=sys.stderr, flush=True)
 
-    with atomic_folder(output, overwrite=overwrite, what="demo", marks=("metrics.csv",)) as part:
+    with atomic_folder(output, overwrite=overwrite, what="demo", marks=DEMO_MARKS) as part:
         adata = datasets.pbmc68k_reduced()
         train_cells, held_out_cells = train_test_split(
             adata.obs_names, test_size=0.4, stratify=adata.obs["cell_type"], random_state=seed

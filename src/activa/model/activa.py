@@ -24,7 +24,8 @@ from activa.model.datamodule import as_setup_anndata
 from activa.model.expression import Expression
 from activa.model.generation import Generation
 from activa.model.queries import Queries
-from activa.model.registration import Registration, appearance_of, label_names, modalities_of, state_of
+from activa.model.reading import Reading
+from activa.model.registration import appearance_of, label_names, modalities_of, state_of
 from activa.model.start import StartCells, start_from_cells
 from activa.model.training import Training
 from activa.module import ACTIVAModule
@@ -34,7 +35,7 @@ from activa.settings import PAPER, Settings, n_latent_for
 from activa.train import PAPER_EPOCHS, PAPER_RECIPE
 
 
-class ACTIVA(Generation, Training, Expression, Queries, Registration):
+class ACTIVA(Generation, Training, Expression, Queries, Reading):
     """Labeled synthetic cells from a variational autoencoder that can be its own critic (after Heydari et al. 2022).
 
     The prior p(z | y) is labeled, so that cells of a type are drawn, not picked from among all; an ACTINN classifier is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -108,6 +107,7 @@ class Generation(BaseModelClass):
         {'real': 700, 'synthetic': 100}
         """
         self._cells_with_counts("augment")
+        self._check_values(self.adata_manager)
         tables = self._obs_tables()
         asks_batches = request.get("batch") is not None or isinstance(request.get("labels"), pd.DataFrame)
         written = {"origin": True, "seen": asks_batches, "library_size": bool(request.get("latents"))}
@@ -212,7 +212,7 @@ class Generation(BaseModelClass):
         if sampler_files.MODEL not in files:
             raise ValueError(f"path={os.fspath(path)!r} holds a sampler only: read it with activa.Sampler.load.")
         try:
-            content = json.loads(files[sampler_files.MODEL])
+            content = sampler_files.parse(files[sampler_files.MODEL])
             if content["model_class"] != cls.__name__:
                 raise ValueError(f"its class is {content['model_class']!r}, not {cls.__name__!r}")
             registry = registry_from_json(content["registry"])
@@ -225,7 +225,9 @@ class Generation(BaseModelClass):
             model.module.load_state_dict(sampler.module.state_dict())
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             found = f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files"
-            raise ValueError(f"{found} ({error}). Use activa.Sampler.load, or get the export again.") from error
+            raise ValueError(
+                f"{found} ({str(error)[:500]}). Use activa.Sampler.load, or get the export again."
+            ) from error
         model.design_, model.var_, model.is_trained_ = sampler.design.table, sampler.var, True
         model.appearance_ = {"ordered": list(sampler.design.ordered), "colors": sampler.design.colors}
         if sampler.protein_var is not None:

@@ -9,6 +9,8 @@ import pandas as pd
 from anndata import AnnData
 from scvi.model.base import ArchesMixin
 
+from activa.arguments import check_booleans
+from activa.checks import check_values_of
 from activa.design import N_CELLS, Design
 from activa.model.registration import label_names, refuse_mudata
 from activa.model.start import library_bounds
@@ -30,6 +32,8 @@ class Queries(ArchesMixin):
         --------
         >>> query = ACTIVA.prepare_query_anndata(adata, model, inplace=False)  # doctest: +SKIP
         """
+        if not isinstance(adata, AnnData):
+            raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
         # scvi-tools reorders the genes of the given object if none is missing
         adata = adata if inplace or return_reference_var_names else adata.copy()
         if not isinstance(reference_model, Queries):
@@ -81,8 +85,8 @@ class Queries(ArchesMixin):
         >>> both.train()  # doctest: +SKIP
         >>> both.generate(100, batch="new donor")  # doctest: +SKIP
         """
-        if not isinstance(adata, AnnData):
-            raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
+        check_booleans(unfrozen=unfrozen, inplace_subset_query_vars=inplace_subset_query_vars)
+        check_values_of(adata, layer=None)
         if isinstance(reference_model, str | os.PathLike):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
@@ -93,6 +97,7 @@ class Queries(ArchesMixin):
         reference_model._check_if_trained(warn=False, message=untrained)
         design = reference_model.design
         _check_query_labels(adata, design, reference_model.registry_)
+        _check_query_columns(adata, design)
         model = super().load_query_data(
             adata,
             reference_model,
@@ -131,3 +136,16 @@ def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]
             f"labels_key={key!r}: the reference was not trained on the types {unknown}, only on "
             f"{[str(t) for t in design.types]}; label these cells {hint}, leave them out, or train a model on all cells."
         )
+
+
+def _check_query_columns(adata: AnnData, design: Design) -> None:
+    """Check that batches and covariates of query cells can be put in one order with those of the reference."""
+    known = dict(design.categorical) | ({} if design.batch_key is None else {design.batch_key: design.batches})
+    for key, categories_ in known.items():
+        if key not in adata.obs:
+            raise KeyError(f"adata.obs has no column {key!r}, which the reference was registered with: add it.")
+        values = pd.Series(adata.obs[key]).dropna().unique()
+        kinds = sorted({type(value).__name__ for value in values} - {type(value).__name__ for value in categories_})
+        if kinds and (kinds == ["str"] or any(isinstance(value, str) for value in categories_)):
+            own = type(categories_[0]).__name__
+            raise TypeError(f"obs[{key!r}] has values of type {kinds[0]}, and the reference's are {own}: convert them.")

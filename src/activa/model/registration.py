@@ -17,7 +17,15 @@ from scvi.model.base import BaseMinifiedModeModelClass
 
 from activa.arguments import check_choices
 from activa.assembly import plain
-from activa.checks import Columns, check_genes, check_mudata, check_setup, check_setup_mudata, genes_of
+from activa.checks import (
+    Columns,
+    check_genes,
+    check_mudata,
+    check_setup,
+    check_setup_mudata,
+    check_values_of,
+    genes_of,
+)
 from activa.design import Design
 from activa.io.sampler_files import as_categories
 from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
@@ -137,7 +145,7 @@ class Registration(BaseMinifiedModeModelClass):
         layers = {"rna_layer": rna_layer, "protein_layer": protein_layer}
         check_setup_mudata(mdata, columns, layers=layers, modalities=modalities, is_new=source is None)
         if source is not None:
-            _check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
+            check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
         cls._register(mdata, _fields(mdata, columns, layers, modalities), setup_method_args, kwargs)
 
     @classmethod
@@ -164,7 +172,8 @@ class Registration(BaseMinifiedModeModelClass):
             ``"latent_posterior_parameters"``: ``X`` and layers become empty, and ``obs["observed_lib_size"]`` keeps the
             total of each cell. ``"latent_posterior_parameters_with_counts"`` keeps the counts too.
         use_latent_qzm_key, use_latent_qzv_key
-            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)`` (KeyError otherwise).
+            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)`` (KeyError otherwise; a ValueError
+            if they are not finite, of another shape, or a variance is negative).
 
         Examples
         --------
@@ -179,9 +188,16 @@ class Registration(BaseMinifiedModeModelClass):
         if self.minified_data_type is not None:
             raise ValueError(f"The model's data are minified already, as {self.minified_data_type!r}.")
         self._check_if_trained(warn=False)
-        for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
+        latents = (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key))
+        for name, key in latents:
             if key not in self.adata.obsm:
                 raise KeyError(f"{name}={key!r} is not in obsm: store get_latent_representation(return_dist=True).")
+            values, n_latent = self.adata.obsm[key], self.module.n_latent
+            if values.ndim != 2 or values.shape[1] != n_latent or np.asarray(values).dtype.kind not in "iuf":
+                raise ValueError(f"{name}={key!r} must be numbers in {n_latent} columns, got shape {values.shape}.")
+            if not np.isfinite(values).all() or (name == "use_latent_qzv_key" and (np.asarray(values) < 0).any()):
+                what = "means, which are finite" if name == "use_latent_qzm_key" else "variances, finite and positive"
+                raise ValueError(f"{name}={key!r} must hold {what}: store get_latent_representation(return_dist=True).")
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 
     @classmethod
@@ -201,20 +217,14 @@ class Registration(BaseMinifiedModeModelClass):
         if self.minified_data_type == ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
             raise ValueError(f"{method} needs counts, and the model's data are minified: load it with adata=counts.")
 
-    def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
-        if adata is None and self.adata is None:
-            raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
-        if adata is not None:
-            _check_same(adata, self.registry_, modalities_of(self.registry_))
-            if self.minified_data_type is not None and self._LATENT_QZM_KEY not in adata.obsm:
-                raise ValueError("The model's data are minified, and adata has counts: load the model with adata=.")
-        return super()._validate_anndata(adata, copy_if_view)
 
-
-def _check_same(cells: Any, registry: dict[str, Any], modalities: tuple[str, str] | None) -> None:
+def check_same(cells: Any, registry: dict[str, Any], modalities: tuple[str, str] | None) -> None:
     """Check that cells have the genes (and proteins) of a registry."""
     if modalities is None:
-        check_genes(genes_of(cells, None), registered_names(registry))
+        genes = genes_of(cells, None)
+        is_minified = isinstance(genes, AnnData) and minify_type(genes) is not None
+        check_values_of(genes, layer=None if is_minified else registry["setup_args"]["layer"])
+        check_genes(genes, registered_names(registry))
     else:
         proteins = registered_names(registry, REGISTRY_KEYS.PROTEIN_EXP_KEY)
         check_mudata(cells, modalities, registered_names(registry), proteins)

@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
-from scvi.model.base import UnsupervisedTrainingMixin
+from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin
 from torch.nn import BatchNorm1d
 
 from activa.arguments import check_booleans, check_choices, check_integers
@@ -320,7 +320,8 @@ class Training(UnsupervisedTrainingMixin):
             cells = among[choose_cells(codes[0][among], rng, MAX_CELLS)]
             codes = [code[cells] for code in codes]
             # the loader draws a seed, which must not come from the global state while the model trains
-            minibatches = self._make_data_loader(self.adata, indices=cells, generator=torch.Generator())
+            of_any = BaseModelClass._make_data_loader  # the model's own refuses before training has ended
+            minibatches = of_any(self, self.adata, indices=cells, generator=torch.Generator())
         else:
             codes, minibatches = [sample.y, sample.batch], sample.minibatches()
         z = draw_latents(module, minibatches, rng)

@@ -123,6 +123,11 @@ def report(
     check_free(path, overwrite=overwrite, what="report")
     generators = _named(synthetic, name)
     form: dict[str, Any] = {"layer": layer, "normalized": normalized}
+    check_sets({"real": real} | generators, labels_key=None, layer=layer)
+    for key, cells in generators.items():
+        values: Any = cells.X if layer is None else cells.layers[layer]
+        if not values.sum():
+            raise ValueError(f"{key} has no counts at all, which cannot be plotted: give cells that have some.")
     if batch_key is not None:
         check_sets({"real": real} | generators, labels_key=batch_key, layer=layer)
     arguments: dict[str, Any] = {"labels_key": labels_key, "seed": seed} | form
