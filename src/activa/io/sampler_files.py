@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +26,7 @@ from activa.assembly import plain
 from activa.design import LABEL, N_CELLS, Design
 from activa.io import SAMPLER_MARKS
 from activa.io.atomic import as_path, atomic_folder
-from activa.io.tables import files_to_tables, tables_to_files
+from activa.io.tables import files_to_tables, parse, tables_to_files
 from activa.module import CellModel
 from activa.settings import Settings
 from activa.threads import interrupts_wait
@@ -34,8 +35,7 @@ from activa.threads import interrupts_wait
 WEIGHTS, TABLES, MODEL = "weights.safetensors", "tables.zarr/", "model.json"
 FORMAT, FORMAT_VERSION = "activa sampler", 1
 # No model comes near these sizes; what is larger is not read, so that a stranger's folder cannot take time and memory
-_MAX_JSON_BYTES, _MAX_JSON_VALUES, _MAX_JSON_DEPTH = 2**26, 10**6, 64
-_MAX_TABLES_BYTES, _MAX_FILES, _MAX_NAMES = 2**28, 5_000, 1_000
+_MAX_JSON_BYTES, _MAX_TABLES_BYTES, _MAX_FILES, _MAX_NAMES = 2**26, 2**28, 5_000, 1_000
 _HEADER_BYTES, _HEADER_BYTES_OF_TENSOR = 2**16, 2**10  # of a file of weights
 _MAX_MESSAGE = 500
 _KEYS = ("labels_key", "batch_key", "layer", "protein_layer")  # fields of the manifest and of a Design
@@ -137,7 +137,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, bytes]
     """The fields of the :class:`~activa.Sampler` in a folder, and the files; errors as of :meth:`activa.Sampler.load`."""
     manifest, files = read(path)
     where = str(as_path(path))
-    try:
+    with _refusing(where):
         settings = Settings.of(manifest.settings)
         tables = files_to_tables(
             {name.removeprefix(TABLES): data for name, data in files.items() if name.startswith(TABLES)},
@@ -150,23 +150,28 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, bytes]
         n_header_bytes = _HEADER_BYTES + _HEADER_BYTES_OF_TENSOR * len(expected)
         if (found := manifest.files[WEIGHTS].bytes) > n_bytes + n_header_bytes:
             raise ValueError(f"the settings and genes require {n_bytes} bytes of weights, and there are {found}")
-        files[WEIGHTS] = _read(as_path(path), WEIGHTS, manifest.files[WEIGHTS])
+    files[WEIGHTS] = _read(as_path(path), WEIGHTS, manifest.files[WEIGHTS])
+    with _refusing(where):
         _take_weights(module, load_tensors(files[WEIGHTS]))
-    except FileNotFoundError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
-        raise _damaged(where, str(error)) from error
     given = {"module": module.eval(), "design": design, "settings": settings}
     return given | {"var": tables["genes"], "protein_var": tables.get("proteins")}, files
+
+
+@contextmanager
+def _refusing(where: str) -> Iterator[None]:
+    """Turn what goes wrong with the content of files into the error that says so."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise _damaged(where, str(error)) from error
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest of a folder and its other files except the weights, compared with their sizes and checksums."""
     folder = as_path(path)
     if not (folder / MANIFEST).is_file():
-        hint = ""
-        if (folder / "model.pt").is_file():
-            hint = " The folder holds what model.save() writes, a pickle: if you trust it, ACTIVA.load() reads it."
+        hint = " The folder holds what model.save() writes, a pickle: if you trust it, ACTIVA.load() reads it."
+        hint = hint if (folder / "model.pt").is_file() else ""
         raise FileNotFoundError(
             f"path={str(folder)!r} has no file {MANIFEST!r}, so it is not a complete export: give a folder that "
             f"model.export() or sampler.save() wrote.{hint}"
@@ -177,10 +182,9 @@ def read(path: str | os.PathLike[str]) -> tuple[Manifest, dict[str, bytes]]:
     if settings > _MAX_JSON_BYTES or sum(sizes.values()) - settings - sizes.get(WEIGHTS, 0) > _MAX_TABLES_BYTES:
         raise _damaged(str(folder), "its settings or tables have more bytes than any model needs")
     for name in manifest.files:
-        file = folder / name
-        # on a path outside, and behind a link, nothing is looked for
-        is_inside = ".." not in file.relative_to(folder).parts if file.is_relative_to(folder) else False
-        if not is_inside or "\0" in name or not os.path.lexists(file):
+        # nothing outside is looked for
+        is_inside = not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name
+        if not is_inside or not os.path.lexists(folder / name):
             raise FileNotFoundError(f"path={str(folder)!r} has no file {_cut(name)!r}, so it is not a complete export.")
     return manifest, {name: _read(folder, name, about) for name, about in manifest.files.items() if name != WEIGHTS}
 
@@ -200,25 +204,6 @@ def _read(folder: Path, name: str, about: File) -> bytes:
     return content
 
 
-def parse(content: bytes) -> Any:
-    """What JSON holds; a ValueError if it is none, or larger or deeper than a model needs."""
-    # counted before anything is made of them: a list is sixty bytes, and two in the file
-    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MAX_JSON_VALUES:
-        raise ValueError(f"it has more than {_MAX_JSON_VALUES} values")
-    try:
-        value = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is not JSON ({type(error).__name__})") from error
-    level, depth = [value], 0
-    while level := [
-        inner for v in level if isinstance(v, dict | list) for inner in (v.values() if isinstance(v, dict) else v)
-    ]:
-        depth += 1
-        if depth > _MAX_JSON_DEPTH:
-            raise ValueError(f"it is deeper than {_MAX_JSON_DEPTH} levels")
-    return value
-
-
 def _manifest(file: Path) -> Manifest:
     found = file.lstat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_JSON_BYTES:
@@ -233,8 +218,9 @@ def _manifest(file: Path) -> Manifest:
     version_found = content.get("format_version")
     if isinstance(version_found, int) and version_found > FORMAT_VERSION:
         known = f"what activa {version('activa-sc')} reads, {FORMAT_VERSION}"
-        newer = _cut(str(version_found))
-        raise ValueError(f"{file}: format version {newer} is newer than {known}: install a newer activa.")
+        raise ValueError(
+            f"{file}: format version {_cut(str(version_found))} is newer than {known}: install a newer activa."
+        )
     if content.get("sha256") != _digest({name: value for name, value in content.items() if name != "sha256"}):
         raise _damaged(str(file), "its content differs from what its checksum (sha256) was made of")
     names = {name: len(value) for name, value in {"it": content, **content}.items() if isinstance(value, dict)}
@@ -349,4 +335,6 @@ def _cut(text: str) -> str:
 
 
 def _damaged(where: str, found: str) -> ValueError:
-    return ValueError(f"{where}: {_cut(found)}. The export is damaged or was not written by activa: get it again.")
+    return ValueError(
+        f"{where}: {_cut(found).rstrip('.')}. The export is damaged or was not written by activa: get it again."
+    )

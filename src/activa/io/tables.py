@@ -17,6 +17,7 @@ from zarr.storage import MemoryStore
 # numcodecs also registers a codec that unpickles
 _CODECS = {"bytes", "crc32c", "sharding_indexed", "vlen-utf8"}
 _MAX_BYTES, _BYTES_OF_STRING = 2**28, 64
+_MAX_VALUES, _MAX_DEPTH = 10**6, 64  # of JSON
 _ENCODINGS = {
     "array", "categorical", "dataframe", "nullable-boolean", "nullable-integer", "nullable-string-array", "string-array"
 }  # fmt: skip
@@ -58,7 +59,7 @@ def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, p
     """The tables of these names; a ValueError if the files are not what :func:`tables_to_files` returns."""
     n_bytes = sum(map(len, files.values()))
     claimed = sum(
-        _check_node(json.loads(content), path, n_bytes) for path, content in files.items() if path.endswith("zarr.json")
+        _check_node(parse(content), path, n_bytes) for path, content in files.items() if path.endswith("zarr.json")
     )
     if claimed > _MAX_BYTES:
         raise ValueError("the tables claim more values than any model has")
@@ -100,3 +101,22 @@ def _codecs(codecs: list[Any]) -> Iterator[str]:
         yield codec["name"]
         for inner in ("codecs", "index_codecs"):
             yield from _codecs(codec.get("configuration", {}).get(inner, []))
+
+
+def parse(content: bytes) -> Any:
+    """What JSON holds; a ValueError if it is none, or larger or deeper than a model needs."""
+    # counted before anything is made of them: a list is sixty bytes, and two in the file
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise ValueError(f"it has more than {_MAX_VALUES} values")
+    try:
+        value = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({type(error).__name__})") from error
+    level, depth = [value], 0
+    while level := [
+        inner for v in level if isinstance(v, dict | list) for inner in (v.values() if isinstance(v, dict) else v)
+    ]:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"it is deeper than {_MAX_DEPTH} levels")
+    return value

@@ -135,8 +135,9 @@ class Expression(RNASeqMixin, VAEMixin):
         # scvi-tools says that it cannot make a table of more dimensions
         asked["return_numpy"] = return_numpy if n_samples > 1 and not return_mean else True
         if dataloader is None:
-            adata = self._validate_anndata(adata)
-            indices = np.arange(adata.n_obs) if indices is None else positions(indices, adata.n_obs)
+            cells: Any = self._validate_anndata(adata)
+            rows: Any = np.arange(cells.n_obs) if indices is None else positions(indices, cells.n_obs)
+            adata, indices, names = cells, rows, cells.obs_names[rows]
             # scvi-tools picks genes in the order of the cells', and by the variables of all modalities
             if gene_list is not None and modalities_of(self.registry_) is None:
                 chosen, order = np.unique(order, return_inverse=True)
@@ -146,8 +147,7 @@ class Expression(RNASeqMixin, VAEMixin):
         x = x[..., order]
         if return_numpy or x.ndim > 2 or dataloader is not None:
             return x
-        names = None if n_samples_overall is not None else adata.obs_names[indices]
-        return pd.DataFrame(x, index=names, columns=genes[order])
+        return pd.DataFrame(x, index=names if n_samples_overall is None else None, columns=genes[order])
 
     def _check_expression(
         self, library_size: Any, weights: Any, n_samples: Any, n_samples_overall: Any, others: dict[str, Any]
@@ -271,7 +271,7 @@ def _check_batches(transform_batch: Any) -> None:
         raise ValueError("transform_batch=[] has no batch: name one, or leave it out.")
 
 
-def _check_groups(obs: pd.DataFrame, given: dict[str, Any]) -> None:
+def _check_groups(obs: Any, given: dict[str, Any]) -> None:
     """Check that the groups that are compared are in ``groupby``, and that each has cells."""
     groupby, idx1 = given.get("groupby"), given.get("idx1")
     if groupby is None and idx1 is None:

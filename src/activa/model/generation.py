@@ -18,6 +18,7 @@ from activa.arguments import check_integers
 from activa.assembly import as_anndata, as_cells, as_mudata, stack
 from activa.design import Design
 from activa.io import sampler_files
+from activa.io.tables import parse
 from activa.model.registration import design_of, registered_names, registry_from_json, registry_to_json
 from activa.model.training_checks import check_device
 from activa.sampler import Sampler
@@ -212,7 +213,7 @@ class Generation(BaseModelClass):
         if sampler_files.MODEL not in files:
             raise ValueError(f"path={os.fspath(path)!r} holds a sampler only: read it with activa.Sampler.load.")
         try:
-            content = sampler_files.parse(files[sampler_files.MODEL])
+            content = parse(files[sampler_files.MODEL])
             if content["model_class"] != cls.__name__:
                 raise ValueError(f"its class is {content['model_class']!r}, not {cls.__name__!r}")
             registry = registry_from_json(content["registry"])

@@ -10,9 +10,9 @@ from anndata import AnnData
 from scvi.model.base import ArchesMixin
 
 from activa.arguments import check_booleans
-from activa.checks import check_values_of
+from activa.checks import check_genes, check_values_of
 from activa.design import N_CELLS, Design
-from activa.model.registration import label_names, refuse_mudata
+from activa.model.registration import label_names, refuse_mudata, registered_names
 from activa.model.start import library_bounds
 from activa.module import categories, extend
 
@@ -98,6 +98,8 @@ class Queries(ArchesMixin):
         design = reference_model.design
         _check_query_labels(adata, design, reference_model.registry_)
         _check_query_columns(adata, design)
+        if not inplace_subset_query_vars:
+            check_genes(adata, registered_names(reference_model.registry_))
         model = super().load_query_data(
             adata,
             reference_model,

@@ -66,5 +66,10 @@ class Reading(Registration):
             values = values if cells is None else values[part]
             values = np.asarray(values.toarray() if issparse(values) else values, dtype=np.float32)
             # a few values of any sign may all be whole
-            likelihood = "nb" if settings.protein_likelihood == "nb" else None
-            check_proteins(values, likelihood, layer=arguments["protein_layer"], modality=protein)
+            likelihood = settings.protein_likelihood
+            check_proteins(
+                values,
+                None if likelihood == "normal" else likelihood,
+                layer=arguments["protein_layer"],
+                modality=protein,
+            )
