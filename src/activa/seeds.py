@@ -17,10 +17,14 @@ MAX_SEED = 2**32 - 1
 """The largest seed that NumPy's and scikit-learn's older generators take."""
 
 
-def check_seed(seed: int | None) -> int:
-    """The seed, an integer from 0 to 2**32 - 1; for None that of ``scvi.settings.seed``, or a fresh one if it is not set."""
+def check_seed(seed: int | None, default: int | None = None) -> int:
+    """The seed, an integer from 0 to 2**32 - 1; for None that of ``scvi.settings.seed``, or if it is not set the default.
+
+    The default None is a fresh seed.
+    """
     if seed is None and (scvi := sys.modules.get("scvi")) is not None:
         seed = scvi.settings.seed
+    seed = default if seed is None else seed
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     check_integers(seed=seed, least=0, most=MAX_SEED)

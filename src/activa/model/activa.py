@@ -49,7 +49,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Reading):
         Cells registered by :meth:`setup_anndata` or :meth:`setup_mudata`. None to train from a data module.
     registry, seed
         Registry of a data module, to :meth:`train` from it without an AnnData; and random seed of the initial weights (None
-        takes ``scvi.settings.seed``, or a fresh seed where that is not set).
+        takes ``scvi.settings.seed``, or 0 where that is not set).
     **settings
         Fields of :class:`activa.settings.Settings`: ``n_hidden``, ``n_latent``, ``dropout_rate``, ``gene_likelihood``,
         ``protein_likelihood``, ``architecture``. They are kept as ``model.settings``.
@@ -77,11 +77,11 @@ class ACTIVA(Generation, Training, Expression, Queries, Reading):
         adata: AnnData | MuData | None = None,
         registry: dict | None = None,
         *,
-        seed: int | None = 0,
+        seed: int | None = None,
         **settings: Any,
     ):
         chosen = Settings.of(settings)
-        seed = check_seed(seed)
+        seed = check_seed(seed, default=0)
         if registry is not None:
             registry = as_setup_anndata(registry, type(self).__name__)
         self._check_registered(adata)
@@ -170,7 +170,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Reading):
         return pd.DataFrame({name: np.asarray(column).ravel() for name, column in columns.items()})
 
     @classmethod
-    def paper(cls, adata: AnnData, *, seed: int | None = 0) -> Self:
+    def paper(cls, adata: AnnData, *, seed: int | None = None) -> Self:
         """Make the model as published (Heydari et al. 2022, supplement H).
 
         The encoder is M - 1024 - 512 - 256 - 2 x 128 and the generator 128 - 256 - 512 - 1024 - M. Each hidden layer is
@@ -195,7 +195,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Reading):
         >>> ACTIVA.paper(scaled).settings.n_latent
         128
         """
-        seed = check_seed(seed)
+        seed = check_seed(seed, default=0)
         model = cls(adata, seed=seed, **PAPER.to_dict())
         with seeded(seed):
             # the published model does not start from the genes' means

@@ -17,6 +17,7 @@ from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin
+from scvi.train import SaveCheckpoint
 from torch.nn import BatchNorm1d
 
 from activa.arguments import check_booleans, check_choices, check_integers
@@ -39,6 +40,7 @@ from activa.train import (
     RealismCallback,
     RealismMetric,
     Recipe,
+    ReduceOnPlateau,
     Soft,
     calibrate,
 )
@@ -79,7 +81,7 @@ class Training(UnsupervisedTrainingMixin):
         shuffle_set_split: bool = True,
         batch_size: int = 128,
         early_stopping: bool = False,
-        seed: int | None = 0,
+        seed: int | None = None,
         checkpoint_dir: str | os.PathLike[str] | None = None,
         ckpt_path: str | os.PathLike[str] | None = None,
         datasplitter_kwargs: dict[str, Any] | None = None,
@@ -105,11 +107,13 @@ class Training(UnsupervisedTrainingMixin):
             Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``.
         train_size, validation_size, shuffle_set_split, batch_size
             Split of the cells, and cells per minibatch, as in scvi-tools. By default all cells are trained on, or 90% with
-            early stopping, ``realism`` or ``check_val_every_n_epoch``.
+            early stopping, checkpoints (``enable_checkpointing``), ``realism``, ``check_val_every_n_epoch`` or a
+            :class:`~activa.train.ReduceOnPlateau`.
         early_stopping
             Stop when the validation ELBO, which does not measure a game, no longer falls; not possible on several devices.
         seed
-            Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
+            Random seed for training; the same seed gives the same weights on one device. None takes ``scvi.settings.seed``,
+            or 0 where that is not set.
         checkpoint_dir, ckpt_path
             Folder for ``last.ckpt``, which is replaced after each epoch; and such a file to resume from, with the same
             arguments as in the run that wrote it.
@@ -144,16 +148,20 @@ class Training(UnsupervisedTrainingMixin):
         check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping)
         if realism is not None:
             check_choices(realism=(realism, RealismMetric))
-        validates = early_stopping or realism is not None or interval is not None
+        own = self.training_defaults_.get("recipe")
+        recipe = Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
+        saves = trainer_kwargs.get("enable_checkpointing") or any(
+            isinstance(callback, SaveCheckpoint) for callback in trainer_kwargs.get("callbacks") or []
+        )
+        every_epoch = early_stopping or saves or isinstance(recipe.lr_schedule, ReduceOnPlateau)
+        validates = every_epoch or realism is not None or interval is not None
         check_split(train_size, validation_size, validates)
         check_further(datasplitter_kwargs, trainer_kwargs)
         check_paths(checkpoint_dir, ckpt_path)
         check_device(accelerator, devices)
         # PyTorch takes Python's whole numbers only
-        seed, batch_size = check_seed(seed), int(batch_size)
+        seed, batch_size = check_seed(seed, default=0), int(batch_size)
         self._check_trainable(datamodule, realism)
-        own = self.training_defaults_.get("recipe")
-        recipe = Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
         cells: Any = self.adata if datamodule is None else datamodule
         if datamodule is not None and batch_size == 128:
             batch_size = getattr(datamodule, "batch_size", batch_size)
@@ -166,7 +174,7 @@ class Training(UnsupervisedTrainingMixin):
         warn_of_untold(self, seed)
         callbacks = [*trainer_kwargs.pop("callbacks", []), *self._callbacks(checkpoint_dir, realism)]
         # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
-        often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
+        often = None if train_size == 1.0 else 1 if every_epoch else max(max_epochs // 20, 1)
         # losses are logged by epoch; the default warns if an epoch has fewer than ten steps
         defaults = {"check_val_every_n_epoch": often, "log_every_n_steps": 1, "enable_progress_bar": not is_quiet()}
         trainer_kwargs = defaults | trainer_kwargs

@@ -44,8 +44,8 @@ def check_split(train_size: Any, validation_size: Any, validates: bool) -> None:
         raise ValueError(f"train_size and validation_size must sum to at most 1, got {train_size}, {validation_size}.")
     if train_size == 1.0 and validates:
         raise ValueError(
-            "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
-            "got 1.0."
+            "early_stopping, checkpoints, realism, check_val_every_n_epoch and ReduceOnPlateau need cells to validate on: "
+            "give train_size below 1, got 1.0."
         )
 
 
