@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "docs" / "_static"
 NOTEBOOKS = ROOT / "docs" / "_build" / "jupyter_execute" / "tutorials"
 # which of a tutorial's plots is its thumbnail
-PLOTS = {"quickstart": -1, "augmenting": 0, "judging": 0, "batches": 0, "proteins": 0, "planning": 0, "paper": 3}
+PLOTS = {"quickstart": -1, "augmenting": 0, "judging": 2, "batches": 0, "proteins": 0, "planning": 0, "paper": 3}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ spec.loader.exec_module(first_sight)
 KNOWN = frozenset(
     {"activa.ACTIVA", "activa.ACTIVA.train", "activa.ACTIVA.generate", "activa.Sampler.load", "activa.Sampler.generate"}
     | {"activa.metrics.evaluate", "activa.metrics.privacy.evaluate", "activa.metrics.rf_auc", "activa.pl.umap"}
-    | {"activa.pl.metrics", "activa.report", "activa.simulate.doublets"}
+    | {"activa.pl.metrics", "activa.pl.library_size", "activa.report", "activa.simulate.doublets"}
 )
 
 
@@ -35,11 +35,16 @@ KNOWN = frozenset(
         # two have the name, or pages use it for something else
         ("generate", None),
         ("evaluate", None),
+        ("train", None),
+        ("metrics", None),
+        ("library_size", None),
+        ("pl.library_size", "activa.pl.library_size"),
         ("report", "activa.report"),
         ("report.html", None),
         ("obs", None),
         ("activa.nothing", None),
         ("labels_key=", None),
+        ("load(path, adata=False)", None),
         ("train(seed=0)", "activa.ACTIVA.train"),
     ],
 )

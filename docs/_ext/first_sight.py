@@ -1,6 +1,8 @@
 """What the pages have beside their sources: links from names to the API, directions of metrics, and notebooks to download."""
 
+import inspect
 import json
+import pydoc
 import re
 from collections import Counter
 from functools import cache
@@ -15,9 +17,10 @@ from activa.metrics import METRICS
 
 # what the pages call an object of the class
 INSTANCES = {"model": "ACTIVA", "sampler": "Sampler", "ACTIVA": "ACTIVA", "Sampler": "Sampler"}
-# names of the API that pages also use for something else
-AMBIGUOUS = {"genes", "types", "batches", "history"}
-INTERVAL = re.compile(r"(\(?-?[\d.,]+%?) to (-?[\d.,]+%?\)?)")
+# names of the API that pages also use for something else, such as scvi-tools' methods, beside those of arguments
+AMBIGUOUS = {"genes", "types", "batches", "history", "load", "save"}
+# an interval stays on one line
+INTERVAL = re.compile(r"[\d.,]+%? (to|±) -?[\d.,]+")
 
 
 class LinkNames(SphinxPostTransform):
@@ -56,6 +59,10 @@ def _is_inside(node: nodes.Node, *kinds: type[nodes.Node]) -> bool:
     return False
 
 
+def _unbroken(match: re.Match[str]) -> str:
+    return match.group().replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _direction(name: str) -> str:
     metric = METRICS[name]
     if metric.two_sided:
@@ -70,16 +77,25 @@ def _unique(known: frozenset[str]) -> dict[str, str]:
     return {name.rpartition(".")[2]: name for name in known if last[name.rpartition(".")[2]] == 1}
 
 
+@cache
+def _arguments(known: frozenset[str]) -> set[str]:
+    """Names of the arguments of all functions."""
+    objects = [pydoc.locate(name) for name in known]
+    return {name for item in objects if inspect.isroutine(item) for name in inspect.signature(item).parameters}
+
+
 def api_name(text: str, known: frozenset[str]) -> str | None:
     """The full name of the object of the API that a piece of code names, or None."""
     if not (match := re.fullmatch(r"((?:\w+\.)*)(\w+)(\(.*\))?", text, flags=re.DOTALL)):
         return None
-    path, last, _ = match.groups()
+    path, last, call = match.groups()
+    if not path and (last in AMBIGUOUS or not call and last not in METRICS and last in _arguments(known)):
+        return None
     owner = path.rstrip(".").rpartition(".")[2]
     candidates = [path + last, f"activa.{path}{last}"]
     if owner in INSTANCES:
         candidates.append(f"activa.{INSTANCES[owner]}.{last}")
-    if not path and (last in METRICS or last not in AMBIGUOUS):
+    if not path:
         candidates += [f"activa.metrics.{last}"] if last in METRICS else [_unique(known).get(last, "")]
     return next((name for name in candidates if name in known), None)
 
