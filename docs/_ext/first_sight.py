@@ -34,10 +34,8 @@ class LinkNames(SphinxPostTransform):
             return
         known = {name for name in self.env.domains.python_domain.objects if name.startswith("activa.")}
         for entry in [*self.document.findall(nodes.entry)]:
-            for text in [*entry.findall(nodes.Text)]:  # an interval stays on one line
-                text.parent.replace(
-                    text, nodes.Text(INTERVAL.sub("\\1\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}\\2", text))
-                )
+            for text in [*entry.findall(nodes.Text)]:
+                text.parent.replace(text, nodes.Text(INTERVAL.sub(_unbroken, text)))
             if (name := entry.astext()) in METRICS:
                 entry[0].replace_self(nodes.paragraph("", "", nodes.literal(name, name), nodes.Text(_direction(name))))
         for literal in [*self.document.findall(nodes.literal)]:
