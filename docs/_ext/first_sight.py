@@ -18,7 +18,7 @@ from activa.metrics import METRICS
 # what the pages call an object of the class
 INSTANCES = {"model": "ACTIVA", "sampler": "Sampler", "ACTIVA": "ACTIVA", "Sampler": "Sampler"}
 # names of the API that pages also use for something else, such as scvi-tools' methods, beside those of arguments
-AMBIGUOUS = {"genes", "types", "batches", "history", "load", "save"}
+AMBIGUOUS = {"genes", "types", "batches", "history", "load", "refit", "save"}
 # an interval stays on one line
 INTERVAL = re.compile(r"[\d.,]+%? (to|±) -?[\d.,]+")
 
