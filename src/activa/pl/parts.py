@@ -221,10 +221,7 @@ def write_shares(ax: Axes, shares: np.ndarray, style: str, *, least: float = 0.0
 def half_violin(
     ax: Axes, at: float, values: np.ndarray, origin: str, *, log: bool = False, horizontal: bool = False
 ) -> None:
-    """Density of the values on the origin's side of ``at``, with a line at their median, or the line alone without spread.
-
-    Fewer than ten values have no density worth a look: each is a point.
-    """
+    """Density (or, of fewer than ten values, points) on the origin's side of ``at``, and a line at the median."""
     if not len(values):
         return
     color, side = ORIGINS[origin], 0.45 * _SIDES[origin]
