@@ -208,14 +208,20 @@ def _plots(
     shown = {name: _subsample(cells, rng) for name, cells in generators.items()}
     tables = {name: evaluation.table for name, evaluation in evaluations.items()}
     values = dict(arguments) | {"real": _subsample(real, rng)}
+    form = {name: arguments[name] for name in ("layer", "normalized", "seed")}
+    # two plots show one embedding
+    coordinates = {
+        name: pl.joint_umap(values["real"], shown[name], **form) for name in list(generators)[:_MAX_PLOTTED_GENERATORS]
+    }
     plots = []
     for plot, (title, caption) in progress(_PLOTS.items(), desc="plots"):
         if plot in _OF_ALL_GENERATORS:
             asked = {"": values | {"synthetic": shown, "table": tables}}
         else:
             asked = {
-                name: values | {"synthetic": shown[name], "splits": evaluations[name].splits}
-                for name in list(generators)[:_MAX_PLOTTED_GENERATORS]
+                name: values
+                | {"synthetic": shown[name], "splits": evaluations[name].splits, "coordinates": coordinates[name]}
+                for name in coordinates
                 if plot not in _OF_TYPES or _is_typed(evaluations[name])
             }
         # plots without an argument ``normalized`` need counts
