@@ -50,8 +50,10 @@ def genes_of(cells: Any, modalities: tuple[str, str] | None) -> AnnData:
 
 def check_values_of(adata: Any, *, layer: str | None) -> None:
     """Check that ``adata`` is an AnnData in memory (or backed) with cells, genes, and numbers in ``X`` or the layer."""
-    if not isinstance(adata, AnnData):
-        raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}.")
+    if not issubclass(type(adata), AnnData):  # a collection of AnnData claims to be one
+        files = ": read files as one by setup_annbatch(paths=...), or join them by anndata.experimental.concat_on_disk"
+        hint = files if isinstance(adata, AnnData) else ""
+        raise TypeError(f"adata must be an AnnData, got {type(adata).__name__}{hint}.")
     if adata.n_obs == 0 or adata.n_vars == 0:
         raise ValueError(f"adata must have cells and genes, got {adata.n_obs} cells x {adata.n_vars} genes.")
     if not isinstance(adata.obs, pd.DataFrame):
@@ -317,9 +319,6 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Ma
         )
     if any(isinstance(label, float | np.floating) and np.isinf(label) for label in labels):
         raise ValueError(f"labels_key={labels_key!r} has an infinite value: give types as strings.")
-    if unlabeled is not None and unlabeled not in labels:
-        known = sorted(map(str, labels))
-        raise ValueError(f"unlabeled_category={unlabeled!r} is not a value of labels_key={labels_key!r}, got {known}.")
     if labels == {unlabeled}:
         raise ValueError(f"labels_key={labels_key!r}: every cell is {unlabeled!r}, the unlabeled_category: omit both.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
@@ -221,7 +221,6 @@ class Sampler:
         columns = [request.get("labels_key") or self.design.labels_key, *self.design.obs_columns]
         zarr_store.write(path, chunks, columns=columns, layer=self.design.layer, overwrite=overwrite)
 
-    @torch.inference_mode()
     def predict(
         self, adata: AnnData, *, soft: bool = False, indices: Sequence[int] | None = None, batch_size: int = 1024
     ) -> np.ndarray | pd.DataFrame:
@@ -261,17 +260,20 @@ class Sampler:
             distinct, order = np.unique(cells, return_inverse=True)  # backed cells are read in their order
             x = x[distinct][order]
         check_values(x, layer=layer, gene_likelihood=self.settings.gene_likelihood)
-        device, found = next(self.module.parameters()).device, []
-        for start in range(0, x.shape[0], batch_size):
-            rows = x[start : start + batch_size]
-            dense = np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float32)
-            # a copy: the array may be read-only
-            found.append(self.module.classify(torch.tensor(dense).to(device)).softmax(-1).cpu().numpy())
-        probabilities = np.concatenate(found)
+        parts = (x[start : start + batch_size] for start in range(0, x.shape[0], batch_size))
+        dense = (np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float32) for rows in parts)
+        # a copy: the array may be read-only
+        found = self.classify(torch.tensor(rows) for rows in dense)
         if soft:
-            names = adata.obs_names if indices is None else adata.obs_names[cells]
-            return pd.DataFrame(probabilities, index=names, columns=self.types)
-        return self.types[probabilities.argmax(-1)]
+            return found.set_axis(adata.obs_names if indices is None else adata.obs_names[cells])
+        return self.types[found.to_numpy().argmax(-1)]
+
+    @torch.inference_mode()
+    def classify(self, minibatches: Iterable[torch.Tensor]) -> pd.DataFrame:
+        """Probabilities of the types, ``(n_cells, n_types)``, of counts in minibatches ``(n, n_genes)``."""
+        device = next(self.module.parameters()).device
+        found = [self.module.classify(x.to(device)).softmax(-1).cpu().numpy() for x in minibatches]
+        return pd.DataFrame(np.concatenate(found), columns=self.types)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the sampler as files that are data, not a program (:mod:`activa.io.sampler_files`).

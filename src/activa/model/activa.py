@@ -25,7 +25,7 @@ from activa.model.expression import Expression
 from activa.model.generation import Generation
 from activa.model.queries import Queries
 from activa.model.reading import Reading
-from activa.model.registration import appearance_of, label_names, modalities_of, state_of
+from activa.model.registration import appearance_of, has_only_latents, label_names, modalities_of, state_of
 from activa.model.start import StartCells, start_from_cells
 from activa.model.training import Training
 from activa.module import ACTIVAModule
@@ -91,7 +91,9 @@ class ACTIVA(Generation, Training, Expression, Queries, Reading):
         if chosen.protein_likelihood is not None and modalities_of(self.registry_) is None:
             raise ValueError(f"protein_likelihood={chosen.protein_likelihood!r} needs proteins: use setup_mudata.")
         cells = None
-        if adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
+        # loaded cells may have latents only, and wait for minify_adata
+        has_counts = registry is None or not has_only_latents(adata)
+        if adata is not None and has_counts and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
             cells, protein_likelihood = self._read_cells(chosen)
             chosen = replace(chosen, protein_likelihood=protein_likelihood)
         labels, unlabeled = label_names(self.registry_), arguments.get("unlabeled_category")

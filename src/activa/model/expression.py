@@ -44,6 +44,7 @@ class Expression(RNASeqMixin, VAEMixin):
         give_mean: bool = False,
         batch_size: int | None = None,
         dataloader: Iterable[dict[str, Tensor]] | None = None,
+        data_loader_kwargs: dict[str, Any] | None = None,
     ) -> dict[str, np.ndarray]:
         r"""Parameters of the likelihood p(x | z, l, y, b), at latents drawn from the cells' encodings.
 
@@ -52,6 +53,8 @@ class Expression(RNASeqMixin, VAEMixin):
         adata, indices, batch_size, dataloader
             Cells with the model's genes, and their positions; all of the model's own cells by default. Number of cells read
             at a time, or minibatches to read instead of ``adata``.
+        data_loader_kwargs
+            Further arguments of :class:`scvi.dataloaders.AnnDataLoader`, such as ``num_workers``.
         n_samples, give_mean
             Number of latents drawn per cell, and whether to average over them.
 
@@ -72,7 +75,8 @@ class Expression(RNASeqMixin, VAEMixin):
         check_integers(n_samples=n_samples)
         if dataloader is None:
             adata = self._validate_anndata(adata)
-            dataloader = self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)
+            more = data_loader_kwargs or {}
+            dataloader = self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size, **more)
         found: dict[str, list[np.ndarray]] = {}
         for tensors in dataloader:
             _, generative = self.module.forward(tensors, inference_kwargs={"n_samples": n_samples}, compute_loss=False)

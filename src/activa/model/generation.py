@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from scipy.sparse import csr_matrix, hstack
 from scvi import REGISTRY_KEYS
@@ -73,10 +74,12 @@ class Generation(BaseModelClass):
         soft: bool = False,
         indices: Sequence[int] | None = None,
         batch_size: int = 1024,
+        dataloader: Iterable[dict[str, torch.Tensor]] | None = None,
     ) -> np.ndarray | pd.DataFrame:
         """Predict the types of cells, or without ``adata`` of the model's own cells.
 
-        Arguments, result and errors are those of :meth:`activa.Sampler.predict`.
+        Arguments, result and errors are those of :meth:`activa.Sampler.predict`; or cells are read from a ``dataloader``, such
+        as ``datamodule.inference_dataloader()``.
 
         Examples
         --------
@@ -84,6 +87,11 @@ class Generation(BaseModelClass):
         (700, 10)
         """
         sampler = self.sampler
+        if dataloader is not None:
+            if adata is not None or indices is not None:
+                raise ValueError("dataloader was given with adata or indices: give one of them.")
+            found = sampler.classify(tensors[REGISTRY_KEYS.X_KEY] for tensors in dataloader)
+            return found if soft else sampler.types[found.to_numpy().argmax(-1)]
         adata = self._cells_with_counts("predict without adata=") if adata is None else adata
         return sampler.predict(adata, soft=soft, indices=indices, batch_size=batch_size)
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import pandas as pd
 from anndata import AnnData
 from scvi.model.base import ArchesMixin
+from torch.nn import Dropout
 
 from activa.arguments import check_booleans
 from activa.checks import check_genes, check_values_of
@@ -15,6 +16,12 @@ from activa.design import N_CELLS, Design
 from activa.model.registration import label_names, refuse_mudata, registered_names
 from activa.model.start import library_bounds
 from activa.module import categories, extend
+
+# what scvi-tools' options freeze is frozen here in any case
+_ALWAYS_FROZEN = {
+    "freeze_expression", "freeze_decoder_first_layer", "freeze_batchnorm_encoder", "freeze_batchnorm_decoder",
+    "freeze_classifier", "transfer_batch",
+}  # fmt: skip
 
 
 class Queries(ArchesMixin):
@@ -50,6 +57,8 @@ class Queries(ArchesMixin):
         accelerator: str = "auto",
         device: int | str = "auto",
         unfrozen: bool = False,
+        freeze_dropout: bool = False,
+        **frozen: bool,
     ) -> Self:
         """Make a model of query cells beside those that a reference model was trained on (Lotfollahi et al. 2022).
 
@@ -68,6 +77,10 @@ class Queries(ArchesMixin):
             Whether to bring ``adata`` itself to the reference's genes, if it has all of them; devices as in :meth:`load`.
         unfrozen
             Whether :meth:`train` changes all weights, and fits the prior of the query's types.
+        freeze_dropout, **frozen
+            Whether :meth:`train` drops no unit of the hidden layers. ``freeze_expression``, ``freeze_decoder_first_layer``,
+            ``freeze_batchnorm_encoder``, ``freeze_batchnorm_decoder``, ``freeze_classifier`` and ``transfer_batch`` of
+            scvi-tools can be True, as they always are here.
 
         Returns
         -------
@@ -85,7 +98,18 @@ class Queries(ArchesMixin):
         >>> both.train()  # doctest: +SKIP
         >>> both.generate(100, batch="new donor")  # doctest: +SKIP
         """
-        check_booleans(unfrozen=unfrozen, inplace_subset_query_vars=inplace_subset_query_vars)
+        check_booleans(
+            unfrozen=unfrozen,
+            inplace_subset_query_vars=inplace_subset_query_vars,
+            freeze_dropout=freeze_dropout,
+            **frozen,
+        )
+        if unknown := sorted(set(frozen) - _ALWAYS_FROZEN):
+            raise TypeError(f"load_query_data has no argument {unknown[0]!r}: choose from {sorted(_ALWAYS_FROZEN)}.")
+        if free := [name for name, is_frozen in frozen.items() if not is_frozen]:
+            raise ValueError(
+                f"{free[0]}=False: all weights but those of new categories are frozen, or give unfrozen=True."
+            )
         check_values_of(adata, layer=None)
         if isinstance(reference_model, str | os.PathLike):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
@@ -112,6 +136,10 @@ class Queries(ArchesMixin):
         n_known = reference_model.module.n_batch
         new = library_bounds(model._read_cells(model.settings)[0], model.module.n_labels, model.module.n_batch)
         model.module.library_bounds[..., n_known:] = new[..., n_known:].to(model.device)
+        if freeze_dropout:
+            for part in model.module.modules():
+                if isinstance(part, Dropout):
+                    part.p = 0.0
         known = categories(reference_model.module)
         model.appearance_ = getattr(reference_model, "appearance_", {})
         model.reference_categories_ = None if unfrozen else tuple(known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import wraps
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ from activa.checks import (
 )
 from activa.design import Design
 from activa.io.sampler_files import as_categories
-from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
+from activa.scvi_private import ADATA_MINIFY_TYPE, annbatch_as_scvi_tools_expects, minify_type
 
 MinifiedData = Literal["latent_posterior_parameters", "latent_posterior_parameters_with_counts"]
 
@@ -37,6 +38,13 @@ def modalities_of(registry: Mapping[str, Any]) -> tuple[str, str] | None:
     """Names of the modalities of genes and proteins; None if AnnData was registered."""
     modalities = registry["setup_args"].get("modalities")
     return None if modalities is None else (modalities["rna_layer"], modalities["protein_layer"])
+
+
+def has_only_latents(cells: Any) -> bool:
+    """Whether an AnnData has latents in ``obsm`` but no count, as the cells of the CELLxGENE census."""
+    if not isinstance(cells, AnnData) or not issparse(cells.X) or cells.X.nnz:
+        return False
+    return any(str(key).endswith("latent_qzm") for key in cells.obsm)
 
 
 def refuse_mudata(model: Any, method: str, instead: str) -> None:
@@ -149,6 +157,13 @@ class Registration(BaseMinifiedModeModelClass):
         cls._register(mdata, _fields(mdata, columns, layers, modalities), setup_method_args, kwargs)
 
     @classmethod
+    @wraps(BaseMinifiedModeModelClass.setup_annbatch)
+    def setup_annbatch(cls, *args: Any, **kwargs: Any) -> Any:
+        """A data module of h5ad files as one, by scvi-tools, with the annbatch of the extra."""
+        with annbatch_as_scvi_tools_expects():
+            return super().setup_annbatch(*args, **kwargs)
+
+    @classmethod
     def _register(cls, cells: Any, all_fields: list[Any], setup_method_args: dict[str, Any], kwargs: Any) -> None:
         manager = AnnDataManager(fields=all_fields, setup_method_args=setup_method_args)
         manager.register_fields(cells, **kwargs)
@@ -198,7 +213,13 @@ class Registration(BaseMinifiedModeModelClass):
             if not np.isfinite(values).all() or (name == "use_latent_qzv_key" and (np.asarray(values) < 0).any()):
                 what = "means, which are finite" if name == "use_latent_qzm_key" else "variances, finite and positive"
                 raise ValueError(f"{name}={key!r} must hold {what}: store get_latent_representation(return_dist=True).")
+        known = self.adata.obs.get(self._OBSERVED_LIB_SIZE_KEY)
+        only_latents = has_only_latents(self.adata)
+        if only_latents and known is None:
+            raise ValueError(f"The cells have no counts: add their totals as obs[{self._OBSERVED_LIB_SIZE_KEY!r}].")
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
+        if only_latents:
+            self.adata.obs[self._OBSERVED_LIB_SIZE_KEY] = known
 
     @classmethod
     def _check_registered(cls, adata: Any) -> None:
