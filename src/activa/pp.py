@@ -33,7 +33,7 @@ def filter_low(adata: AnnData, *, min_genes: int = 10, min_cells: int = 3, copy:
     check_booleans(copy=copy)
     check_integers(least=0, min_genes=min_genes, min_cells=min_cells)
     check_values_of(adata, layer=None)
-    _check_finite(adata, None)
+    _are_whole(adata, None)
     genes, _ = sc.pp.filter_genes(adata, min_cells=min_cells, inplace=False)
     left = adata[:, genes]
     cells, _ = sc.pp.filter_cells(left, min_genes=min_genes, inplace=False)
@@ -71,8 +71,7 @@ def scale_library(
     check_numbers(target_sum=target_sum, above=0)
     check_booleans(log=log, copy=copy)
     check_values_of(adata, layer=layer)
-    _check_finite(adata, layer)
-    if layer is None and "log1p" in adata.uns:
+    if not _are_whole(adata, layer) and layer is None and "log1p" in adata.uns:
         raise ValueError("adata.X was log-transformed (uns['log1p']): name the layer that has the counts.")
     adata = adata.copy() if copy else adata
     sc.pp.normalize_total(adata, target_sum=target_sum, layer=layer)
@@ -81,10 +80,13 @@ def scale_library(
     return adata if copy else None
 
 
-def _check_finite(adata: AnnData, layer: str | None) -> None:
-    """Raise a ValueError unless all values are finite and none is negative."""
+def _are_whole(adata: AnnData, layer: str | None) -> bool:
+    """Whether all values are whole numbers; a ValueError unless they are finite and not negative."""
     x: Any = adata.X if layer is None else adata.layers[layer]
+    are_whole = True
     for part in row_slices(adata.n_obs):
         values = x[part].data if issparse(x) else np.asarray(x[part])
         if not np.isfinite(values).all() or (values < 0).any():
             raise ValueError(f"{values_in(layer)} has values that are negative or not finite: give counts.")
+        are_whole = are_whole and bool((values == np.round(values)).all())
+    return are_whole

@@ -114,7 +114,7 @@ class Request:
         told = [
             int(count) for count in np.ravel(counts) if isinstance(count, int | np.integer) and 0 < count < MAX_CELLS
         ]
-        return self.n if self.n is not None else sum(told)
+        return sum(told) if self.n is None else int(self.n)
 
     def _cell_by_cell(self, table: pd.DataFrame, design: Design) -> Request:
         """The same request with the type and batch of each cell instead of a table of types and batches."""

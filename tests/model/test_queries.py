@@ -151,6 +151,7 @@ def test_the_reference_stays_where_it_was(reference, extended):
 
 def test_the_new_batch_is_learnt(reference, extended):
     untrained = ACTIVA.load_query_data(make_query(), reference, accelerator="cpu")
+    untrained.is_trained_ = True  # as it is, it is refused
     cells = np.flatnonzero(extended.adata.obs["batch"] == "three")
     assert float(extended.get_elbo(indices=cells)) > float(untrained.get_elbo(indices=cells)) + 1
     new, old = (extended.generate(600, batch=b, seed=0).X.toarray().mean(0) for b in ("three", "one"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from functools import wraps
 from inspect import signature
 from typing import Any, Literal
@@ -148,7 +148,7 @@ class Expression(RNASeqMixin, VAEMixin):
                 asked["gene_list"] = list(genes[chosen])
                 genes = genes[chosen]
         x: Any = super().get_normalized_expression(adata, indices, transform_batch, **asked)
-        x = x[..., order]
+        x = x if gene_list is None else x[..., order]
         if return_numpy or x.ndim > 2 or dataloader is not None:
             return x
         return pd.DataFrame(x, index=names if n_samples_overall is None else None, columns=genes[order])
@@ -270,8 +270,7 @@ def _positions_of(gene_list: Any, genes: pd.Index) -> np.ndarray:
 
 def _check_batches(transform_batch: Any) -> None:
     """Check that there is a batch to transform to; scvi-tools checks its name."""
-    is_list = isinstance(transform_batch, Iterable) and not isinstance(transform_batch, str)
-    if is_list and not len(list(transform_batch)):
+    if isinstance(transform_batch, Sized) and not len(transform_batch):
         raise ValueError("transform_batch=[] has no batch: name one, or leave it out.")
 
 
