@@ -253,7 +253,8 @@ main()
     assert min(seconds) < 2, seconds
 
 
-def test_a_report_comes_with_the_table(shared, tmp_path):
+def test_a_report_comes_with_the_table_and_is_of_its_evaluation(shared, tmp_path, monkeypatch):
+    monkeypatch.setattr("activa.reporting.html_report.evaluate_sets", lambda *sets, **given: pytest.fail("done again"))
     page, sets = tmp_path / "report.html", [shared / "real.h5ad", shared / "real.zarr"]
     arguments = ["evaluate", *sets, "--labels-key", "cell_type", "--report", page]
     assert "leave --metrics or --report out" in refused(*arguments, "--metrics", "mmd")

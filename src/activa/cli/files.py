@@ -18,7 +18,9 @@ from activa.io.atomic import atomic_file
 def read(path: Path, *, raw: bool = False) -> ad.AnnData:
     """Cells of a file or a store, or those in its ``raw``; a ValueError says that they cannot be read."""
     try:
-        cells = ad.read_h5ad(path) if path.suffix == ".h5ad" else ad.read_zarr(path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Variable names are not unique")  # which is refused where it matters
+            cells = ad.read_h5ad(path) if path.suffix == ".h5ad" else ad.read_zarr(path)
     except Exception as error:  # HDF5, zarr and anndata raise errors of every kind for a broken file
         raise _unreadable(path, error) from error
     if not raw:
@@ -51,8 +53,8 @@ def split(
     train, other = outputs
     with atomic_file(train, overwrite=overwrite, what=".h5ad output") as first:
         with atomic_file(other, overwrite=overwrite, what=".h5ad output") as second:
-            cells[~held_out].write_h5ad(first)
-            cells[held_out].write_h5ad(second)
+            cells[~held_out].copy().write_h5ad(first)
+            cells[held_out].copy().write_h5ad(second)
     if single := [str(name) for code, name in enumerate(names) if (codes == code).sum() == 1]:
         warnings.warn(f"Types of one cell, which is in the training cells: {', '.join(single)}.", stacklevel=2)
     counts = {

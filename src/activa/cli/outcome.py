@@ -56,6 +56,7 @@ _TRANSLATIONS = [
         r" in setup_anndata\b": "",
         r"\boverwrite=True": "--overwrite",
         r"\bnormalized=True": "--normalized",
+        r"\bmodel\.export\(\) or sampler\.save\(\) wrote": "'activa fit' wrote",
         r"\bpath=": "",
         r"counts \(normalized=False\)": "counts (leave --normalized out)",
         r"\blabels requests\b": "--label requests",
@@ -107,8 +108,8 @@ class OneLineGroup(TyperGroup):
 def outcome() -> Iterator[Callable[[Any], None]]:
     """Yield a function that prints text or JSON; all other output goes to stderr. Refused input ends with exit code 2."""
     stdout = sys.stdout
-    # silence Lightning's notes on hardware and tips
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # silence Lightning's notes on hardware and tips; it sets the level of the loggers above when it is imported
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     try:
         with redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("default", UserWarning)
