@@ -150,37 +150,14 @@ def test_real_and_made_cells_in_one_file_are_what_augment_gives(shared, model, t
 
 
 def test_depth_covariates_and_confidence_are_the_librarys(shared, tmp_path):
-    asked = [
-        "--library-size",
-        300,
-        "--covariate",
-        "sex=f",
-        "--covariate",
-        "age=33",
-        "--min-confidence",
-        0.02,
-        "--batch",
-        "one",
-    ]
-    run(
-        "generate",
-        shared / "model",
-        "-n",
-        60,
-        "-o",
-        tmp_path / "a.h5ad",
-        "--device",
-        "cpu",
-        "--labels-key",
-        "kind",
-        *asked,
-    )
+    asked = ["--library-size", 300, "--covariate", "sex=f", "--covariate", "age=33", "--batch", "one"]
+    asked += ["--label", "T=60", "--min-confidence", 0.3, "--device", "cpu", "--labels-key", "kind"]
+    run("generate", shared / "model", "-o", tmp_path / "a.h5ad", *asked)
     cells = ad.read_h5ad(tmp_path / "a.h5ad")
-    expected = Sampler.load(shared / "model").generate(
-        60, batch="one", library_size=300, covariates={"sex": "f", "age": 33.0}, min_confidence=0.02, seed=0
-    )
+    known = {"batch": "one", "library_size": 300, "covariates": {"sex": "f", "age": 33.0}}
+    expected = Sampler.load(shared / "model").generate(labels={"T": 60}, min_confidence=0.3, seed=0, **known)
     assert (cells.X != expected.X).nnz == 0
-    assert set(cells.obs["sex"]) == {"f"} and set(cells.obs["age"]) == {33} and "kind" in cells.obs
+    assert set(cells.obs["sex"]) == {"f"} and set(cells.obs["age"]) == {33} and set(cells.obs["kind"]) == {"T"}
 
 
 def test_fit_takes_raw_covariates_and_unlabeled_cells(shared, tmp_path):

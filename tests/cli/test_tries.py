@@ -214,7 +214,7 @@ TRIES = [
     ("generate model -n 5 --covariate sex=f --covariate sex=m -o new.h5ad", "twice"),
     ("generate model -n 5 --covariate organ=liver -o new.h5ad", "'organ' was not registered"),
     ("generate model -n 5 --covariate sex=x -o new.h5ad", "did not occur"),
-    ("generate model -n 5 --covariate age=old -o new.h5ad", "'age' is continuous, give a number"),
+    ("generate model -n 5 --covariate age=old -o new.h5ad", "--covariate['age'] must be finite numbers"),
     ("generate model -n 5 --covariate age=inf -o new.h5ad", "age"),
     ("generate model -n 5 --device tpu -o new.h5ad", "--device='tpu'"),
     ("generate model -n 5 --device cuda:99 -o new.h5ad", "PyTorch finds"),

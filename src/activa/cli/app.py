@@ -11,6 +11,7 @@ import typer
 from activa import __version__
 from activa.cli import given
 from activa.cli.outcome import OneLineGroup, outcome
+from activa.io import SAMPLER_MARKS
 
 app = typer.Typer(
     cls=OneLineGroup,
@@ -110,7 +111,7 @@ def fit(
         given.check_source(layer, raw)
         given.check_device(device)
         given.check_cells(data)
-        given.check_model_output(output, overwrite)
+        given.check_output(output, overwrite, "sampler", SAMPLER_MARKS)
         from activa.cli import commands
 
         columns = {
@@ -156,7 +157,8 @@ def generate(
     """Generate cells. Prints the number of cells of each type, as JSON."""
     with outcome() as say:
         given.check_request(n, label, labels_like, library_size)
-        labels, covariates = given.counts_of(label or []), given.values_of(covariate or [])
+        labels = given.counts_of(label or [])
+        covariates = given.pairs_of("--covariate", "NAME=VALUE, such as 'sex=female'", covariate or [])
         given.check_device(device)
         given.check_store(output, overwrite)
         given.check_augment(augment, raw, output)

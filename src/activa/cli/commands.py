@@ -20,7 +20,6 @@ from activa.assembly import as_anndata, plain, size_of, stack
 from activa.checks import check_genes, check_values, check_values_of
 from activa.cli.files import read, types_of
 from activa.data import check_labels
-from activa.design import Design
 from activa.io.atomic import atomic_file, atomic_folder, check_space
 from activa.io.sampler_files import read as read_files
 from activa.request import proportional
@@ -81,14 +80,13 @@ def fit(
     overwrite: bool,
 ) -> dict[str, Any]:
     """Train, export, and describe the model."""
-    place = _device(device)
+    kind, _, index = _device(device).partition(":")
     from activa.cli.epoch_lines import EpochLines
     from activa.model import ACTIVA
 
     adata = read(data, raw=raw)
     ACTIVA.setup_anndata(adata, **columns)
     model = ACTIVA(adata, seed=seed, gene_likelihood=likelihood)
-    kind, _, index = place.partition(":")
     where: dict[str, Any] = (
         {"accelerator": "gpu", "devices": [int(index or 0)]} if kind == "cuda" else {"accelerator": kind}
     )
@@ -133,11 +131,19 @@ def generate(
     design, n = sampler.design, request.pop("n")
     key = request["labels_key"] or design.labels_key
     request |= {"labels": request["labels"] or None, "batch": _known(request["batch"], sampler.batches)}
-    request["covariates"] = _covariates(request["covariates"], design) or None
+    request["covariates"] = {
+        name: pd.to_numeric(text, errors="coerce")
+        if name in design.continuous
+        else _known(text, design.categorical.get(name))
+        for name, text in request["covariates"].items()
+    }
     if labels_like is not None:
         if key is None:
             raise ValueError("--labels-like needs types, and the model was trained without: give -n.")
-        n, request["labels"] = None, types_like(labels_like, key, n, sampler.types)
+        sizes = types_of(labels_like, key)
+        numbers = sizes.to_numpy() if n is None else proportional(n, sizes.to_numpy())
+        named = zip(sizes.index, numbers.tolist(), strict=True)
+        n, request["labels"] = None, {_known(str(name), sampler.types): number for name, number in named}
     real = None if augment is None else training_cells(augment, sampler, key, raw=raw, batch=request["batch"])
     if kind == ".zarr":
         sampler.generate_zarr(output, n, overwrite=overwrite, **request)
@@ -153,13 +159,6 @@ def generate(
     counts = {"all": len(obs)} if key is None else {str(name): int(made.get(name, 0)) for name in sampler.types}
     told = {"path": str(output), "seed": request["seed"], "cells": len(obs), "types": counts}
     return told if real is None else told | {"real_cells": real.n_obs}
-
-
-def types_like(path: Path, key: str, n: int | None, types: np.ndarray) -> dict[Any, int]:
-    """Type -> number of cells as in a file, or in these proportions with ``n``."""
-    counts = types_of(path, key)
-    numbers = counts.to_numpy() if n is None else proportional(n, counts.to_numpy())
-    return {_known(str(name), types): int(number) for name, number in zip(counts.index, numbers, strict=True)}
 
 
 def training_cells(path: Path, sampler: Sampler, key: str | None, *, raw: bool, batch: Any) -> ad.AnnData:
@@ -180,23 +179,10 @@ def training_cells(path: Path, sampler: Sampler, key: str | None, *, raw: bool, 
     return as_anndata(csr_matrix(x, dtype=np.float32), obs, sampler.var, layer, {})
 
 
-def _known(value: str | None, categories: np.ndarray) -> Any:
+def _known(value: str | None, categories: np.ndarray | None) -> Any:
     """The category of this text: categories can be numbers, which a command line gives as text."""
-    known: dict[Any, Any] = {str(category): category for category in categories.tolist()}
+    known: dict[Any, Any] = {} if categories is None else {str(category): category for category in categories.tolist()}
     return known.get(value, value)
-
-
-def _covariates(given: Mapping[str, str], design: Design) -> dict[str, Any]:
-    """Covariate -> value; a ValueError if one must be a number and is not."""
-    values: dict[str, Any] = {}
-    for name, text in given.items():
-        values[name] = _known(text, design.categorical.get(name, np.array([])))
-        if name in design.continuous:
-            try:
-                values[name] = float(text)
-            except ValueError:
-                raise ValueError(f"--covariate='{name}={text}': {name!r} is continuous, give a number.") from None
-    return values
 
 
 def describe(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from activa.io import SAMPLER_MARKS, STORE_MARKS
+from activa.io import STORE_MARKS
 from activa.io.atomic import check_free
 
 CELLS = (".h5ad", ".zarr")
@@ -30,11 +30,6 @@ def check_store(path: Path, overwrite: bool) -> None:
     check_output(path, overwrite, f"{kind} output", STORE_MARKS if kind == ".zarr" else None)
 
 
-def check_model_output(path: Path, overwrite: bool) -> None:
-    """Check that a model can be written to a path."""
-    check_output(path, overwrite, "sampler", SAMPLER_MARKS)
-
-
 def check_split_outputs(data: Path, train: Path, held_out: Path, overwrite: bool) -> None:
     """Check that the two parts of a file can be written, and are neither each other nor the file."""
     for path in (train, held_out):
@@ -49,14 +44,22 @@ def check_cells(path: Path) -> None:
     if path.suffix == ".gz":
         raise ValueError(f"{_shown(path)} is compressed: run 'gunzip {path.name}' first.")
     kind = _suffix(path, CELLS)
-    if not _exists(path):
-        raise FileNotFoundError(f"{_shown(path)} does not exist: give an existing {kind}.")
+    check_there(path, f"an existing {kind}")
+
+
+def check_there(path: Path, what: str) -> None:
+    """Check that something is at a path."""
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise OSError(f"{_shown(path)} cannot be read: {error.strerror}. Give {what}.") from error
+    if not is_there:
+        raise FileNotFoundError(f"{_shown(path)} does not exist: give {what}.")
 
 
 def check_model(folder: Path) -> None:
     """Check that there is a folder, as models are."""
-    if not _exists(folder):
-        raise FileNotFoundError(f"{_shown(folder)} does not exist: give a folder that 'activa fit' wrote.")
+    check_there(folder, "a folder that 'activa fit' wrote")
     if not folder.is_dir():
         raise NotADirectoryError(f"{_shown(folder)} is a file, not a model: give a folder that 'activa fit' wrote.")
 
@@ -117,44 +120,32 @@ def generators_of(paths: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, paths, strict=True))
 
 
+def pairs_of(option: str, form: str, given: Sequence[str]) -> dict[str, str]:
+    """Name -> value, from NAME=VALUE."""
+    pairs: dict[str, str] = {}
+    for item in given:
+        name, _, value = item.rpartition("=")
+        if not (name and value):
+            raise ValueError(f"{option}={item!r} must be {form}.")
+        if name in pairs:
+            raise ValueError(f"{option}={item!r}: {name!r} is given twice.")
+        pairs[name] = value
+    return pairs
+
+
 def counts_of(given: Sequence[str]) -> dict[str, int]:
     """Type -> number of cells, from TYPE=COUNT."""
-    labels: dict[str, int] = {}
-    for item in given:
-        name, _, count = item.rpartition("=")
-        if not name or not (count.isascii() and count.isdecimal()):
-            raise ValueError(f"--label={item!r} must be TYPE=COUNT, such as 'B cell=500'.")
-        if name in labels:
-            raise ValueError(f"--label={item!r}: the type is given twice.")
-        labels[name] = int(count[:18])
-    return labels
-
-
-def values_of(given: Sequence[str]) -> dict[str, str]:
-    """Covariate -> value, from NAME=VALUE."""
-    values: dict[str, str] = {}
-    for item in given:
-        name, _, value = item.partition("=")
-        if not name or not value:
-            raise ValueError(f"--covariate={item!r} must be NAME=VALUE, such as 'sex=female'.")
-        if name in values:
-            raise ValueError(f"--covariate={item!r}: the covariate is given twice.")
-        values[name] = value
-    return values
+    form = "TYPE=COUNT, such as 'B cell=500'"
+    counts = pairs_of("--label", form, given)
+    if wrong := [f"{name}={count}" for name, count in counts.items() if not (count.isascii() and count.isdecimal())]:
+        raise ValueError(f"--label={wrong[0]!r} must be {form}.")
+    return {name: int(count) for name, count in counts.items()}
 
 
 def _suffix(path: Path, known: Sequence[str]) -> str:
     if path.suffix not in known:
         raise ValueError(f"{_shown(path)} must end with {' or '.join(known)}.")
     return path.suffix
-
-
-def _exists(path: Path) -> bool:
-    """Whether something is at a path; an OSError if it cannot be one."""
-    try:
-        return path.exists()
-    except OSError as error:
-        raise OSError(f"{_shown(path)} cannot be read: {error.strerror}. Give another path.") from error
 
 
 def _shown(path: Path) -> str:

@@ -23,27 +23,13 @@ _UsageError: Any = typer.BadParameter.__mro__[2]
 # What the library calls its arguments, and what they are called here. Names that are words too are only replaced where
 # they stand for an argument: before "=", or at the beginning.
 _OPTIONS = {
-    "accelerator": "--device",
-    "batch_key": "--batch-key",
-    "categorical_covariate_keys": "--categorical-covariate",
-    "continuous_covariate_keys": "--continuous-covariate",
-    "gene_likelihood": "--likelihood",
-    "labels_key": "--labels-key",
-    "library_size": "--library-size",
-    "max_epochs": "--max-epochs",
-    "min_confidence": "--min-confidence",
-    "unlabeled_category": "--unlabeled-category",
+    name: f"--{name.replace('_', '-')}"
+    for name in ("batch_key", "labels_key", "library_size", "max_epochs", "min_confidence", "unlabeled_category")
 }
-_WORDS = {
-    "batch": "--batch",
-    "covariates": "--covariate",
-    "labels": "--label",
-    "layer": "--layer",
-    "metrics": "--metrics",
-    "n": "-n",
-    "seed": "--seed",
-    "train": "--train",
-}
+_OPTIONS |= {f"{kind}_covariate_keys": f"--{kind}-covariate" for kind in ("categorical", "continuous")}
+_OPTIONS |= {"gene_likelihood": "--likelihood"}
+_WORDS = {name: f"--{name}" for name in ("batch", "layer", "metrics", "seed", "train")}
+_WORDS |= {"covariates": "--covariate", "labels": "--label", "n": "-n"}
 _TRANSLATIONS = [
     (re.compile(pattern), words)
     for pattern, words in {
