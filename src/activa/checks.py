@@ -16,6 +16,9 @@ from activa.settings import COUNT_LIKELIHOODS, GeneLikelihood, ProteinLikelihood
 
 _ROWS = 10_000
 _RESERVED = ("_scvi_", "_activa_")  # what scvi-tools adds to obs, and columns of the design table
+_UNWRITABLE = ("", "_index")  # with names that have a slash, what anndata does not write
+# more types than half of the cells are no types, unless these few are an example
+_MAX_TYPES_OF_FEW_CELLS = 20
 _LAYERS = ("rna_layer", "protein_layer")
 _ONE_COLUMN = ("labels_key", "batch_key", "size_factor_key")
 _NUMBERS = ("size_factor_key", "continuous_covariate_keys")
@@ -75,11 +78,19 @@ def _check_numbers(x: Any, where: str) -> None:
 
 
 def check_values(
-    x: Any, *, layer: str | None, gene_likelihood: GeneLikelihood, modality: str | None = None
+    x: Any,
+    *,
+    layer: str | None,
+    gene_likelihood: GeneLikelihood,
+    modality: str | None = None,
+    cells: AnnData | None = None,
 ) -> np.ndarray:
-    """Check that the values suit the likelihood, and that no cell is empty; returns totals, float64 ``(n_cells,)``."""
+    """Check that the values suit the likelihood, and that no cell is empty; returns totals, float64 ``(n_cells,)``.
+
+    If they do not, the error says where else in ``cells``, whose values they are, there are counts.
+    """
     where = values_in(layer, modality)
-    hint = "layer= in setup_anndata" if modality is None else "rna_layer= in setup_mudata"
+    argument = "layer= in setup_anndata" if modality is None else "rna_layer= in setup_mudata"
     if x.shape[0] == 0:
         raise ValueError("No cells were given: give at least one.")
     _check_numbers(x, where)
@@ -90,15 +101,37 @@ def check_values(
         if not np.isfinite(values).all():
             raise ValueError(f"{where} has values that are not finite (nan or inf): remove or replace them.")
         if (values < 0).any():
-            raise ValueError(f"{where} has negative values, got {values.min():.4g}: give raw counts as {hint}.")
+            hint = _other_counts(cells, argument) or f"give raw counts as {argument}"
+            raise ValueError(f"{where} has negative values, got {values.min():.4g}: {hint}.")
         if gene_likelihood in COUNT_LIKELIHOODS and (fractional := values[values != np.round(values)]).size:
-            given = f"got {fractional[0]:.4g} with gene_likelihood={gene_likelihood!r}: give counts as {hint}"
-            raise ValueError(f"{where} has values that are not whole, {given}, or use gene_likelihood='normal'.")
+            hint = _other_counts(cells, argument) or f"give counts as {argument}, or use gene_likelihood='normal'"
+            given = f"got {fractional[0]:.4g} with gene_likelihood={gene_likelihood!r}"
+            raise ValueError(f"{where} has values that are not whole, {given}: {hint}.")
         totals.append(np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel())
     total = np.concatenate(totals)
     if n_empty := int((total == 0).sum()):
         raise ValueError(f"{where} has {n_empty} cells without any counts: drop them by scanpy.pp.filter_cells.")
     return total
+
+
+def _other_counts(cells: AnnData | None, argument: str) -> str:
+    """Advice that names a layer with counts, or ``raw``; empty if there is none."""
+    if cells is None:
+        return ""
+    for name in dict(cells.layers):
+        if name is not None and _are_counts(cells.layers[name]):  # anndata lists X too
+            name_argument, _, method = argument.partition("=")
+            return f"adata.layers[{name!r}] has counts, give {name_argument}={name!r}{method}"
+    if cells.raw is not None and _are_counts(cells.raw.X):
+        return "adata.raw has counts, use adata.raw.to_adata()"
+    return ""
+
+
+def _are_counts(x: Any) -> bool:
+    """Whether the first cells have whole numbers that are not negative, and not only zeros."""
+    rows = x[:_ROWS]
+    values = rows.data if issparse(rows) else np.asarray(rows).ravel()
+    return bool(values.any() and (values >= 0).all() and (values == np.round(values)).all())
 
 
 def check_proteins(
@@ -201,6 +234,7 @@ def check_setup(
     if allow_missing_labels and columns.unlabeled_category is not None and columns.labels_key not in adata.obs:
         columns = replace(columns, labels_key=None, unlabeled_category=None)  # scvi-tools adds the column
     _check_columns(lambda _: ("adata", adata.obs), columns, is_new=is_new)
+    _check_unique(adata, "adata")
 
 
 def check_setup_mudata(
@@ -232,6 +266,16 @@ def _check_modality(mdata: MuData, cells: AnnData, where: str, argument: str, la
         raise ValueError(f"{where} must have the cells of mdata, in the order of its obs_names (mudata.intersect_obs).")
     if layer is not None and layer not in cells.layers:
         raise KeyError(f"{argument}={layer!r} is not in {where}.layers, which has {list(dict(cells.layers))}.")
+    _check_unique(cells, where)
+
+
+def _check_unique(cells: AnnData, where: str) -> None:
+    if not cells.var_names.is_unique:
+        repeated = cells.var_names[cells.var_names.duplicated()].unique()
+        raise ValueError(
+            f"{where}.var_names must be unique, got {len(repeated)} that are repeated, such as {repeated[0]!r}: call "
+            f"{where}.var_names_make_unique(), or keep one column of each gene."
+        )
 
 
 def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Mapping[str, str] | None = None) -> None:
@@ -247,9 +291,15 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Ma
                 other = (elsewhere or {}).get(key)
                 hint = f": give modalities={{{name!r}: {other!r}}}" if other else f", which has {list(obs.columns)}"
                 raise KeyError(f"{name}={key!r} is not a column of {where}.obs{hint}.")
+            if isinstance(obs[key], pd.DataFrame):
+                raise ValueError(
+                    f"{name}={key!r}: {where}.obs has {obs[key].shape[1]} columns of this name: rename them."
+                )
             _check_column(where, obs[key], name, key, is_number=name in _NUMBERS)
         if repeated := [key for key in keys if keys.count(key) > 1]:
             raise ValueError(f"{name} must name each column once, got {repeated}.")
+    if is_new:
+        _check_roles(columns.keys)
     size_factor_key = columns.size_factor_key
     if size_factor_key is not None and (np.asarray(find("size_factor_key")[1][size_factor_key]) <= 0).any():
         raise ValueError(f"size_factor_key={size_factor_key!r}: size factors must be positive.")
@@ -257,7 +307,16 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Ma
         raise TypeError(f"unlabeled_category must be one value of labels_key, got {unlabeled!r}.")
     if not is_new or labels_key is None:
         return
-    labels = set(find("labels_key")[1][labels_key])
+    where, obs = find("labels_key")
+    column = obs[labels_key]
+    labels = set(column)
+    if len(labels) > max(len(column) / 2, _MAX_TYPES_OF_FEW_CELLS):
+        raise ValueError(
+            f"labels_key={labels_key!r} has {len(labels)} types for {len(column)} cells (dtype {column.dtype}): name the "
+            f"column of cell types among {list(obs.columns)}."
+        )
+    if any(isinstance(label, float | np.floating) and np.isinf(label) for label in labels):
+        raise ValueError(f"labels_key={labels_key!r} has an infinite value: give types as strings.")
     if unlabeled is not None and unlabeled not in labels:
         known = sorted(map(str, labels))
         raise ValueError(f"unlabeled_category={unlabeled!r} is not a value of labels_key={labels_key!r}, got {known}.")
@@ -265,9 +324,21 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Ma
         raise ValueError(f"labels_key={labels_key!r}: every cell is {unlabeled!r}, the unlabeled_category: omit both.")
 
 
+def _check_roles(keys: Mapping[str, list[str]]) -> None:
+    roles: dict[str, list[str]] = {}
+    for name, named in keys.items():
+        for key in named:
+            roles.setdefault(key, []).append(name)
+    if twice := {key: names for key, names in roles.items() if len(names) > 1}:
+        key, names = next(iter(twice.items()))
+        raise ValueError(f"{' and '.join(names)} name the same column {key!r}: a column has one role, leave one out.")
+
+
 def _check_column(where: str, column: pd.Series, name: str, key: str, *, is_number: bool) -> None:
     if key.startswith(_RESERVED):
         raise ValueError(f"{name}={key!r}: names that begin with {list(_RESERVED)} are reserved: rename the column.")
+    if "/" in key or key in _UNWRITABLE:
+        raise ValueError(f"{name}={key!r}: AnnData files have no column of this name: rename it.")
     if n_missing := int(column.isna().sum()):
         hint = " or name them by an unlabeled_category" if name == "labels_key" else ""
         raise ValueError(f"{name}={key!r} is missing for {n_missing} of {len(column)} cells: leave these out{hint}.")

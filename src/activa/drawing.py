@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 from scipy.sparse import csr_matrix, hstack, vstack
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from activa.design import Design
 from activa.module import CellDistribution, CellModel, Condition, draw_counts, sample_cells
+from activa.progress import progress
 from activa.request import CellFilter, CellPlan
 from activa.seeds import torch_generator
 from activa.threads import single_threaded_pool
@@ -74,13 +74,13 @@ def draw_chunks(
             return _draw_filtered(module, plan, block, filters, seed, number)
 
     n_blocks, per_chunk = -(-len(plan) // BLOCK), -(-batch_size // BLOCK)
-    with tqdm(total=len(plan), unit="cell", desc="Generating", delay=5, leave=False) as progress:
+    with progress(total=len(plan), unit="cell", desc="Generating", delay=5) as bar:
         for first in range(0, n_blocks, per_chunk):
             blocks = []
             numbers = range(first, min(first + per_chunk, n_blocks))
             for block in single_threaded_pool(device_of(module)).map(draw, numbers):
                 blocks.append(block)
-                progress.update(block.shape[0])
+                bar.update(block.shape[0])
             yield np.concatenate(blocks) if expected else vstack(blocks, format="csr")
 
 

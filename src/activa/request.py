@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from activa.arguments import check_booleans, check_integers, check_numbers
 from activa.design import BATCH, LABEL, N_CELLS, Design
 from activa.module import MAX_RATE, CellModel
-from activa.seeds import check_seed
+from activa.seeds import check_seed, tag_of
 
 # A plan of this many cells takes tens of GB: larger requests are to be split into several calls
 MAX_CELLS = 10**9
@@ -42,6 +42,7 @@ class CellPlan:
     library_size: np.ndarray | None  # library sizes, (n,), where they are given
     z: np.ndarray | None  # latents, (n, n_latent), where they are given
     seen: np.ndarray | None = None  # whether a training cell had the type and batch, (n,), where batches are given
+    tag: str = ""  # tells the cells of different requests, or of different models, apart
 
     def __len__(self) -> int:
         return len(self.label)
@@ -92,7 +93,11 @@ class Request:
         library_size = self._given_library_size(module, len(label))
         z = self._given_latents(module, len(label))
         seen = None if BATCH not in given else _seen(label, given[BATCH], design)
-        return CellPlan(label, _plan_design(label, design, given, rng), library_size, z, seen)
+        planned = _plan_design(label, design, given, rng)
+        model = module.generator.mean.bias.detach().cpu().numpy()
+        values = [np.asarray(part).tobytes() for part in (model, label, planned, library_size, z) if part is not None]
+        tag = tag_of(f"{self.seed} {self.min_confidence} {self.refuse is not None}".encode(), *values)
+        return CellPlan(label, planned, library_size, z, seen, tag)
 
     def _cell_by_cell(self, table: pd.DataFrame, design: Design) -> Request:
         """The same request with the type and batch of each cell instead of a table of types and batches."""

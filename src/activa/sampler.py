@@ -343,4 +343,5 @@ class Sampler:
     def _as_cells(self, x: Any, obs: pd.DataFrame, request: Request) -> Any:
         """AnnData or MuData with ``uns["activa"]``, which says nothing that h5ad cannot hold."""
         origin = {"version": version("activa-sc"), "seed": request.seed, "settings": self.settings.to_uns()}
-        return as_cells(x, obs, self.var, self.protein_var, self.design, {"activa": origin})
+        uns = {"activa": origin} | self.design.colors_as_uns(request.labels_key)
+        return as_cells(x, obs, self.var, self.protein_var, self.design, uns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,14 @@ def seeded(*seed: int) -> Iterator[None]:
 def derived_seed(*seed: int) -> int:
     """A seed of its own for a part of the work, mixed of non-negative integers."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
+
+
+def tag_of(*parts: bytes) -> str:
+    """Eight hexadecimal digits that tell apart what was made of different parts."""
+    digest = hashlib.blake2b(digest_size=4)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def torch_state() -> list[torch.Tensor]:

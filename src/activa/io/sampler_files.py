@@ -75,6 +75,8 @@ class Manifest(BaseModel):
     layer: str | None
     protein_layer: str | None
     modalities: Annotated[list[str], Field(min_length=2, max_length=2)] | None
+    ordered: list[str] = []
+    colors: dict[str, list[str]] = {}
     files: dict[str, File]
     sha256: str
 
@@ -117,6 +119,8 @@ def sampler_to_files(sampler: Any, model: Mapping[str, Any] | None) -> dict[str,
         "continuous": list(design.continuous),
         **{name: getattr(design, name) for name in _KEYS},
         "modalities": None if design.modalities is None else list(design.modalities),
+        "ordered": list(design.ordered),
+        "colors": design.colors,
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
         },
@@ -204,6 +208,8 @@ def _design(manifest: Manifest, table: pd.DataFrame) -> Design:
         continuous=tuple(manifest.continuous),
         **{name: getattr(manifest, name) for name in _KEYS},
         modalities=None if manifest.modalities is None else (manifest.modalities[0], manifest.modalities[1]),
+        ordered=tuple(manifest.ordered),
+        colors=manifest.colors,
     )
     if list(table.columns) != [LABEL, *design.columns, N_CELLS] or not all(map(is_numeric_dtype, table.dtypes)):
         raise ValueError(f"the design table must have numbers in {[LABEL, *design.columns, N_CELLS]}")

@@ -24,13 +24,13 @@ from activa.model.datamodule import as_setup_anndata
 from activa.model.expression import Expression
 from activa.model.generation import Generation
 from activa.model.queries import Queries
-from activa.model.registration import Registration, label_names, modalities_of, state_of
+from activa.model.registration import Registration, appearance_of, label_names, modalities_of, state_of
 from activa.model.start import StartCells, start_from_cells
 from activa.model.training import Training
 from activa.module import ACTIVAModule
 from activa.scvi_private import ADATA_MINIFY_TYPE, release_with_model
 from activa.seeds import check_seed, seeded
-from activa.settings import PAPER, Settings
+from activa.settings import PAPER, Settings, n_latent_for
 from activa.train import PAPER_EPOCHS, PAPER_RECIPE
 
 
@@ -94,6 +94,8 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
             cells, protein_likelihood = self._read_cells(chosen)
             chosen = replace(chosen, protein_likelihood=protein_likelihood)
         labels, unlabeled = label_names(self.registry_), arguments.get("unlabeled_category")
+        if "n_latent" not in settings:
+            chosen = replace(chosen, n_latent=n_latent_for(len(labels)))
         with seeded(seed):
             self.module = self._module_cls(
                 n_input=self.summary_stats.n_vars,
@@ -114,6 +116,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         if adata is not None:
             # saved with the weights, so that a model loaded without data can generate
             self.design_ = self._design_table()
+            self.appearance_ = appearance_of(adata, self.design)
             modalities: Any = modalities_of(self.registry_)
             genes: Any = genes_of(adata, modalities).var
             self.var_ = genes.copy()
@@ -136,7 +139,8 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         x = registered(REGISTRY_KEYS.X_KEY)
         rna, protein = (None, None) if modalities is None else modalities
         layer = arguments["layer" if modalities is None else "rna_layer"]
-        library = check_values(x, layer=layer, gene_likelihood=settings.gene_likelihood, modality=rna)
+        given: Any = genes_of(self.adata, modalities)
+        library = check_values(x, layer=layer, gene_likelihood=settings.gene_likelihood, modality=rna, cells=given)
         proteins, likelihood = None, None
         if protein is not None:
             values = registered(REGISTRY_KEYS.PROTEIN_EXP_KEY)
@@ -146,7 +150,10 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         if arguments["size_factor_key"] is not None:
             library = np.asarray(registered(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
         y, batch = (np.asarray(registered(key)).ravel() for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY))
-        return StartCells(x, y, library, batch, proteins), likelihood
+        covariates = None
+        if REGISTRY_KEYS.CONT_COVS_KEY in self.adata_manager.data_registry:
+            covariates = np.asarray(registered(REGISTRY_KEYS.CONT_COVS_KEY), dtype=np.float64)
+        return StartCells(x, y, library, batch, proteins, covariates), likelihood
 
     def _design_table(self) -> pd.DataFrame:
         """Every combination of type, batch and covariates that occurs, and its number of cells."""

@@ -185,7 +185,8 @@ def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedData
     totals, design = table[_TOTAL].to_numpy(), design_table(pd.concat(designs))
     sample = CellSample(x, table, columns, sum(map(len, designs)))
     if not hasattr(model, "design_"):
-        cells = StartCells(x, sample.y, totals, sample.batch, n_cells=sample.n_cells)
+        covariates = sample.table[columns[REGISTRY_KEYS.CONT_COVS_KEY]].to_numpy()
+        cells = StartCells(x, sample.y, totals, sample.batch, covariates=covariates, n_cells=sample.n_cells)
         start_from_cells(model.module, cells, seed=seed)
         model.design_, model.var_ = design, _gene_table(datamodule, registered_names(registry))
         state_of(registry, REGISTRY_KEYS.X_KEY)["column_names"] = model.var_.index.to_numpy()

@@ -58,7 +58,8 @@ class Generation(BaseModelClass):
     def design(self) -> Design:
         """Types, batches and covariates of the training cells."""
         # a model of a data module has no table before it has read the cells
-        return design_of(self.registry_, getattr(self, "design_", pd.DataFrame()))
+        table, appearance = getattr(self, "design_", pd.DataFrame()), getattr(self, "appearance_", None)
+        return design_of(self.registry_, table, appearance)
 
     @property
     def types(self) -> np.ndarray:
@@ -118,7 +119,10 @@ class Generation(BaseModelClass):
         real = csr_matrix(self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)[:], dtype=np.float32)
         design = self.design
         if design.modalities is None:
-            return stack(as_anndata(real, tables[None], self.var_, design.layer, {}), synthetic)
+            colors = {
+                key: value for key, value in self.adata.uns.items() if key.removesuffix("_colors") in tables[None]
+            }
+            return stack(as_anndata(real, tables[None], self.var_, design.layer, colors), synthetic)
         proteins = self.adata_manager.get_from_registry(REGISTRY_KEYS.PROTEIN_EXP_KEY)
         x = hstack([real, csr_matrix(proteins, dtype=np.float32)], format="csr")
         cells: Any = as_cells(x, tables[None], self.var_, self.protein_var_, design, {})
@@ -223,6 +227,7 @@ class Generation(BaseModelClass):
             found = f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files"
             raise ValueError(f"{found} ({error}). Use activa.Sampler.load, or get the export again.") from error
         model.design_, model.var_, model.is_trained_ = sampler.design.table, sampler.var, True
+        model.appearance_ = {"ordered": list(sampler.design.ordered), "colors": sampler.design.colors}
         if sampler.protein_var is not None:
             model.protein_var_ = sampler.protein_var
         model.to_device(torch_device)

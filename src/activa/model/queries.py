@@ -11,6 +11,7 @@ from scvi.model.base import ArchesMixin
 
 from activa.design import N_CELLS, Design
 from activa.model.registration import label_names, refuse_mudata
+from activa.model.start import library_bounds
 from activa.module import categories, extend
 
 
@@ -101,7 +102,11 @@ class Queries(ArchesMixin):
             unfrozen=True,  # its rules are for other networks, and forgotten when a model is saved
         )
         extend(model.module, reference_model.module)
+        n_known = reference_model.module.n_batch
+        new = library_bounds(model._read_cells(model.settings)[0], model.module.n_labels, model.module.n_batch)
+        model.module.library_bounds[..., n_known:] = new[..., n_known:].to(model.device)
         known = categories(reference_model.module)
+        model.appearance_ = getattr(reference_model, "appearance_", {})
         model.reference_categories_ = None if unfrozen else tuple(known)
         model.is_trained_ = categories(model.module) == known
         # what the reference's training left behind does not describe these cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -68,8 +69,8 @@ class Registration(BaseMinifiedModeModelClass):
         labels_key, batch_key, size_factor_key
             Columns of ``obs`` with cell types, batches, and positive size factors to use instead of total counts.
         categorical_covariate_keys, continuous_covariate_keys
-            Columns of ``obs`` with further covariates. Scale continuous ones to a standard deviation of about 1: all
-            weights are shrunk equally, so effects of smaller values would come out too small.
+            Columns of ``obs`` with further covariates. Continuous ones are standardized inside, and generated in their
+            own units.
         unlabeled_category
             Value of the labels that stands for no label. The model trains on such cells but never generates this type.
         **kwargs
@@ -78,8 +79,8 @@ class Registration(BaseMinifiedModeModelClass):
         Raises
         ------
         TypeError, KeyError, ValueError
-            If ``adata`` is not an AnnData of numbers, is empty, lazy or a view; if a key or layer does not exist, or a
-            column has missing or unsuitable values.
+            If ``adata`` is not an AnnData of numbers, is empty, lazy or a view, or repeats a gene; if a key or layer does
+            not exist; or if a column has missing or unsuitable values, or is named by two arguments.
 
         Examples
         --------
@@ -269,12 +270,35 @@ def label_names(registry: dict[str, Any]) -> np.ndarray:
     return np.asarray(state_of(registry, REGISTRY_KEYS.LABELS_KEY)["categorical_mapping"])
 
 
-def design_of(registry: dict[str, Any], table: pd.DataFrame) -> Design:
-    """The design of the registered cells."""
-    arguments = registry["setup_args"]
+def appearance_of(cells: AnnData | MuData, design: Design) -> dict[str, Any]:
+    """Columns of the design whose categories are ordered, and colors of the categories, as plain values."""
+    ordered, colors = [], {}
+    categories: dict[Any, np.ndarray] = {
+        design.labels_key: design.types,
+        design.batch_key: design.batches,
+        **design.categorical,
+    }
+    parts: list[Any] = [cells, *getattr(cells, "mod", {}).values()]
+    for key, values in categories.items():
+        part = next((part for part in parts if key in part.obs), None)
+        if part is None or not isinstance(part.obs[key].dtype, pd.CategoricalDtype):
+            continue
+        known, given = part.obs[key].cat.categories, part.uns.get(f"{key}_colors", ())
+        # scvi-tools puts another category in the place of the unlabeled one
+        if part.obs[key].cat.ordered and list(known[known.isin(values)]) == list(values):
+            ordered.append(key)
+        if len(given) == len(known):
+            color_of = dict(zip(known, map(str, given), strict=True))
+            colors[key] = [color_of[value] for value in values]
+    return {"ordered": ordered, "colors": colors}
+
+
+def design_of(registry: dict[str, Any], table: pd.DataFrame, appearance: Mapping[str, Any] | None = None) -> Design:
+    """The design of the registered cells; colors are left out where there are new categories."""
+    arguments, look = registry["setup_args"], {"ordered": [], "colors": {}} | dict(appearance or {})
     labels, unlabeled = label_names(registry), arguments.get("unlabeled_category")
     modalities = modalities_of(registry)
-    return Design(
+    design = Design(
         types=labels if unlabeled is None else labels[labels != unlabeled],
         batches=np.asarray(state_of(registry, REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]),
         table=table,
@@ -288,7 +312,11 @@ def design_of(registry: dict[str, Any], table: pd.DataFrame) -> Design:
         layer=arguments["layer" if modalities is None else "rna_layer"],
         protein_layer=arguments.get("protein_layer"),
         modalities=modalities,
+        ordered=tuple(look["ordered"]),
     )
+    sizes = {design.labels_key: len(design.types), design.batch_key: len(design.batches)}
+    sizes |= {name: len(values) for name, values in design.categorical.items()}
+    return replace(design, colors={key: of for key, of in look["colors"].items() if len(of) == sizes.get(key)})
 
 
 def registry_to_json(value: Any) -> Any:

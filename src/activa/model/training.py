@@ -26,6 +26,7 @@ from activa.model.registration import modalities_of, refuse_mudata
 from activa.model.training_checks import check_device, check_further, check_paths, check_split
 from activa.model.untold import warn_of_untold
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
+from activa.progress import is_quiet
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
 from activa.train import (
@@ -167,7 +168,8 @@ class Training(UnsupervisedTrainingMixin):
         # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
         often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
         # losses are logged by epoch; the default warns if an epoch has fewer than ten steps
-        trainer_kwargs = {"check_val_every_n_epoch": often, "log_every_n_steps": 1} | trainer_kwargs
+        defaults = {"check_val_every_n_epoch": often, "log_every_n_steps": 1, "enable_progress_bar": not is_quiet()}
+        trainer_kwargs = defaults | trainer_kwargs
         with self._training_mode(), seeded(seed), split_seed(seed):
             sample = None
             if datamodule is not None:

@@ -20,7 +20,6 @@ from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
-from tqdm.auto import tqdm
 
 from activa import pl
 from activa.data import check_sets
@@ -32,6 +31,7 @@ from activa.metrics.samples import Splits
 from activa.metrics.type_evaluation import type_table
 from activa.pl.output import Output
 from activa.pl.type_plots import draw_confusion
+from activa.progress import progress
 from activa.reporting.page_tables import gene_rows, gene_threshold, metric_rows, type_table_on_page
 
 _MAX_GENERATORS = 6
@@ -211,7 +211,7 @@ def _plots(
     tables = {name: evaluation.table for name, evaluation in evaluations.items()}
     values = dict(arguments) | {"real": _subsample(real, rng)}
     plots = []
-    for plot, (title, caption) in tqdm(_PLOTS.items(), desc="plots", leave=False):
+    for plot, (title, caption) in progress(_PLOTS.items(), desc="plots"):
         if plot in _OF_ALL_GENERATORS:
             asked = {"": values | {"synthetic": shown, "table": tables}}
         else:

@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tqdm.auto import tqdm
 
 from activa.data import Cells, check_labels, check_sets, folds, read_cells, strings
 from activa.metrics.space import Space
+from activa.progress import progress
 from activa.seeds import seeded
 
 type Generator = Callable[[AnnData, int], AnnData]
@@ -123,7 +123,7 @@ def train_shadows(
 ) -> Shadows:
     """Train a generator without each of the parts, and an attack on their cells (``form``: layer and normalized)."""
     components = []
-    for shadow, absent in enumerate(tqdm(out, desc="shadow generators", unit="shadow", leave=False)):
+    for shadow, absent in enumerate(progress(out, desc="shadow generators", unit="shadow")):
         with seeded(seed, shadow):
             shadow_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
             cells: Any = generator(adata[~absent].copy(), shadow_seed)
