@@ -177,7 +177,13 @@ TRIES = [
     ("fit train.h5ad -o new --device gpu", "--device='gpu' must be auto, cpu, mps, cuda"),
     ("fit train.h5ad -o new --device cuda:x", "--device='cuda:x'"),
     ("fit train.h5ad -o new --device cuda:99", "PyTorch finds"),
-    ("fit log.h5ad -o new --labels-key cell_type", "--layer"),
+    ("fit log.h5ad -o new --labels-key cell_type", "give counts as --layer, or use --likelihood='normal'"),
+    ("fit log_and_layer.h5ad -o new", "layers['counts'] has counts, give --layer='counts'"),
+    ("fit log_and_raw.h5ad -o new", "raw has counts, give --raw"),
+    ("fit duplicate_genes.h5ad -o new", "unique"),
+    ("fit real.h5ad -o new --labels-key depth", "--labels-key='depth' has 48 types for 60 cells"),
+    ("fit real.h5ad -o new --categorical-covariate age --continuous-covariate age", "a column has one role"),
+    ("fit real.h5ad -o new --labels-key batch --batch-key batch", "one role"),
     ("fit scaled.h5ad -o new", "negative values"),
     ("fit nan.h5ad -o new", "not finite"),
     ("fit no_cells.h5ad -o new", "0 cells"),
@@ -239,7 +245,7 @@ TRIES = [
     ("evaluate real.h5ad made.h5ad --raw", "has no raw"),
     ("evaluate real.h5ad made.h5ad --normalized", "--normalized"),
     ("evaluate real.h5ad log.h5ad", "--normalized"),
-    ("evaluate log.h5ad made.h5ad", "--layer"),
+    ("evaluate log.h5ad made.h5ad", "give --layer, or --raw, where the counts are"),
     ("evaluate real.h5ad nan.h5ad", "not finite"),
     ("evaluate real.h5ad scaled.h5ad", "negative"),
     ("evaluate real.h5ad fewer_genes.h5ad", "genes of real"),
@@ -301,6 +307,9 @@ def folder(tmp_path_factory):
     )
     cells = {name: real.copy() for name in cells}
     cells["log"].X = cells["log"].X.log1p()
+    cells |= {name: cells["log"].copy() for name in ("log_and_layer", "log_and_raw")}
+    cells["log_and_layer"].layers["counts"] = real.X.copy()
+    cells["log_and_raw"].raw = real
     cells["scaled"].X = csr_matrix(cells["scaled"].X.toarray() - 1)
     cells["nan"].X.data[3] = np.nan
     cells["empty_cell"].X = csr_matrix(cells["empty_cell"].X.toarray() * (np.arange(60) > 0)[:, None])

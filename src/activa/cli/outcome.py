@@ -36,7 +36,7 @@ _TRANSLATIONS = [
         r"use adata\.raw\.to_adata\(\)": "give --raw",
         r"give adata\.to_memory\(\)": "write the cells to an .h5ad file",
         r"\bby scanpy\.pp\.filter_cells": "by scanpy.pp.filter_cells, or from the file",
-        r"name the layer that has the counts": "give --layer for the layer that has the counts",
+        r"name the layer that has the counts": "give --layer, or --raw, where the counts are",
         r"name the layer of raw counts as layer= in setup_anndata": "give --layer for the layer of raw counts",
         r"\blayer= in setup_anndata": "--layer",
         r" in setup_anndata\b": "",
