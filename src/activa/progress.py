@@ -20,4 +20,6 @@ def is_quiet() -> bool:
 
 def progress(iterable: Any = None, **kwargs: Any) -> Any:
     """A bar over an iterable, which disappears when it ends and is not shown if :func:`is_quiet`; arguments of tqdm."""
-    return tqdm(iterable, disable=is_quiet(), leave=False, **kwargs)
+    if is_quiet():
+        kwargs["disable"] = True  # False would override TQDM_DISABLE, which the command line sets for logs
+    return tqdm(iterable, leave=False, **kwargs)

@@ -91,6 +91,7 @@ def report(
     name: str | None = None,
     overwrite: bool = False,
     seed: int = 0,
+    evaluations: Mapping[str, Evaluation] | None = None,
 ) -> pd.DataFrame:
     """Judge the synthetic cells of one or several generators against real ones, on one self-contained page.
 
@@ -111,6 +112,9 @@ def report(
         Column of ``obs`` with the batches of the real and the synthetic cells, which are then judged as types are.
     name
         Name of the one generator on the page. By default "ACTIVA" if ``synthetic.uns`` says so, else "synthetic cells".
+    evaluations
+        What :func:`activa.metrics.evaluation.evaluate_sets` gave for the same cells and arguments, by the generators' names,
+        where it is known already.
 
     Examples
     --------
@@ -131,7 +135,10 @@ def report(
     if batch_key is not None:
         check_sets({"real": real} | generators, labels_key=batch_key, layer=layer)
     arguments: dict[str, Any] = {"labels_key": labels_key, "seed": seed} | form
-    evaluations = evaluate_sets(real, generators, train, model, **arguments)
+    if evaluations is None:
+        evaluations = evaluate_sets(real, generators, train, model, **arguments)
+    elif set(evaluations) != set(generators):
+        raise ValueError(f"evaluations must be of the generators {list(generators)}, got {list(evaluations)}.")
     parts = {
         key: _describe(real, cells, evaluations[key], labels_key, batch_key, form | {"seed": seed})
         for key, cells in generators.items()
