@@ -264,9 +264,8 @@ class Sampler:
         dense = (np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float32) for rows in parts)
         # a copy: the array may be read-only
         found = self.classify(torch.tensor(rows) for rows in dense)
-        if soft:
-            return found.set_axis(adata.obs_names if indices is None else adata.obs_names[cells])
-        return self.types[found.to_numpy().argmax(-1)]
+        names = adata.obs_names if indices is None else adata.obs_names[cells]
+        return found.set_axis(names) if soft else self.types[found.to_numpy().argmax(-1)]
 
     @torch.inference_mode()
     def classify(self, minibatches: Iterable[torch.Tensor]) -> pd.DataFrame:
@@ -278,9 +277,8 @@ class Sampler:
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the sampler as files that are data, not a program (:mod:`activa.io.sampler_files`).
 
-        The folder holds weights, settings, the tables of genes and proteins, types, batches and covariates, and how many
-        training cells had each combination of them, with continuous covariates as they were. Counts, cell names and
-        losses are not written.
+        The folder holds weights, settings, tables of genes and proteins, and how many training cells had each combination of
+        type, batch and covariates, with continuous ones as they were. Counts, cell names and losses are not written.
 
         Parameters
         ----------

@@ -40,7 +40,7 @@ def release_with_model(model: Any) -> None:
 def annbatch_as_scvi_tools_expects() -> Iterator[None]:
     """Let annbatch's ``Loader`` take ``to_torch``, which it calls ``to`` since 0.3 and scvi-tools 1.5 does not know."""
     annbatch = import_optional("annbatch", "setup_annbatch", "annbatch")
-    loader = annbatch.Loader
+    loader: Any = annbatch.Loader
 
     class Loader(loader):
         def __init__(self, *, to_torch: bool = False, **kwargs: Any):

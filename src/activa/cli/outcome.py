@@ -102,7 +102,16 @@ def outcome() -> Iterator[Callable[[Any], None]]:
             warnings.filterwarnings("ignore", module="lightning")
             warnings.showwarning = tell  # type: ignore[assignment]
             yield lambda result: print(result if isinstance(result, str) else json.dumps(result, indent=1), file=stdout)
-    except (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError, MemoryError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OSError,
+        ImportError,
+        NotImplementedError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         frames = traceback.extract_tb(error.__traceback__)
         if not (frames and Path(frames[-1].filename).is_relative_to(_PACKAGE)):
             raise  # only what the package itself raises is about the input

@@ -25,7 +25,8 @@ from activa.model.expression import Expression
 from activa.model.generation import Generation
 from activa.model.queries import Queries
 from activa.model.reading import Reading
-from activa.model.registration import appearance_of, has_only_latents, label_names, modalities_of, state_of
+from activa.model.registration import has_only_latents
+from activa.model.registry import appearance_of, label_names, modalities_of, state_of
 from activa.model.start import StartCells, start_from_cells
 from activa.model.training import Training
 from activa.module import ACTIVAModule

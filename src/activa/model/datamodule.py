@@ -17,7 +17,7 @@ from torch import Tensor
 
 from activa.checks import check_values
 from activa.design import BATCH, LABEL, design_table
-from activa.model.registration import registered_names, state_of
+from activa.model.registry import registered_names, state_of
 from activa.model.start import StartCells, start_from_cells
 
 _MAX_CELLS, _MIN_PER_TYPE = 20_000, 30

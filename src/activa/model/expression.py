@@ -18,7 +18,8 @@ from torch import Tensor
 
 from activa.arguments import check_choices, check_integers, check_numbers
 from activa.checks import positions
-from activa.model.registration import modalities_of, refuse_mudata, registered_names
+from activa.model.registration import refuse_mudata
+from activa.model.registry import modalities_of, registered_names
 from activa.module import OutlierNegativeBinomial, StandardPrior
 from activa.scvi_private import MODULE_KEYS
 

@@ -20,7 +20,7 @@ from activa.assembly import as_anndata, as_cells, as_mudata, stack
 from activa.design import Design
 from activa.io import sampler_files
 from activa.io.tables import parse
-from activa.model.registration import design_of, registered_names, registry_from_json, registry_to_json
+from activa.model.registry import design_of, registered_names, registry_from_json, registry_to_json
 from activa.model.training_checks import check_device
 from activa.sampler import Sampler
 from activa.scvi_private import parse_device_args

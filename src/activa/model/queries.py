@@ -13,7 +13,8 @@ from torch.nn import Dropout
 from activa.arguments import check_booleans
 from activa.checks import check_genes, check_values_of
 from activa.design import N_CELLS, Design
-from activa.model.registration import label_names, refuse_mudata, registered_names
+from activa.model.registration import refuse_mudata
+from activa.model.registry import label_names, registered_names
 from activa.model.start import library_bounds
 from activa.module import categories, extend
 

@@ -12,7 +12,8 @@ from scvi.data import AnnDataManager
 
 from activa.arguments import check_integers
 from activa.checks import check_proteins, check_values, positions
-from activa.model.registration import Registration, check_same, modalities_of
+from activa.model.registration import Registration, check_same
+from activa.model.registry import modalities_of
 from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
 
 

@@ -17,14 +17,14 @@ from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
 from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin
-from scvi.train import SaveCheckpoint
 from torch.nn import BatchNorm1d
 
 from activa.arguments import check_booleans, check_choices, check_integers
 from activa.model.datamodule import CellSample, read_datamodule
 from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
-from activa.model.registration import modalities_of, refuse_mudata
-from activa.model.training_checks import check_device, check_further, check_paths, check_split
+from activa.model.registration import refuse_mudata
+from activa.model.registry import modalities_of
+from activa.model.training_checks import check_device, check_further, check_paths, check_split, needs_losses
 from activa.model.untold import warn_of_untold
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.progress import is_quiet
@@ -40,7 +40,6 @@ from activa.train import (
     RealismCallback,
     RealismMetric,
     Recipe,
-    ReduceOnPlateau,
     Soft,
     calibrate,
 )
@@ -148,12 +147,8 @@ class Training(UnsupervisedTrainingMixin):
         check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping)
         if realism is not None:
             check_choices(realism=(realism, RealismMetric))
-        own = self.training_defaults_.get("recipe")
-        recipe = Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
-        saves = trainer_kwargs.get("enable_checkpointing") or any(
-            isinstance(callback, SaveCheckpoint) for callback in trainer_kwargs.get("callbacks") or []
-        )
-        every_epoch = early_stopping or saves or isinstance(recipe.lr_schedule, ReduceOnPlateau)
+        recipe = self._recipe(plan_kwargs, game)
+        every_epoch = early_stopping or needs_losses(recipe, trainer_kwargs)
         validates = every_epoch or realism is not None or interval is not None
         check_split(train_size, validation_size, validates)
         check_further(datasplitter_kwargs, trainer_kwargs)
@@ -250,6 +245,10 @@ class Training(UnsupervisedTrainingMixin):
         again.training_defaults_ = {name: trained_with[name] for name in ("max_epochs", "recipe")}
         again.train(batch_size=trained_with["batch_size"], seed=seed, enable_progress_bar=sys.stderr.isatty())
         return again
+
+    def _recipe(self, plan_kwargs: dict[str, Any] | None, game: Game | None) -> Recipe:
+        own = self.training_defaults_.get("recipe")
+        return Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
 
     def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""
