@@ -160,9 +160,8 @@ class Training(UnsupervisedTrainingMixin):
         cells: Any = self.adata if datamodule is None else datamodule
         if datamodule is not None and batch_size == 128:
             batch_size = getattr(datamodule, "batch_size", batch_size)
-        if max_epochs is None:
-            max_epochs = self.training_defaults_.get("max_epochs") or default_max_epochs(cells.n_obs, batch_size)
-        max_epochs = int(max_epochs)
+        own = self.training_defaults_.get("max_epochs")
+        max_epochs = int(max_epochs or own or default_max_epochs(cells.n_obs, batch_size))
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
         single = self._without_single_cells(train_size, cells.n_obs, batch_size)
