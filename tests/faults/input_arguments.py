@@ -199,6 +199,7 @@ PLAN: dict[str, list[Bad]] = {
     "n_steps_kl_warmup": whole(0, optional=True),
     "min_kl_weight": number(-1),
     "max_kl_weight": number(-1),
+    "optimizer": choice(),
     "weight_decay": number(-1),
     "gradient_clip": number(0, -1, optional=True),
 }

@@ -19,6 +19,7 @@ def test_the_papers_recipe_is_supplement_hs():
         "n_steps_kl_warmup": None,
         "min_kl_weight": 0.0,
         "max_kl_weight": 1.0,
+        "optimizer": "Adam",
         "weight_decay": 0.0,
         "gradient_clip": None,
     }

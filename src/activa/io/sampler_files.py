@@ -298,7 +298,7 @@ def _take_weights(module: CellModel, tensors: Mapping[str, np.ndarray]) -> None:
                 f"the settings and genes require {name!r} of shape {tuple(tensor.shape)} and {tensor.dtype}, and it is "
                 f"{array.shape} and {array.dtype}"
             )
-        if not np.isfinite(array).all() and not (name == _ENDLESS and array == np.inf):
+        if not np.isfinite(array).all() and not (name.endswith(_ENDLESS) and array == np.inf):
             raise ValueError(f"the weights {name!r} are not finite")
         weights[name] = torch.tensor(array)  # a copy: the array is read-only
     with interrupts_wait():

@@ -85,6 +85,8 @@ class ACTIVA(Generation, Training, Expression, Queries, Reading):
         seed = check_seed(seed, default=0)
         if registry is not None:
             registry = as_setup_anndata(registry, type(self).__name__)
+        if adata is None and registry is None:
+            raise ValueError("Neither adata nor registry was given: give cells, or registry=datamodule.registry.")
         self._check_registered(adata)
         super().__init__(adata, registry)
         release_with_model(self)

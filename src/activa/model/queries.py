@@ -7,22 +7,17 @@ from typing import Any, Self
 
 import pandas as pd
 from anndata import AnnData
+from mudata import MuData
+from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin
-from torch.nn import Dropout
+from torch.nn import BatchNorm1d
 
 from activa.arguments import check_booleans
-from activa.checks import check_genes, check_values_of
+from activa.checks import check_genes, check_mudata, check_values_of, modality_of
 from activa.design import N_CELLS, Design
-from activa.model.registration import refuse_mudata
-from activa.model.registry import label_names, registered_names
+from activa.model.registry import label_names, modalities_of, registered_names
 from activa.model.start import library_bounds
 from activa.module import categories, extend
-
-# what scvi-tools' options freeze is frozen here in any case
-_ALWAYS_FROZEN = {
-    "freeze_expression", "freeze_decoder_first_layer", "freeze_batchnorm_encoder", "freeze_batchnorm_decoder",
-    "freeze_classifier", "transfer_batch",
-}  # fmt: skip
 
 
 class Queries(ArchesMixin):
@@ -48,10 +43,18 @@ class Queries(ArchesMixin):
             reference_model = os.fspath(reference_model)
         return ArchesMixin.prepare_query_anndata(adata, reference_model, return_reference_var_names, inplace)
 
+    def get_var_names(self, legacy_mudata_format: bool = False) -> Any:
+        """Names of the genes; for MuData by modality, which scvi-tools knows only of a model that has its data."""
+        modalities = modalities_of(self.registry_)
+        if self.adata is not None or modalities is None:
+            return super().get_var_names(legacy_mudata_format)
+        keys = (REGISTRY_KEYS.X_KEY, REGISTRY_KEYS.PROTEIN_EXP_KEY)
+        return {name: registered_names(self.registry_, key) for name, key in zip(modalities, keys, strict=True)}
+
     @classmethod
     def load_query_data(
         cls,
-        adata: AnnData,
+        adata: AnnData | MuData,
         reference_model: Any,
         *,
         inplace_subset_query_vars: bool = False,
@@ -59,7 +62,14 @@ class Queries(ArchesMixin):
         device: int | str = "auto",
         unfrozen: bool = False,
         freeze_dropout: bool = False,
-        **frozen: bool,
+        freeze_expression: bool = True,
+        freeze_decoder_first_layer: bool = True,
+        freeze_batchnorm_encoder: bool = True,
+        freeze_batchnorm_decoder: bool = True,
+        freeze_classifier: bool = True,
+        transfer_batch: bool = True,
+        registry: None = None,
+        datamodule: None = None,
     ) -> Self:
         """Make a model of query cells beside those that a reference model was trained on (Lotfollahi et al. 2022).
 
@@ -71,17 +81,22 @@ class Queries(ArchesMixin):
         Parameters
         ----------
         adata
-            Query cells, with the reference's genes (see :meth:`prepare_query_anndata`) and columns of ``obs``.
+            Query cells, with the reference's genes and columns of ``obs`` (:meth:`prepare_query_anndata`, or for MuData
+            :meth:`prepare_query_mudata`, bring them to the reference's genes and proteins).
         reference_model
             The trained model, which is left as it is, or the folder it is saved in.
         inplace_subset_query_vars, accelerator, device
             Whether to bring ``adata`` itself to the reference's genes, if it has all of them; devices as in :meth:`load`.
         unfrozen
             Whether :meth:`train` changes all weights, and fits the prior of the query's types.
-        freeze_dropout, **frozen
-            Whether :meth:`train` drops no unit of the hidden layers. ``freeze_expression``, ``freeze_decoder_first_layer``,
-            ``freeze_batchnorm_encoder``, ``freeze_batchnorm_decoder``, ``freeze_classifier`` and ``transfer_batch`` of
-            scvi-tools can be True, as they always are here.
+        freeze_dropout
+            Whether :meth:`train` drops no unit of the hidden layers.
+        freeze_expression, freeze_decoder_first_layer, freeze_batchnorm_encoder, freeze_batchnorm_decoder, freeze_classifier
+            Of scvi-tools, and True: without ``unfrozen`` all weights but those of new categories are frozen.
+        transfer_batch
+            Whether batches may be new.
+        registry, datamodule
+            Of scvi-tools, and None: query cells are an AnnData or MuData, from which the new weights start.
 
         Returns
         -------
@@ -99,32 +114,41 @@ class Queries(ArchesMixin):
         >>> both.train()  # doctest: +SKIP
         >>> both.generate(100, batch="new donor")  # doctest: +SKIP
         """
+        frozen = {
+            "freeze_expression": freeze_expression,
+            "freeze_decoder_first_layer": freeze_decoder_first_layer,
+            "freeze_batchnorm_encoder": freeze_batchnorm_encoder,
+            "freeze_batchnorm_decoder": freeze_batchnorm_decoder,
+            "freeze_classifier": freeze_classifier,
+        }
         check_booleans(
             unfrozen=unfrozen,
             inplace_subset_query_vars=inplace_subset_query_vars,
             freeze_dropout=freeze_dropout,
+            transfer_batch=transfer_batch,
             **frozen,
         )
-        if unknown := sorted(set(frozen) - _ALWAYS_FROZEN):
-            raise TypeError(f"load_query_data has no argument {unknown[0]!r}: choose from {sorted(_ALWAYS_FROZEN)}.")
-        if free := [name for name, is_frozen in frozen.items() if not is_frozen]:
-            raise ValueError(
-                f"{free[0]}=False: all weights but those of new categories are frozen, or give unfrozen=True."
-            )
-        check_values_of(adata, layer=None)
+        if given := [
+            name for name, value in {"registry": registry, "datamodule": datamodule}.items() if value is not None
+        ]:
+            raise ValueError(f"{given[0]} was given, and query cells are an AnnData or MuData: give adata= alone.")
         if isinstance(reference_model, str | os.PathLike):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
             found = type(reference_model).__name__
             raise TypeError(f"reference_model must be an {cls.__name__} or its folder, got {found}.")
-        refuse_mudata(reference_model, "load_query_data", "train a model on all cells")
         untrained = "reference_model has not been trained: call its train() before load_query_data."
         reference_model._check_if_trained(warn=False, message=untrained)
+        if not unfrozen and (free := [name for name, is_frozen in frozen.items() if not is_frozen]):
+            # without batch normalization there is nothing to free
+            part = {"freeze_batchnorm_encoder": "encoder", "freeze_batchnorm_decoder": "generator"}.get(free[0])
+            if part is None or any(isinstance(m, BatchNorm1d) for m in getattr(reference_model.module, part).modules()):
+                why = "all weights but those of new categories are frozen, or give unfrozen=True"
+                raise ValueError(f"{free[0]}=False: {why}.")
         design = reference_model.design
+        _check_query(adata, reference_model.registry_, inplace=inplace_subset_query_vars)
         _check_query_labels(adata, design, reference_model.registry_)
-        _check_query_columns(adata, design)
-        if not inplace_subset_query_vars:
-            check_genes(adata, registered_names(reference_model.registry_))
+        _check_query_columns(adata, design, reference_model.registry_, transfer_batch=transfer_batch)
         model = super().load_query_data(
             adata,
             reference_model,
@@ -137,13 +161,10 @@ class Queries(ArchesMixin):
         n_known = reference_model.module.n_batch
         new = library_bounds(model._read_cells(model.settings)[0], model.module.n_labels, model.module.n_batch)
         model.module.library_bounds[..., n_known:] = new[..., n_known:].to(model.device)
-        if freeze_dropout:
-            for part in model.module.modules():
-                if isinstance(part, Dropout):
-                    part.p = 0.0
         known = categories(reference_model.module)
         model.appearance_ = getattr(reference_model, "appearance_", {})
         model.reference_categories_ = None if unfrozen else tuple(known)
+        model.freezes_dropout_ = freeze_dropout
         model.is_trained_ = categories(model.module) == known
         # what the reference's training left behind does not describe these cells
         model.train_indices_ = model.validation_indices_ = model.test_indices_ = model.history_ = None
@@ -153,14 +174,36 @@ class Queries(ArchesMixin):
         return model
 
 
-def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]) -> None:
+def _check_query(adata: Any, registry: dict[str, Any], *, inplace: bool) -> None:
+    """Check that query cells are of the reference's kind, and unless they are brought to its genes, that they have them."""
+    modalities, names = modalities_of(registry), registered_names(registry)
+    if modalities is None:
+        check_values_of(adata, layer=registry["setup_args"]["layer"])
+        if not inplace:
+            check_genes(adata, names)
+        return
+    check_mudata(adata, modalities, names, registered_names(registry, REGISTRY_KEYS.PROTEIN_EXP_KEY))
+    if inplace:
+        raise ValueError(
+            "inplace_subset_query_vars=True is for AnnData: call prepare_query_mudata(mdata, reference_model)."
+        )
+
+
+def _obs_for(cells: Any, registry: dict[str, Any], argument: str) -> Any:
+    """The table that has the columns of a set-up argument: of the cells, or of the modality it was registered for."""
+    name = (registry["setup_args"].get("modalities") or {}).get(argument)
+    return cells.obs if name is None else modality_of(cells, name).obs
+
+
+def _check_query_labels(adata: AnnData | MuData, design: Design, registry: dict[str, Any]) -> None:
     """Check that query cells have no type that the reference was not trained on."""
     key, unlabeled = design.labels_key, registry["setup_args"].get("unlabeled_category")
-    if key is not None and unlabeled is None and key not in adata.obs:
+    obs = _obs_for(adata, registry, "labels_key")
+    if key is not None and unlabeled is None and key not in obs:
         raise KeyError(f"labels_key={key!r} is not in adata.obs, and the reference has no unlabeled_category: add it.")
-    if key is None or key not in adata.obs:
+    if key is None or key not in obs:
         return
-    known, labels = set(label_names(registry)), pd.Series(adata.obs[key]).dropna()
+    known, labels = set(label_names(registry)), pd.Series(obs[key]).dropna()
     if unknown := sorted(str(t) for t in labels.unique() if t not in known):
         hint = "with one of them" if unlabeled is None else repr(unlabeled)
         raise ValueError(
@@ -169,13 +212,18 @@ def _check_query_labels(adata: AnnData, design: Design, registry: dict[str, Any]
         )
 
 
-def _check_query_columns(adata: AnnData, design: Design) -> None:
+def _check_query_columns(
+    adata: AnnData | MuData, design: Design, registry: dict[str, Any], *, transfer_batch: bool
+) -> None:
     """Check that batches and covariates of query cells can be put in one order with those of the reference."""
     known = dict(design.categorical) | ({} if design.batch_key is None else {design.batch_key: design.batches})
     for key, categories_ in known.items():
-        if key not in adata.obs:
+        obs = _obs_for(adata, registry, "batch_key" if key == design.batch_key else "categorical_covariate_keys")
+        if key not in obs:
             raise KeyError(f"adata.obs has no column {key!r}, which the reference was registered with: add it.")
-        values = pd.Series(adata.obs[key]).dropna().unique()
+        values = pd.Series(obs[key]).dropna().unique()
+        if not transfer_batch and key == design.batch_key and (new := set(values) - set(categories_)):
+            raise ValueError(f"transfer_batch=False, and adata has new batches, {sorted(map(str, new))}: leave it out.")
         kinds = sorted({type(value).__name__ for value in values} - {type(value).__name__ for value in categories_})
         if kinds and (kinds == ["str"] or any(isinstance(value, str) for value in categories_)):
             own = type(categories_[0]).__name__

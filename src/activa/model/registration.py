@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import wraps
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from mudata import MuData
 from scipy.sparse import issparse
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager, fields
-from scvi.model.base import BaseMinifiedModeModelClass
+from scvi.model.base import BaseMinifiedModeModelClass, BaseMudataMinifiedModeModelClass
 
 from activa.arguments import check_choices
 from activa.checks import check_genes, check_mudata, check_values_of, genes_of
@@ -37,8 +38,8 @@ def refuse_mudata(model: Any, method: str, instead: str) -> None:
         raise NotImplementedError(f"{method} is not available for MuData: {instead}.")
 
 
-class Registration(BaseMinifiedModeModelClass):
-    """The methods ``setup_anndata``, ``setup_mudata`` and ``minify_adata``, and the checks of cells given later."""
+class Registration(BaseMinifiedModeModelClass, BaseMudataMinifiedModeModelClass):
+    """``setup_anndata``, ``setup_mudata``, ``minify_adata`` and ``minify_mudata``, and the checks of cells given later."""
 
     _LATENT_QZM_KEY = "activa_latent_qzm"
     _LATENT_QZV_KEY = "activa_latent_qzv"
@@ -138,7 +139,10 @@ class Registration(BaseMinifiedModeModelClass):
         check_setup_mudata(mdata, columns, layers=layers, modalities=modalities, is_new=source is None)
         if source is not None:
             check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
-        cls._register(mdata, _fields(mdata, columns, layers, modalities), setup_method_args, kwargs)
+        all_fields = _fields(mdata, columns, layers, modalities)
+        if minify_type(mdata) is not None:
+            all_fields += cls._get_fields_for_mudata_minification(minify_type(mdata))
+        cls._register(mdata, all_fields, setup_method_args, kwargs)
 
     @classmethod
     @wraps(BaseMinifiedModeModelClass.setup_annbatch)
@@ -180,10 +184,43 @@ class Registration(BaseMinifiedModeModelClass):
         >>> adata.obsm["X_latent_qzm"], adata.obsm["X_latent_qzv"] = mean, variance  # doctest: +SKIP
         >>> model.minify_adata()  # doctest: +SKIP
         """
-        refuse_mudata(self, "minify_adata", "save the model without data, save(save_anndata=False)")
+        refuse_mudata(self, "minify_adata", "call minify_mudata")
+        self._check_latents(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
+        known = self.adata.obs.get(self._OBSERVED_LIB_SIZE_KEY)
+        only_latents = has_only_latents(self.adata)
+        if only_latents and known is None:
+            raise ValueError(f"The cells have no counts: add their totals as obs[{self._OBSERVED_LIB_SIZE_KEY!r}].")
+        super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
+        if only_latents:
+            self.adata.obs[self._OBSERVED_LIB_SIZE_KEY] = known
+
+    def minify_mudata(
+        self,
+        minified_data_type: MinifiedData = "latent_posterior_parameters",
+        use_latent_qzm_key: str = "X_latent_qzm",
+        use_latent_qzv_key: str = "X_latent_qzv",
+    ) -> None:
+        """Give a model of MuData a copy of its data with latents, as :meth:`minify_adata` does for AnnData.
+
+        Arguments and errors are those of :meth:`minify_adata`; the keys are of ``mdata.obsm``, the totals in ``mdata.obs``.
+
+        Examples
+        --------
+        >>> model.minify_mudata()  # doctest: +SKIP
+        """
+        if modalities_of(self.registry_) is None:
+            raise ValueError("minify_mudata is for models of MuData, and this one is of AnnData: call minify_adata.")
+        self._check_latents(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
+        with warnings.catch_warnings():
+            # scvi-tools 1.5 asks mudata for a name that it has deprecated
+            warnings.filterwarnings("ignore", message="The method mod_names is deprecated", category=FutureWarning)
+            super().minify_mudata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
+
+    def _check_latents(self, minified_data_type: Any, use_latent_qzm_key: str, use_latent_qzv_key: str) -> None:
+        """Check that the model's data can be minified, with the latents at these keys."""
         check_choices(minified_data_type=(minified_data_type, MinifiedData))
         if self.adata is None:
-            raise ValueError("The model was loaded without data, which minify_adata needs: load it with adata=.")
+            raise ValueError("The model was loaded without data, which minifying needs: load it with adata=.")
         if self.minified_data_type is not None:
             raise ValueError(f"The model's data are minified already, as {self.minified_data_type!r}.")
         self._check_if_trained(warn=False)
@@ -197,13 +234,6 @@ class Registration(BaseMinifiedModeModelClass):
             if not np.isfinite(values).all() or (name == "use_latent_qzv_key" and (np.asarray(values) < 0).any()):
                 what = "means, which are finite" if name == "use_latent_qzm_key" else "variances, finite and positive"
                 raise ValueError(f"{name}={key!r} must hold {what}: store get_latent_representation(return_dist=True).")
-        known = self.adata.obs.get(self._OBSERVED_LIB_SIZE_KEY)
-        only_latents = has_only_latents(self.adata)
-        if only_latents and known is None:
-            raise ValueError(f"The cells have no counts: add their totals as obs[{self._OBSERVED_LIB_SIZE_KEY!r}].")
-        super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
-        if only_latents:
-            self.adata.obs[self._OBSERVED_LIB_SIZE_KEY] = known
 
     @classmethod
     def _check_registered(cls, adata: Any) -> None:

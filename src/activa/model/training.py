@@ -24,7 +24,14 @@ from activa.model.datamodule import CellSample, read_datamodule
 from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
 from activa.model.registration import refuse_mudata
 from activa.model.registry import modalities_of
-from activa.model.training_checks import check_device, check_further, check_paths, check_split, needs_losses
+from activa.model.training_checks import (
+    check_decay,
+    check_device,
+    check_further,
+    check_paths,
+    check_split,
+    needs_losses,
+)
 from activa.model.untold import warn_of_untold
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.progress import is_quiet
@@ -148,6 +155,7 @@ class Training(UnsupervisedTrainingMixin):
         if realism is not None:
             check_choices(realism=(realism, RealismMetric))
         recipe = self._recipe(plan_kwargs, game)
+        check_decay(recipe, self.reference_categories_)
         every_epoch = early_stopping or needs_losses(recipe, trainer_kwargs)
         validates = every_epoch or realism is not None or interval is not None
         check_split(train_size, validation_size, validates)
@@ -287,7 +295,10 @@ class Training(UnsupervisedTrainingMixin):
     def _training_mode(self) -> Iterator[None]:
         """The module in training mode, a reference's weights frozen, and irrelevant warnings filtered."""
         reference = self.reference_categories_
-        frozen = nullcontext() if reference is None else frozen_but_new(self.module, Categories(*reference))
+        drops = not getattr(self, "freezes_dropout_", False)
+        frozen = (
+            nullcontext() if reference is None else frozen_but_new(self.module, Categories(*reference), drops=drops)
+        )
         ignored = [
             r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 with PyTorch 2.15
             "Last batch will have a small size",  # a single cell is dropped where it would be an error

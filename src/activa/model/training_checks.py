@@ -63,11 +63,21 @@ def check_paths(checkpoint_dir: Any, ckpt_path: Any) -> None:
         raise NotADirectoryError(f"checkpoint_dir={str(checkpoint_dir)!r} is, or is in, a file: give a folder.")
 
 
+def check_decay(recipe: Recipe, reference: Any) -> None:
+    """Check that no decay moves the frozen weights of a reference, if there is one."""
+    if reference is not None and recipe.weight_decay > 0:
+        raise ValueError(
+            f"weight_decay={recipe.weight_decay} would move the reference's frozen weights: give 0, or make the model by "
+            "load_query_data(..., unfrozen=True)."
+        )
+
+
 def needs_losses(recipe: Recipe, trainer_kwargs: Mapping[str, Any]) -> bool:
-    """Whether the validation loss of every epoch is needed, by checkpoints of the best ones or the learning rate."""
+    """Whether the validation loss of every epoch is needed, by checkpoints of the best ones, callbacks or the learning rate."""
     callbacks = trainer_kwargs.get("callbacks") or []
     saves = trainer_kwargs.get("enable_checkpointing") or any(isinstance(c, SaveCheckpoint) for c in callbacks)
-    return bool(saves) or isinstance(recipe.lr_schedule, ReduceOnPlateau)
+    watches = any("validation" in str(getattr(c, "monitor", "")) for c in callbacks)
+    return bool(saves) or watches or isinstance(recipe.lr_schedule, ReduceOnPlateau)
 
 
 def check_further(datasplitter_kwargs: Any, trainer_kwargs: Any) -> None:

@@ -34,11 +34,17 @@ def categories(module: CellModel) -> Categories:
 def _covariate_weights(module: CellModel) -> dict[str, int]:
     """Weights and buffers with columns for the covariates, by name, and the number of columns before those."""
     names = ["mean.weight", "prior_mean", "curve.0.0.weight"] if module.is_linear else ["hidden.0.weight"]
-    return {
-        "encoder.hidden.0.weight": module.n_input,
+    weights = {
+        "encoder.hidden.0.weight": module.n_input + module.n_proteins,
         "library.layers.0.weight": module.n_latent,
         **{f"generator.{name}": module.n_latent for name in names},
     }
+    if module.proteins is not None:
+        # the depth is a further input
+        names = ["generator.mean.weight", "generator.prior_mean", "generator.curve.0.0.weight"]
+        names += [] if module.proteins.library is None else ["library.layers.0.weight"]
+        weights |= {f"proteins.{name}": module.n_latent + 1 for name in names}
+    return weights
 
 
 def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Column]]:
@@ -68,24 +74,26 @@ def extend(module: CellModel, reference: CellModel) -> None:
     """Copy a reference's weights into a module with more categories; for known ones it computes what the reference does."""
     device = module.label_means.device
     state = {name: tensor.to(device) for name, tensor in reference.state_dict().items()}
-    n_cells = module.generator.n_cells.clone()
+    n_cells = {name: value.clone() for name, value in module.state_dict().items() if name.endswith("generator.n_cells")}
     for name, columns in _extended_columns(module, categories(reference)).items():
         old = state[name]
         zero = old.new_zeros(old.shape[:-1])
         means = [old[..., list(column.sources)].mean(-1) if column.sources else zero for column in columns]
         state[name] = torch.stack(means, dim=-1)
-        if name == "generator.prior_mean":
+        if name.endswith("generator.prior_mean"):
             # the prior holds a new category near its start, not near zero effect
             new = torch.tensor([column.is_new for column in columns], device=device)
-            state[name] = torch.where(new, state["generator.mean.weight"], state[name])
+            state[name] = torch.where(new, state[name.replace("prior_mean", "mean.weight")], state[name])
     # the priors' weight depends on the number of training cells
-    state["generator.n_cells"] = n_cells
-    module.load_state_dict(state)
+    module.load_state_dict(state | n_cells)
 
 
 @contextmanager
-def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
-    """Context in which only weights of new categories have gradients and running statistics stay (no weight decay)."""
+def frozen_but_new(module: CellModel, old: Categories, *, drops: bool = True) -> Iterator[None]:
+    """Context in which only weights of new categories have gradients and running statistics stay (no weight decay).
+
+    Without ``drops`` the encoder, which alone has dropout, drops nothing.
+    """
     trainable = {name: p.requires_grad for name, p in module.named_parameters()}
     columns = _extended_columns(module, old)
     hooks = []
@@ -98,6 +106,8 @@ def frozen_but_new(module: CellModel, old: Categories) -> Iterator[None]:
     for part in module.modules():
         if isinstance(part, BatchNorm1d):
             part.eval()
+    if not drops:
+        module.encoder.eval()
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from scvi.train import TrainingPlan
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
-from torch.optim import Adam
+from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
 
 from activa.module import ACTIVAModule
@@ -78,7 +78,7 @@ class IntrospectivePlan(TrainingPlan):
         return {id(p) for part in parts if part is not None for p in part.parameters()}
 
     def configure_optimizers(self) -> tuple[list[Any], list[Any]]:
-        """Adam for the encoder, the generating half and the classifier, each with a schedule, unless all of it is frozen."""
+        """An optimizer for the encoder, the generating half and the classifier, each with a schedule, unless all of it is frozen."""
         encoder, generator, classifier = self._trainable()
         slow, lr = self._slow(), self.recipe.lr
         rates = [
@@ -87,12 +87,12 @@ class IntrospectivePlan(TrainingPlan):
             [(classifier, self.recipe.lr_classifier)],
         ]
         optimizers, schedulers = [], []
+        kind = {"Adam": Adam, "AdamW": AdamW}[self.recipe.optimizer]
         for part, groups in zip(("encoder", "generator", "classifier"), rates, strict=True):
             filled = [{"params": params, "lr": rate} for params, rate in groups if params]
             if filled:
-                optimizers.append(Adam(filled, fused=True, eps=_EPS, weight_decay=self.recipe.weight_decay))
-                scheduler = self._schedule(optimizers[-1], part)
-                schedulers.append({"scheduler": scheduler, "interval": "step"})
+                optimizers.append(kind(filled, fused=True, eps=_EPS, weight_decay=self.recipe.weight_decay))
+                schedulers.append({"scheduler": self._schedule(optimizers[-1], part), "interval": "step"})
         return optimizers, schedulers
 
     @property

@@ -10,6 +10,7 @@ from activa.arguments import check_choices, check_integers, check_numbers
 from activa.train.game import Game, Hinge, Soft, use_own_numbers
 
 LRSchedule = Literal["one-cycle", "constant"]
+Optimizer = Literal["Adam", "AdamW"]
 PlateauMetric = Literal["elbo_validation", "reconstruction_loss_validation", "kl_local_validation"]
 
 _GAMES: dict[str, type[Game]] = {"hinge": Hinge, "soft": Soft}
@@ -17,8 +18,10 @@ _GAMES: dict[str, type[Game]] = {"hinge": Hinge, "soft": Soft}
 
 # arguments of scvi-tools' TrainingPlan that this plan has no use for
 _ELSEWHERE = {
-    **dict.fromkeys(("optimizer", "optimizer_creator", "fused_optimizer", "eps", "update_only_decoder"),
-                    "encoder, generator and classifier have an Adam each"),
+    "optimizer_creator": "encoder, generator and classifier have an optimizer each (choose optimizer='Adam' or 'AdamW')",
+    "fused_optimizer": "the optimizers are fused already",
+    "eps": "the learning rates are those of 1e-8",
+    "update_only_decoder": "the classifier and the prior are trained too (load_query_data freezes a reference)",
     **dict.fromkeys(("compile", "compile_kwargs"), "the likelihood is compiled already, and steps are too short for more"),
     **dict.fromkeys(("on_step", "on_epoch"), "losses are logged by epoch"),
 }  # fmt: skip
@@ -82,8 +85,9 @@ class Recipe:
     n_epochs_kl_warmup, n_steps_kl_warmup, min_kl_weight, max_kl_weight
         Epochs, or minibatches, in which the weight of ``L_REG`` rises from the one to the other weight. Both None: a tenth
         of all epochs.
-    weight_decay
-        Factor of the penalty that Adam adds for all weights.
+    optimizer, weight_decay
+        ``"Adam"``, or ``"AdamW"`` (Loshchilov and Hutter 2019, arXiv:1711.05101), and its decay of all weights: Adam adds it
+        to the gradients, AdamW takes it from the weights.
     gradient_clip
         Largest norm of the gradient of each of encoder, generator and classifier. None: no clipping.
 
@@ -101,6 +105,7 @@ class Recipe:
     n_steps_kl_warmup: int | None = None
     min_kl_weight: float = 0.0
     max_kl_weight: float = 1.0
+    optimizer: Optimizer = "Adam"
     weight_decay: float = 0.0
     gradient_clip: float | None = 100.0
 
@@ -109,6 +114,7 @@ class Recipe:
             raise TypeError(f"game must be a game, such as Hinge() or Soft() of activa.train, got {self.game!r}.")
         if not isinstance(self.lr_schedule, ReduceOnPlateau):
             check_choices(lr_schedule=(self.lr_schedule, LRSchedule))
+        check_choices(optimizer=(self.optimizer, Optimizer))
         check_numbers(lr=self.lr, lr_classifier=self.lr_classifier, above=0)
         check_numbers(gradient_clip=self.gradient_clip, above=0, optional=True)
         warmups = {"n_epochs_kl_warmup": self.n_epochs_kl_warmup, "n_steps_kl_warmup": self.n_steps_kl_warmup}
