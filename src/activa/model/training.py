@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -20,18 +20,11 @@ from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin
 from torch.nn import BatchNorm1d
 
 from activa.arguments import check_booleans, check_choices, check_integers
+from activa.model import training_checks
 from activa.model.datamodule import CellSample, read_datamodule
 from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
 from activa.model.registration import refuse_mudata
 from activa.model.registry import modalities_of
-from activa.model.training_checks import (
-    check_decay,
-    check_device,
-    check_further,
-    check_paths,
-    check_split,
-    needs_losses,
-)
 from activa.model.untold import warn_of_untold
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
 from activa.progress import is_quiet
@@ -74,6 +67,7 @@ class Training(UnsupervisedTrainingMixin):
     trained_with_: dict[str, Any]  # max_epochs, recipe and batch_size of the last training, as plain values
     # categories of the reference, whose weights training must not move (scArches); None: all weights are trained
     reference_categories_: tuple[int, tuple[int, ...]] | None
+    freezes_dropout_ = False  # of its encoder
 
     def train(
         self,
@@ -155,13 +149,13 @@ class Training(UnsupervisedTrainingMixin):
         if realism is not None:
             check_choices(realism=(realism, RealismMetric))
         recipe = self._recipe(plan_kwargs, game)
-        check_decay(recipe, self.reference_categories_)
-        every_epoch = early_stopping or needs_losses(recipe, trainer_kwargs)
+        training_checks.check_decay(recipe, self.reference_categories_)
+        every_epoch = early_stopping or training_checks.needs_losses(recipe, trainer_kwargs)
         validates = every_epoch or realism is not None or interval is not None
-        check_split(train_size, validation_size, validates)
-        check_further(datasplitter_kwargs, trainer_kwargs)
-        check_paths(checkpoint_dir, ckpt_path)
-        check_device(accelerator, devices)
+        training_checks.check_split(train_size, validation_size, validates)
+        training_checks.check_further(datasplitter_kwargs, trainer_kwargs)
+        training_checks.check_paths(checkpoint_dir, ckpt_path)
+        training_checks.check_device(accelerator, devices)
         # PyTorch takes Python's whole numbers only
         seed, batch_size = check_seed(seed, default=0), int(batch_size)
         self._check_trainable(datamodule, realism)
@@ -295,10 +289,6 @@ class Training(UnsupervisedTrainingMixin):
     def _training_mode(self) -> Iterator[None]:
         """The module in training mode, a reference's weights frozen, and irrelevant warnings filtered."""
         reference = self.reference_categories_
-        drops = not getattr(self, "freezes_dropout_", False)
-        frozen = (
-            nullcontext() if reference is None else frozen_but_new(self.module, Categories(*reference), drops=drops)
-        )
         ignored = [
             r".*isinstance\(treespec, LeafSpec\)",  # Lightning 2.6 with PyTorch 2.15
             "Last batch will have a small size",  # a single cell is dropped where it would be an error
@@ -307,11 +297,13 @@ class Training(UnsupervisedTrainingMixin):
         # Lightning leaves the mode as it is, and a model that was trained or loaded is in evaluation mode
         self.module.train()
         try:
-            with warnings.catch_warnings(), torch.enable_grad():
+            with warnings.catch_warnings(), torch.enable_grad(), ExitStack() as stack:
                 for message in ignored:
                     warnings.filterwarnings("ignore", message=message)
-                with frozen:
-                    yield
+                if reference is not None:
+                    drops = not self.freezes_dropout_
+                    stack.enter_context(frozen_but_new(self.module, Categories(*reference), drops=drops))
+                yield
         finally:
             self.module.eval()
 
