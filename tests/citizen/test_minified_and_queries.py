@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from lightning.pytorch.callbacks import Callback
 from scipy.sparse import csr_matrix
 from scvi.data import AnnDataManager
 from tests_helpers import QUIET, make_counts, make_model
@@ -22,24 +23,50 @@ def query():
     return adata
 
 
-def test_queries_take_the_options_of_scarches(reference):
-    options = dict.fromkeys(
-        ["freeze_expression", "freeze_decoder_first_layer", "freeze_batchnorm_encoder", "freeze_classifier"], True
+class Drops(Callback):
+    """Whether the encoder drops units in training."""
+
+    def on_train_batch_start(self, trainer, plan, *_):
+        self.found = plan.module.encoder.training, plan.module.generator.training
+
+
+def test_queries_take_the_options_of_scarches(reference, tmp_path):
+    # the defaults of scvi-tools 1.5; the generator has no batch normalization to free
+    options = dict.fromkeys(["freeze_expression", "freeze_decoder_first_layer", "freeze_batchnorm_encoder"], True)
+    options |= {"freeze_batchnorm_decoder": False, "freeze_classifier": True, "transfer_batch": True}
+    model = ACTIVA.load_query_data(query(), reference, freeze_dropout=True, datamodule=None, registry=None, **options)
+    model.save(tmp_path / "model")
+    saved, free = ACTIVA.load(tmp_path / "model", adata=query()), ACTIVA.load_query_data(query(), reference, **options)
+    for one, drops in ((model, False), (saved, False), (free, True)):
+        one.train(2, plan_kwargs={"weight_decay": 0.0}, callbacks=[watch := Drops()], **QUIET)
+        assert watch.found == (drops, True)
+        assert set(one.generate(5, batch="new", seed=0).obs["batch"]) == {"new"}
+    before, after = (m.get_latent_representation(make_counts()) for m in (reference, model))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_decay_would_move_what_is_frozen(reference):
+    model = ACTIVA.load_query_data(query(), reference)
+    with pytest.raises(ValueError, match="weight_decay=0.001 would move the reference's frozen weights"):
+        model.train(1, plan_kwargs={"weight_decay": 1e-3})
+    ACTIVA.load_query_data(query(), reference, unfrozen=True, freeze_expression=False).train(
+        1, plan_kwargs={"weight_decay": 1e-3}, **QUIET
     )
-    model = ACTIVA.load_query_data(query(), reference, freeze_dropout=True, **options)
-    rates = [part.p for part in model.module.modules() if type(part).__name__ == "Dropout"]
-    assert rates and not any(rates)
-    assert any(part.p for part in reference.module.modules() if type(part).__name__ == "Dropout")
-    model.train(2, plan_kwargs={"weight_decay": 0.0}, **QUIET)
-    assert set(model.generate(5, batch="new", seed=0).obs["batch"]) == {"new"}
+
+
+def test_batches_are_new_only_where_they_may_be(reference):
+    with pytest.raises(ValueError, match=r"transfer_batch=False, and adata has new batches, \['new'\]"):
+        ACTIVA.load_query_data(query(), reference, transfer_batch=False)
+    assert ACTIVA.load_query_data(make_counts(seed=1), reference, transfer_batch=False).is_trained_
 
 
 @pytest.mark.parametrize(
     ("option", "error", "message"),
     [
         ({"freeze_expression": False}, ValueError, "freeze_expression=False: all weights .* or give unfrozen=True"),
-        ({"transfer_batch": False}, ValueError, "transfer_batch=False"),
-        ({"freeze_everything": True}, TypeError, "no argument 'freeze_everything': choose from"),
+        ({"freeze_classifier": False}, ValueError, "freeze_classifier=False: all weights"),
+        ({"datamodule": object()}, ValueError, "datamodule was given, and query cells are an AnnData or MuData"),
+        ({"freeze_everything": True}, TypeError, "unexpected keyword argument 'freeze_everything'"),
         ({"freeze_dropout": "yes"}, TypeError, "freeze_dropout must be True or False"),
     ],
     ids=str,

@@ -1,11 +1,13 @@
 """What users of scvi-tools pass to ``train``: checkpoints, plan arguments, and the global seed."""
 
+import inspect
+
 import numpy as np
 import pytest
 import scvi
 import torch
-from lightning.pytorch.callbacks import Callback
-from scvi.train import SaveCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from scvi.train import SaveCheckpoint, TrainingPlan
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
@@ -98,13 +100,42 @@ def test_options_of_a_plateau_alone_change_nothing():
     np.testing.assert_array_equal(weights(first), weights(second))
 
 
-def test_weight_decay_shrinks_weights():
-    sizes = []
-    for decay in (0.0, 1.0):
+def test_weight_decay_is_that_of_the_optimizer():
+    def classifier(**plan) -> np.ndarray:
         model = fresh()
-        model.train(5, plan_kwargs={"weight_decay": decay}, **QUIET)
-        sizes.append(float(model.module.classifier.layers[1].weight.detach().square().sum()))
-    assert sizes[1] < 0.9 * sizes[0]
+        model.train(1, plan_kwargs=plan, batch_size=240, **QUIET)
+        assert type(model.trainer.optimizers[0]).__name__ == plan.get("optimizer", "Adam")
+        return model.module.classifier.layers[1].weight.detach().numpy()
+
+    plain, decay = classifier(), 10.0
+    first = fresh().module.classifier.layers[1].weight.detach().numpy()
+    # the first step of Adam is the sign of the gradient, with the decay in it; AdamW takes a share of the weights besides
+    added, apart = (classifier(weight_decay=decay, optimizer=kind) for kind in ("Adam", "AdamW"))
+    np.testing.assert_allclose(apart, plain - 1e-3 * decay * first, atol=1e-6)
+    large = np.abs(first) > 0.02
+    np.testing.assert_allclose((added - first)[large], -1e-3 * np.sign(first)[large], atol=1e-5)
+
+
+def test_every_argument_of_scvi_tools_plan_is_taken_or_refused_with_a_reason():
+    named = set(inspect.signature(TrainingPlan).parameters) - {"module", "loss_kwargs"}
+    values = {"optimizer": "AdamW", "reduce_lr_on_plateau": False, "lr_scheduler_metric": "elbo_validation"}
+    values |= dict.fromkeys(("n_steps_kl_warmup", "n_epochs_kl_warmup", "lr_patience"), 3)
+    taken, refused = set(), {}
+    for name in named:
+        try:
+            Recipe.of({name: values.get(name, 0.5)})
+            taken.add(name)
+        except TypeError as error:
+            refused[name] = str(error)
+    assert taken == named - set(refused) and len(taken) == 13, taken
+    assert all("because" in reason for reason in refused.values()), refused
+
+
+def test_callbacks_that_watch_validation_losses_have_them():
+    model = fresh()
+    stop = EarlyStopping(monitor="elbo_validation", patience=1, min_delta=1e9)
+    model.train(30, callbacks=[stop], **QUIET)
+    assert len(model.history["elbo_validation"]) == len(model.history["elbo_train"]) == 2
 
 
 def test_a_recipe_with_a_plateau_can_be_written():
@@ -112,7 +143,7 @@ def test_a_recipe_with_a_plateau_can_be_written():
     assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 
-@pytest.mark.parametrize("name", ["compile", "optimizer", "eps", "on_step", "update_only_decoder"])
+@pytest.mark.parametrize("name", ["compile", "optimizer_creator", "eps", "on_step", "update_only_decoder"])
 def test_what_the_plan_has_no_use_for_is_refused_with_the_reason(name):
     with pytest.raises(TypeError, match=f"plan_kwargs has no field '{name}', because .*: leave it out"):
         fresh().train(1, plan_kwargs={name: True})

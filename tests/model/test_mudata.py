@@ -214,9 +214,9 @@ def test_what_scvi_tools_gives_is_of_the_genes(model):
 def test_what_is_of_anndata_alone_is_refused(model, tmp_path):
     with pytest.raises(NotImplementedError, match="generate_batches"):
         model.generate_zarr(tmp_path / "cells.zarr", 5)
-    with pytest.raises(NotImplementedError, match="minify_adata is not available for MuData"):
+    with pytest.raises(NotImplementedError, match="minify_adata is not available for MuData: call minify_mudata"):
         model.minify_adata()
-    with pytest.raises(NotImplementedError, match="load_query_data is not available for MuData"):
+    with pytest.raises(TypeError, match="made of MuData: give the cells as MuData, got AnnData"):
         ACTIVA.load_query_data(model.adata["rna"], model)
     with pytest.raises(ValueError, match="realism='mmd' needs"):
         model.train(realism="mmd")

@@ -208,6 +208,10 @@ class ACTIVA(Generation, Training, Expression, Queries, Reading):
         model.training_defaults_ = {"max_epochs": PAPER_EPOCHS, "recipe": PAPER_RECIPE.to_dict()}
         return model
 
+    def _get_user_attributes(self) -> list[tuple[str, Any]]:
+        """What is saved and copied; scvi-tools reads all properties too, and an untrained model has no sampler."""
+        return list(vars(self).items())
+
     def save(
         self,
         dir_path: str,

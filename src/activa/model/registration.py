@@ -44,6 +44,11 @@ class Registration(BaseMinifiedModeModelClass, BaseMudataMinifiedModeModelClass)
     _LATENT_QZM_KEY = "activa_latent_qzm"
     _LATENT_QZV_KEY = "activa_latent_qzv"
 
+    @property
+    def summary_string(self) -> str:
+        """Summary of the model; each of scvi-tools' two classes adds whether its data are minified."""
+        return super(BaseMinifiedModeModelClass, self).summary_string
+
     @classmethod
     def setup_anndata(
         cls,
