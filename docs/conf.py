@@ -6,6 +6,8 @@ import sys
 from importlib.metadata import metadata
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
 info = metadata("activa-sc")
 project = "activa"
 author = "activa developers"
@@ -13,6 +15,7 @@ copyright = f"2026, {author}"
 version = release = info["Version"]
 
 extensions = [
+    "first_sight",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -76,4 +79,7 @@ myst_heading_anchors = 3
 html_theme = "sphinx_book_theme"
 html_title = "activa"
 html_static_path = ["_static"]
-html_css_files = ["tutorials.css"]
+html_css_files = ["pages.css"]
+html_js_files = [("tables.js", {"defer": "defer"})]
+# one search box, that of the sidebar
+html_theme_options = {"navbar_persistent": [], "show_navbar_depth": 1}

@@ -24,6 +24,7 @@ MARKERS = {
         "tests/test_benchmarks.py",
         "tests/test_paper_benchmark.py",
         "tests/test_peers_benchmark.py",
+        "tests/test_readme.py",
         "tests/test_scgan.py",
         "tests/test_speed_benchmarks.py",
         "tests/train/test_ddp.py",

@@ -19,11 +19,12 @@ def obs_of(
     plan: CellPlan, design: Design, labels_key: str | None, library_sizes: np.ndarray | None = None
 ) -> pd.DataFrame:
     """``obs`` of planned cells: types (in ``labels_key``, or the registered column), batch, covariates and what is told."""
-    obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}" for i in range(len(plan))]))
+    obs = pd.DataFrame(index=pd.Index([f"synthetic_{i}-{plan.tag}" for i in range(len(plan))]))
     labels_key = labels_key or design.labels_key
     if labels_key is not None:
         types: Any = list(design.types)
-        obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=types)
+        ordered = design.labels_key in design.ordered
+        obs[labels_key] = pd.Categorical.from_codes(plan.label, categories=types, ordered=ordered)
     for key, values in design.obs_values(plan.design).items():
         obs[key] = values
     for key, values in {"seen": plan.seen, "library_size": library_sizes}.items():
@@ -73,14 +74,9 @@ def stack(real: AnnData, synthetic: AnnData) -> AnnData:
     if real.obs_names.isin(synthetic.obs_names).any():
         synthetic.obs_names = [f"{name}-activa" for name in synthetic.obs_names]
     obs: Any = real.obs
-    names, is_unique = real.var_names, real.var_names.is_unique
-    if not is_unique:  # concat would match the genes by name
-        real.var_names = synthetic.var_names = [str(i) for i in range(len(names))]
     stacked: Any = anndata.concat(
         {"real": real, "synthetic": synthetic}, label="origin", join="outer", merge="first", uns_merge="first"
     )
-    if not is_unique:
-        stacked.var_names = names
     for column in obs.select_dtypes("category"):
         # concat orders categories by appearance; the user's order is kept
         known = list(obs[column].cat.categories)

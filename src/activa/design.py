@@ -33,6 +33,8 @@ class Design:
     layer: str | None = None  # layer with the counts of genes; None for X
     protein_layer: str | None = None  # layer with the values of proteins; None for X
     modalities: tuple[str, str] | None = None  # of genes and proteins; None for AnnData
+    ordered: tuple[str, ...] = ()  # columns of obs whose categories are ordered
+    colors: dict[str, list[str]] = field(default_factory=dict)  # column of obs -> colors of its categories, as in uns
 
     @property
     def type_sizes(self) -> np.ndarray:
@@ -59,6 +61,11 @@ class Design:
         batch = [] if self.batch_key is None else [self.batch_key]
         return [*batch, *self.categorical, *self.continuous]
 
+    def colors_as_uns(self, labels_key: str | None = None) -> dict[str, np.ndarray]:
+        """The colors of categories as scanpy's plots find them, those of the types by the name that ``labels_key`` gives."""
+        names = {self.labels_key: labels_key or self.labels_key}
+        return {f"{names.get(key, key)}_colors": np.asarray(colors) for key, colors in self.colors.items()}
+
     def obs_values(self, values: np.ndarray) -> dict[str, Any]:
         """Batch and covariates of cells as columns of ``obs``, from their codes and values ``(n_cells, n_columns)``."""
         categories = dict(self.categorical) | ({} if self.batch_key is None else {BATCH: self.batches})
@@ -67,7 +74,10 @@ class Design:
             key = self.batch_key if name == BATCH else name
             if name in categories:
                 values_of: Any = list(categories[name])
-                found[str(key)] = pd.Categorical.from_codes(column.astype(int), categories=values_of)
+                is_ordered = key in self.ordered
+                found[str(key)] = pd.Categorical.from_codes(
+                    column.astype(int), categories=values_of, ordered=is_ordered
+                )
             elif name != BATCH:
                 found[name] = column
         return found

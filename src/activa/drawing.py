@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 from scipy.sparse import csr_matrix, hstack, vstack
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from activa.design import Design
+from activa.memory import available_memory, check_memory
 from activa.module import CellDistribution, CellModel, Condition, draw_counts, sample_cells
+from activa.progress import progress
 from activa.request import CellFilter, CellPlan
 from activa.seeds import torch_generator
 from activa.threads import single_threaded_pool
@@ -74,14 +75,35 @@ def draw_chunks(
             return _draw_filtered(module, plan, block, filters, seed, number)
 
     n_blocks, per_chunk = -(-len(plan) // BLOCK), -(-batch_size // BLOCK)
-    with tqdm(total=len(plan), unit="cell", desc="Generating", delay=5, leave=False) as progress:
+    with progress(total=len(plan), unit="cell", desc="Generating", delay=5) as bar:
         for first in range(0, n_blocks, per_chunk):
             blocks = []
             numbers = range(first, min(first + per_chunk, n_blocks))
             for block in single_threaded_pool(device_of(module)).map(draw, numbers):
                 blocks.append(block)
-                progress.update(block.shape[0])
+                bar.update(block.shape[0])
             yield np.concatenate(blocks) if expected else vstack(blocks, format="csr")
+
+
+def check_fits(module: CellModel, plan: CellPlan, *, seed: int | None, expected: bool) -> None:
+    """Raise a MemoryError if the values of all planned cells, and of the chunks they are joined from, need more than there is."""
+    available, n_values = available_memory(), module.n_input + module.n_proteins
+    # rates are four bytes, counts eight with their gene
+    n_bytes = 2.0 * len(plan) * n_values * (4 if expected else 8)
+    if available is None or n_bytes <= available:
+        return
+    if not expected:  # some of the cells tell how many of their counts are zero
+        some = np.linspace(0, len(plan) - 1, BLOCK).astype(int)
+        few = CellPlan(
+            plan.label[some],
+            plan.design[some],
+            None if plan.library_size is None else plan.library_size[some],
+            None if plan.z is None else plan.z[some],
+        )
+        (drawn,) = draw_chunks(module, few, BLOCK, seed=seed, expected=False, filters=None)
+        n_bytes *= drawn.nnz / (len(few) * n_values)
+    instead = "use generate_batches or generate_zarr, which hold a part of them at a time"
+    check_memory(n_bytes, what=f"{len(plan)} cells", instead=instead)
 
 
 def device_of(module: CellModel) -> torch.device:

@@ -14,11 +14,13 @@ from scipy.sparse import csr_matrix
 
 from activa.arguments import check_booleans, check_integers, check_numbers
 from activa.design import BATCH, LABEL, N_CELLS, Design
+from activa.memory import check_memory
 from activa.module import MAX_RATE, CellModel
-from activa.seeds import check_seed
+from activa.seeds import check_seed, tag_of
 
-# A plan of this many cells takes tens of GB: larger requests are to be split into several calls
-MAX_CELLS = 10**9
+# A plan of this many cells takes about 100 GB: larger requests are to be split into several calls
+MAX_CELLS, _PLAN_BYTES = 10**9, 100
+_MAX_LATENT = 1e6  # of larger ones the rates overflow; those of cells are below 100
 _MAX_NAMED = 10  # combinations in a warning
 _PLAN_STREAM = 256  # distinguishes the plan's random numbers from those of the blocks of cells
 
@@ -42,6 +44,7 @@ class CellPlan:
     library_size: np.ndarray | None  # library sizes, (n,), where they are given
     z: np.ndarray | None  # latents, (n, n_latent), where they are given
     seen: np.ndarray | None = None  # whether a training cell had the type and batch, (n,), where batches are given
+    tag: str = ""  # tells the cells of different requests, or of different models, apart
 
     def __len__(self) -> int:
         return len(self.label)
@@ -81,6 +84,10 @@ class Request:
         """The cells to generate; a KeyError or ValueError says what the model does not have or cannot use."""
         if self.labels_key is not None and self.labels_key in design.obs_columns:
             raise ValueError(f"labels_key={self.labels_key!r} is a column of batch or covariates: choose another.")
+        what = f"the types and batches of {self.n_cells} cells"
+        check_memory(
+            _PLAN_BYTES * self.n_cells, what=what, instead="generate them in several calls, each with its seed"
+        )
         if isinstance(self.labels, pd.DataFrame):
             return self._cell_by_cell(self.labels, design).plan(design, module)
         rng = np.random.default_rng([check_seed(self.seed), _PLAN_STREAM])
@@ -92,7 +99,22 @@ class Request:
         library_size = self._given_library_size(module, len(label))
         z = self._given_latents(module, len(label))
         seen = None if BATCH not in given else _seen(label, given[BATCH], design)
-        return CellPlan(label, _plan_design(label, design, given, rng), library_size, z, seen)
+        planned = _plan_design(label, design, given, rng)
+        model = module.generator.mean.bias.detach().cpu().numpy()
+        values = [np.asarray(part).tobytes() for part in (model, label, planned, library_size, z) if part is not None]
+        tag = tag_of(f"{self.seed} {self.min_confidence} {self.refuse is not None}".encode(), *values)
+        return CellPlan(label, planned, library_size, z, seen, tag)
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells are asked for, where that is told by a number."""
+        labels: Any = self.labels
+        is_counts = isinstance(labels, pd.DataFrame) or (isinstance(labels, pd.Series) and labels.name == "count")
+        counts = labels.to_numpy() if is_counts else list(labels.values()) if isinstance(labels, Mapping) else ()
+        told = [
+            int(count) for count in np.ravel(counts) if isinstance(count, int | np.integer) and 0 < count < MAX_CELLS
+        ]
+        return sum(told) if self.n is None else int(self.n)
 
     def _cell_by_cell(self, table: pd.DataFrame, design: Design) -> Request:
         """The same request with the type and batch of each cell instead of a table of types and batches."""
@@ -154,6 +176,10 @@ class Request:
             raise TypeError(f"z must be a matrix of numbers, got {self.z!r}.") from error
         if z.shape != (n, module.n_latent) or not np.isfinite(z).all():
             raise ValueError(f"z must be finite and of shape {(n, module.n_latent)}, got shape {z.shape}.")
+        if np.abs(z).max() > _MAX_LATENT:
+            raise ValueError(
+                f"z must be latents, between -{_MAX_LATENT:g} and {_MAX_LATENT:g}, got {np.abs(z).max():g}."
+            )
         return z
 
 

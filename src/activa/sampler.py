@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,7 @@ from activa.arguments import check_booleans, check_integers
 from activa.assembly import as_cells, obs_of
 from activa.checks import check_genes, check_values, check_values_of, genes_of, positions
 from activa.design import Design
-from activa.drawing import draw_chunks, filters_of, latents_of
+from activa.drawing import check_fits, draw_chunks, filters_of, latents_of
 from activa.io import sampler_files, zarr_store
 from activa.module import CellModel
 from activa.request import CellFilter, CellPlan, Request
@@ -138,8 +138,9 @@ class Sampler:
         ------
         TypeError, ValueError, KeyError
             If an argument does not fit, such as a type that was not seen in training (KeyError).
-        RuntimeError
-            If too few cells pass ``min_confidence`` or ``refuse``; the message tells how many do.
+        RuntimeError, MemoryError
+            If too few cells pass ``min_confidence`` or ``refuse``; the message tells how many do. If the cells need more
+            memory than there is.
 
         Examples
         --------
@@ -151,10 +152,12 @@ class Sampler:
             n, labels, labels_key, batch, library_size, covariates, z, expected, min_confidence, refuse, seed
         )
         plan, chunks = self._planned(request, batch_size, latents)
+        check_fits(self.module, plan, seed=request.seed, expected=expected)
         drawn, library_sizes = latents_of(self.module, plan, request.seed) if latents else (None, None)
         obs = obs_of(plan, self.design, labels_key, library_sizes)
         parts = list(chunks)
         x = np.concatenate(parts) if expected else vstack(parts, format="csr")
+        del parts
         cells = self._as_cells(x, obs, request)
         if drawn is not None:
             cells.obsm["latent"] = drawn
@@ -218,7 +221,6 @@ class Sampler:
         columns = [request.get("labels_key") or self.design.labels_key, *self.design.obs_columns]
         zarr_store.write(path, chunks, columns=columns, layer=self.design.layer, overwrite=overwrite)
 
-    @torch.inference_mode()
     def predict(
         self, adata: AnnData, *, soft: bool = False, indices: Sequence[int] | None = None, batch_size: int = 1024
     ) -> np.ndarray | pd.DataFrame:
@@ -258,24 +260,25 @@ class Sampler:
             distinct, order = np.unique(cells, return_inverse=True)  # backed cells are read in their order
             x = x[distinct][order]
         check_values(x, layer=layer, gene_likelihood=self.settings.gene_likelihood)
-        device, found = next(self.module.parameters()).device, []
-        for start in range(0, x.shape[0], batch_size):
-            rows = x[start : start + batch_size]
-            dense = np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float32)
-            # a copy: the array may be read-only
-            found.append(self.module.classify(torch.tensor(dense).to(device)).softmax(-1).cpu().numpy())
-        probabilities = np.concatenate(found)
-        if soft:
-            names = adata.obs_names if indices is None else adata.obs_names[cells]
-            return pd.DataFrame(probabilities, index=names, columns=self.types)
-        return self.types[probabilities.argmax(-1)]
+        parts = (x[start : start + batch_size] for start in range(0, x.shape[0], batch_size))
+        dense = (np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float32) for rows in parts)
+        # a copy: the array may be read-only
+        found = self.classify(torch.tensor(rows) for rows in dense)
+        names = adata.obs_names if indices is None else adata.obs_names[cells]
+        return found.set_axis(names) if soft else self.types[found.to_numpy().argmax(-1)]
+
+    @torch.inference_mode()
+    def classify(self, minibatches: Iterable[torch.Tensor]) -> pd.DataFrame:
+        """Probabilities of the types, ``(n_cells, n_types)``, of counts in minibatches ``(n, n_genes)``."""
+        device = next(self.module.parameters()).device
+        found = [self.module.classify(x.to(device)).softmax(-1).cpu().numpy() for x in minibatches]
+        return pd.DataFrame(np.concatenate(found), columns=self.types)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the sampler as files that are data, not a program (:mod:`activa.io.sampler_files`).
 
-        The folder holds weights, settings, the tables of genes and proteins, types, batches and covariates, and how many
-        training cells had each combination of them, with continuous covariates as they were. Counts, cell names and
-        losses are not written.
+        The folder holds weights, settings, tables of genes and proteins, and how many training cells had each combination of
+        type, batch and covariates, with continuous ones as they were. Counts, cell names and losses are not written.
 
         Parameters
         ----------
@@ -343,4 +346,5 @@ class Sampler:
     def _as_cells(self, x: Any, obs: pd.DataFrame, request: Request) -> Any:
         """AnnData or MuData with ``uns["activa"]``, which says nothing that h5ad cannot hold."""
         origin = {"version": version("activa-sc"), "seed": request.seed, "settings": self.settings.to_uns()}
-        return as_cells(x, obs, self.var, self.protein_var, self.design, {"activa": origin})
+        uns = {"activa": origin} | self.design.colors_as_uns(request.labels_key)
+        return as_cells(x, obs, self.var, self.protein_var, self.design, uns)

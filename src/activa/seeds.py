@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,14 @@ MAX_SEED = 2**32 - 1
 """The largest seed that NumPy's and scikit-learn's older generators take."""
 
 
-def check_seed(seed: int | None) -> int:
-    """The seed, an integer from 0 to 2**32 - 1; for None that of ``scvi.settings.seed``, or a fresh one if it is not set."""
+def check_seed(seed: int | None, default: int | None = None) -> int:
+    """The seed, an integer from 0 to 2**32 - 1; for None that of ``scvi.settings.seed``, or if it is not set the default.
+
+    The default None is a fresh seed.
+    """
     if seed is None and (scvi := sys.modules.get("scvi")) is not None:
         seed = scvi.settings.seed
+    seed = default if seed is None else seed
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     check_integers(seed=seed, least=0, most=MAX_SEED)
@@ -50,6 +55,14 @@ def seeded(*seed: int) -> Iterator[None]:
 def derived_seed(*seed: int) -> int:
     """A seed of its own for a part of the work, mixed of non-negative integers."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
+
+
+def tag_of(*parts: bytes) -> str:
+    """Eight hexadecimal digits that tell apart what was made of different parts."""
+    digest = hashlib.blake2b(digest_size=4)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def torch_state() -> list[torch.Tensor]:

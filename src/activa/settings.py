@@ -16,6 +16,8 @@ Architecture = Literal["log-linear", "deep"]
 
 COUNT_LIKELIHOODS: tuple[GeneLikelihood, ...] = ("nb-outlier", "nb")
 
+_MAX_LAYERS = 64
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -28,7 +30,8 @@ class Settings:
     n_hidden
         Width of each hidden layer of the encoder, or of its one layer. A deep generator has them in reverse.
     n_latent, dropout_rate
-        Latent dimensions, and dropout rate of the encoder's hidden layers.
+        Latent dimensions, by default 16, or a third of the number of types if these are more than 50, up to 128; and
+        dropout rate of the encoder's hidden layers.
     gene_likelihood
         ``"nb-outlier"`` (:class:`~activa.module.OutlierNegativeBinomial`) or ``"nb"`` for counts; ``"normal"`` for
         non-negative values such as log-normalized expression; ``"mse"`` for such values with the paper's squared error,
@@ -64,6 +67,8 @@ class Settings:
         widths = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
         if not widths:
             raise ValueError("n_hidden must have at least one width, got ().")
+        if len(widths) > _MAX_LAYERS:
+            raise ValueError(f"n_hidden must have at most {_MAX_LAYERS} layers, got {len(widths)}.")
         for width in widths:
             check_integers(n_hidden=width)
         check_integers(n_latent=self.n_latent)
@@ -97,6 +102,15 @@ class Settings:
             for name, value in self.to_dict().items()
             if value is not None
         }
+
+
+def n_latent_for(n_types: int) -> int:
+    """Latent dimensions by default, 16 to 128: in 16 of them 300 types are not told apart.
+
+    >>> n_latent_for(10), n_latent_for(300)
+    (16, 100)
+    """
+    return min(max(Settings.n_latent, n_types // 3), 128)
 
 
 PAPER = Settings(n_hidden=(1024, 512, 256), n_latent=128, dropout_rate=0.0, gene_likelihood="mse", architecture="deep")

@@ -96,7 +96,7 @@ def test_n_is_filled_up_by_the_other_types(shared, tmp_path):
     sizes = json.loads(run("info", shared / "model").stdout)["types"]
     assert told["cells"] == 100 and told["types"]["B"] == 50
     assert abs(told["types"]["T"] - 50 * sizes["T"] / (sizes["T"] + sizes["NK"])) <= 0.5
-    assert "n=10" in refused("generate", shared / "model", "-n", 10, "--label", "B=50", "-o", tmp_path / "b.h5ad")
+    assert "-n=10" in refused("generate", shared / "model", "-n", 10, "--label", "B=50", "-o", tmp_path / "b.h5ad")
     ours = ACTIVA.from_export(shared / "model").generate(100, labels={"B": 50}, seed=0)
     assert told["types"] == ours.obs["cell_type"].value_counts().to_dict()
     told = json.loads(run("generate", shared / "model", "-n", 100, "-o", tmp_path / "c.h5ad").stdout)
@@ -140,15 +140,15 @@ def test_several_generators_are_told_apart_and_judged(shared, tmp_path):
 
 
 def test_the_table_is_printed_whatever_happens_to_the_page(shared, tmp_path, monkeypatch):
-    def fails(**given):
+    def fails(*sets, **given):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("activa.reporting.report", fails)
+    monkeypatch.setattr("activa.cli.comparing.report", fails)
     arguments = ["evaluate", shared / "real.h5ad", shared / "train.h5ad", "--report", tmp_path / "page.html"]
     result = CliRunner().invoke(app, [str(a) for a in arguments])
     assert result.exit_code != 0
     assert "rf_auc" in set(pd.read_csv(StringIO(result.stdout), sep="\t")["metric"])
-    assert "batch_key 'nonsense'" in refused(*arguments, "--batch-key", "nonsense")
+    assert "--batch-key 'nonsense'" in refused(*arguments, "--batch-key", "nonsense")
     assert "at most 6" in refused(*arguments, *[tmp_path / f"{i}.h5ad" for i in range(6)])
     assert "give --report" in refused(*arguments[:3], "--batch-key", "batch")
 
@@ -157,12 +157,12 @@ def test_input_that_is_refused(shared, tmp_path):
     train, model, out = shared / "train.h5ad", shared / "model", tmp_path / "out.h5ad"
     assert "does not exist" in refused("fit", tmp_path / "no.h5ad", "-o", tmp_path / "m")
     assert "must end with" in refused("fit", tmp_path / "no.csv", "-o", tmp_path / "m")
-    assert "labels_key='kind'" in refused("fit", train, "-o", tmp_path / "m", "--labels-key", "kind")
+    assert "--labels-key='kind'" in refused("fit", train, "-o", tmp_path / "m", "--labels-key", "kind")
     (tmp_path / "broken.h5ad").write_bytes(b"no HDF5")
     assert "cannot be read" in refused("fit", tmp_path / "broken.h5ad", "-o", tmp_path / "m")
     assert "Mast" in refused("generate", model, "--label", "Mast=3", "-o", out)
     assert "TYPE=COUNT" in refused("generate", model, "--label", "B", "-o", out)
-    assert "n must" in refused("generate", model, "-o", out)
+    assert "--labels-like" in refused("generate", model, "-o", out)
     assert "batch" in refused("generate", model, "-n", 3, "--batch", "three", "-o", out)
     assert "suffix" in refused("generate", model, "-n", 3, "-o", tmp_path / "out.h5mu")
     assert "sampler.json" in refused("info", tmp_path)
@@ -200,9 +200,8 @@ def test_an_interrupted_training_exports_nothing(shared, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(IntrospectivePlan, "on_train_epoch_start", interrupt)
-    with pytest.warns(UserWarning, match="interrupted"):
-        result = CliRunner().invoke(app, ["fit", str(shared / "train.h5ad"), "-o", str(tmp_path / "m")])
-    assert result.exit_code == 130 and result.stdout == ""
+    result = CliRunner().invoke(app, ["fit", str(shared / "train.h5ad"), "-o", str(tmp_path / "m")])
+    assert result.exit_code == 130 and result.stdout == "" and "activa: interrupted" in result.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -254,7 +253,8 @@ main()
     assert min(seconds) < 2, seconds
 
 
-def test_a_report_comes_with_the_table(shared, tmp_path):
+def test_a_report_comes_with_the_table_and_is_of_its_evaluation(shared, tmp_path, monkeypatch):
+    monkeypatch.setattr("activa.reporting.html_report.evaluate_sets", lambda *sets, **given: pytest.fail("done again"))
     page, sets = tmp_path / "report.html", [shared / "real.h5ad", shared / "real.zarr"]
     arguments = ["evaluate", *sets, "--labels-key", "cell_type", "--report", page]
     assert "leave --metrics or --report out" in refused(*arguments, "--metrics", "mmd")

@@ -122,7 +122,7 @@ def alone() -> list[Case]:
 
 def _made_possible(case: Case) -> Case:
     if case.labels == "many types":
-        case = replace(case, n_cells=520)
+        case = replace(case, n_cells=620)
     if case.n_cells < 3 and case.labels == "categories":
         case = replace(case, labels="one type")
     return replace(case, values="ones") if case.dtype == "bool" and case.values == "counts" else case
@@ -234,7 +234,7 @@ def _labels(case: Case, rng: np.random.Generator) -> Any:
             names[:] = "T"
             names[n // 2] = "B"
         case "many types":
-            return np.array([f"type {i}" for i in rng.permutation(np.arange(n) % 500)], dtype=object)
+            return np.array([f"type {i}" for i in rng.permutation(np.arange(n) % 300)], dtype=object)
         case "missing" | "missing beside unlabeled":
             names[0] = np.nan
             names[1:3] = "unknown"
@@ -376,7 +376,10 @@ def expected(case: Case) -> tuple[type[Exception], str] | None:
 
 def _expected_of_columns(case: Case) -> tuple[type[Exception], str] | None:
     if case.labels != "none" and (
-        case.column.startswith("_") or "missing" in case.labels or (case.labels == "mixed" and case.n_cells > 1)
+        case.column.startswith("_")
+        or "/" in case.column
+        or "missing" in case.labels
+        or (case.labels == "mixed" and case.n_cells > 1)
     ):
         return ValueError, "labels_key"
     if case.batch == "missing":
@@ -389,9 +392,13 @@ def _expected_of_columns(case: Case) -> tuple[type[Exception], str] | None:
         return ValueError, "categorical_covariate_keys"
     if case.covariates in ("missing", "not a number", "infinite"):
         return ValueError, "continuous_covariate_keys"
+    if case.batch == "labels":
+        return ValueError, "labels_key and batch_key"
     if case.size_factors == "zero":
         return ValueError, "size_factor_key"
-    return (ValueError, "labels_key") if case.labels == "all unlabeled" else None
+    if case.labels == "all unlabeled":
+        return ValueError, "labels_key"
+    return (ValueError, "adata.var_names") if case.names == "duplicate genes" else None
 
 
 def _expected_of_values(case: Case, where: str) -> tuple[type[Exception], str] | None:

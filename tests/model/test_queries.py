@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scvi.model.base import BaseModelClass
 from tests_helpers import QUIET, make_counts, make_model
 
 from activa import ACTIVA
@@ -28,7 +29,7 @@ def make_query(new="three"):
 
 def tensors_of(model, adata):
     model._validate_anndata(adata)
-    (minibatch,) = model._make_data_loader(adata=adata, batch_size=adata.n_obs)
+    (minibatch,) = BaseModelClass._make_data_loader(model, adata=adata, batch_size=adata.n_obs)
     return minibatch
 
 
@@ -150,6 +151,7 @@ def test_the_reference_stays_where_it_was(reference, extended):
 
 def test_the_new_batch_is_learnt(reference, extended):
     untrained = ACTIVA.load_query_data(make_query(), reference, accelerator="cpu")
+    untrained.is_trained_ = True  # as it is, it is refused
     cells = np.flatnonzero(extended.adata.obs["batch"] == "three")
     assert float(extended.get_elbo(indices=cells)) > float(untrained.get_elbo(indices=cells)) + 1
     new, old = (extended.generate(600, batch=b, seed=0).X.toarray().mean(0) for b in ("three", "one"))

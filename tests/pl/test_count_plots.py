@@ -62,6 +62,27 @@ def test_each_violin_has_a_line_at_its_median(name, sets):
     assert [to_hex(body.get_facecolor()[0]) for body in ax.collections] == [REAL, SYNTHETIC] * 3
 
 
+def test_several_generators_are_beside_the_real_cells(sets):
+    real, synthetic = sets
+    generators = {"ACTIVA": synthetic, "held out": real[::2]}
+    every = {"real": real} | generators
+    for name in ("dropout", "mean_variance"):
+        ax = getattr(pl, name)(real, generators, show=False)
+        assert list(points(ax, REAL)[0]) == list(points(getattr(pl, name)(*sets, show=False), REAL)[0])
+        assert [len(points(ax, color)) for color in (REAL, SYNTHETIC, "#009e73")] == [40] * 3
+        assert len({c.get_paths()[0].vertices.tobytes() for c in ax.collections}) == 3, "markers"
+    for name in ("library_size", "genes_per_cell"):
+        ax = getattr(pl, name)(real, generators, show=False)
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert texts == [f"{key} ({adata.n_obs} cells)" for key, adata in every.items()]
+        with pytest.raises(ValueError, match="one generator to be shown by labels_key, got .'ACTIVA', 'held out'."):
+            getattr(pl, name)(real, generators, labels_key="cell_type")
+    ax = pl.library_size(real, {"ACTIVA": synthetic}, labels_key="cell_type", show=False)
+    assert ax.get_legend().get_texts()[1].get_text() == "ACTIVA, below (120 cells)"
+    with pytest.raises(ValueError, match="at most 6 generators, got 7"):
+        pl.dropout(real, dict.fromkeys("abcdefg", synthetic))
+
+
 def test_dropout_curves_are_the_fits_beside_that_of_real_cells(tables):
     table = tables["dropout_curve"]
     axes = pl.dropout_curve(table, show=False)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from plots_helpers import REAL, SYNTHETIC, points
 
 from activa import pl
+from activa.pl import embeddings
 from activa.pl.embeddings import umap_coordinates
 
 
@@ -43,10 +44,12 @@ def test_panels_show_every_cell_with_the_other_set_behind(three_types):
     both, real, synthetic = figure.axes
     assert [len(c.get_offsets()) for c in real.collections] == [45, 60]
     assert [len(c.get_offsets()) for c in synthetic.collections] == [60, 45]
-    assert [len(c.get_offsets()) for c in both.collections] == [105]
+    assert sum(len(c.get_offsets()) for c in both.collections) == 105
     assert shown_colors(real) == shown_colors(synthetic)
     assert len(shown_colors(real)) == 3
-    assert len(shown_colors(both)) == 2
+    assert not shown_colors(real) & {REAL, SYNTHETIC}
+    for adata, color in zip(three_types, (REAL, SYNTHETIC), strict=True):
+        assert len(points(both, color)) == adata.n_obs
 
 
 def test_a_type_has_one_color_even_if_one_set_lacks_it(three_types):
@@ -59,7 +62,34 @@ def test_a_type_has_one_color_even_if_one_set_lacks_it(three_types):
 
 def test_without_labels_panels_have_the_colors_of_the_origin(three_types):
     both, real, synthetic = pl.umap(*three_types, show=False)
-    assert shown_colors(real) | shown_colors(synthetic) == shown_colors(both)
+    assert (shown_colors(real), shown_colors(synthetic)) == ({REAL}, {SYNTHETIC})
+    assert {to_hex(c.get_facecolor()[0]) for c in both.collections} == {REAL, SYNTHETIC}
+
+
+def test_one_umap_serves_both_plots(three_types, monkeypatch):
+    real, synthetic = three_types
+    coordinates = pl.joint_umap(real, synthetic, seed=3)
+    assert [of.shape for of in coordinates] == [(60, 2), (45, 2)]
+    computed = positions(pl.umap(real, synthetic, seed=3, return_fig=True))
+    monkeypatch.setattr(embeddings, "umap_coordinates", lambda *_: pytest.fail("a UMAP was computed"))
+    shared = positions(pl.umap(real, synthetic, coordinates=coordinates, return_fig=True))
+    assert all(np.array_equal(a, b) for a, b in zip(shared, computed, strict=True))
+    own = real.X[:, :2], synthetic.X[:, :2]
+    panels = pl.umap_per_type(real, synthetic, labels_key="cell_type", coordinates=own, show=False)
+    for ax in panels:
+        assert np.array_equal(ax.collections[0].get_offsets(), np.vstack(own))
+
+
+def test_coordinates_must_be_those_of_the_cells(three_types):
+    real, synthetic = three_types
+    first, second = np.zeros((60, 2)), np.zeros((45, 2))
+    for wrong, match in [
+        ((second, first), r"shapes \[\(60, 2\), \(45, 2\)\], real cells first, got \[\(45, 2\), \(60, 2\)\]"),
+        ((first,), "coordinates must be arrays of the shapes"),
+        ((first, second * np.nan), "coordinates must be finite"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            pl.umap(real, synthetic, coordinates=wrong)
 
 
 @pytest.mark.parametrize("n_types", [2, 20, 35])

@@ -26,6 +26,16 @@ def test_markers_are_the_real_cells_and_their_medians_both_sets(sets):
         np.testing.assert_allclose(drawn, np.concatenate(expected), rtol=1e-6)
 
 
+def test_a_median_of_zero_is_above_the_axis_and_few_cells_are_points(sets):
+    real, synthetic = sets
+    few = synthetic[np.concatenate([np.flatnonzero(synthetic.obs["cell_type"] == label)[:9] for label in ("B", "T")])]
+    panels = pl.markers(real, few, labels_key="cell_type", genes={"B": ["gene_12"], "T": ["gene_12"]}, show=False)
+    for ax in panels:
+        assert ax.get_ylim()[0] < 0
+        shown, expected = ax.collections[-1].get_offsets()[:, 1], few[few.obs["cell_type"] == ax.get_title(), "gene_12"]
+        assert len(shown) == 9 and ((shown > 0) == (expected.X.toarray().ravel() > 0)).all()
+
+
 def test_marker_genes_can_be_given(sets):
     (ax,) = pl.markers(*sets, labels_key="cell_type", genes={"T": ["gene_11", "gene_2"]}, show=False)
     assert ax.get_title() == "T" and [label.get_text() for label in ax.get_xticklabels()] == ["gene_11", "gene_2"]
@@ -66,6 +76,16 @@ def test_correlations_are_of_the_markers_or_of_variable_genes_each_once(sets):
     assert sorted(genes) == sorted(expected)
     without = pl.correlation(*sets, return_fig=True)
     assert sorted(label.get_text() for label in without.axes[0].get_xticklabels()) == sorted(sets[0].var_names)
+
+
+def test_types_of_the_markers_are_named_beside_the_second_heat_map(sets):
+    figure = pl.correlation(*sets, n_markers=3, labels_key="cell_type", return_fig=True)
+    figure.draw_without_rendering()
+    (right,) = figure.axes[1].child_axes
+    assert [label.get_text() for label in right.get_yticklabels()] == ["B", "NK", "T"]
+    assert len(figure.axes[0].lines) == len(figure.axes[1].lines) == 4
+    assert all(label.get_fontsize() >= 7 for label in figure.axes[0].get_xticklabels())
+    assert not right.get_tightbbox().overlaps(figure.axes[2].get_tightbbox())
 
 
 def test_heat_maps_are_the_matrices(tables):

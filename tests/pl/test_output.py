@@ -52,7 +52,8 @@ TABLES = {
 }
 LABELED = {"confusion", "markers", "umap_per_type"}
 PAIRS = LABELED | {"cell_profiles", "correlation", "dropout", "genes_per_cell", "library_size", "mean_variance", "umap"}
-ONE_PANEL = [name for name in pl.__all__ if "ax" in inspect.signature(getattr(pl, name)).parameters]
+PLOTS = [name for name in pl.__all__ if name != "joint_umap"]
+ONE_PANEL = [name for name in PLOTS if "ax" in inspect.signature(getattr(pl, name)).parameters]
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +93,16 @@ def no_autoshow():
     sc.settings.autoshow = before
 
 
-@pytest.mark.parametrize("name", pl.__all__)
+@pytest.mark.parametrize("name", PLOTS)
 def test_every_plot_takes_the_same_arguments(name):
     parameters = inspect.signature(getattr(pl, name)).parameters
-    for argument, default in {"show": None, "save": None, "return_fig": False}.items():
+    for argument, default in {"show": None, "save": None, "dpi": None, "return_fig": False}.items():
         assert parameters[argument].kind is inspect.Parameter.KEYWORD_ONLY
         assert parameters[argument].default is default
     assert ("ax" in parameters) == (name in ONE_PANEL)
 
 
-@pytest.mark.parametrize("name", pl.__all__)
+@pytest.mark.parametrize("name", PLOTS)
 def test_a_plot_is_shown_once_and_then_gone(name, plot, monkeypatch):
     shown = []
     monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
@@ -110,7 +111,7 @@ def test_a_plot_is_shown_once_and_then_gone(name, plot, monkeypatch):
     assert not plt.get_fignums()
 
 
-@pytest.mark.parametrize("name", pl.__all__)
+@pytest.mark.parametrize("name", PLOTS)
 def test_a_plot_is_returned_or_saved_and_not_shown(name, plot, monkeypatch, tmp_path, no_autoshow):
     monkeypatch.setattr(plt, "show", lambda: pytest.fail("it was shown"))
     figure = plot(name, return_fig=True, save=tmp_path / "plot.svg")
@@ -165,7 +166,7 @@ def test_a_plot_that_fails_leaves_no_figure(monkeypatch):
     assert not plt.get_fignums()
 
 
-@pytest.mark.parametrize("name", pl.__all__)
+@pytest.mark.parametrize("name", PLOTS)
 def test_every_argument_is_documented(name):
     documented = pl.__dict__[name].__doc__
     assert not re.search(r"\{[a-z_, ]+\}$", documented, flags=re.MULTILINE)
@@ -202,3 +203,17 @@ def test_forty_types_fit(name, forty):
     assert all(not a.overlaps(b) for a, b in zip(rows, rows[1:], strict=False))
     if name == "confusion":
         assert len(rows) == 40 and not figure.axes[0].texts
+
+
+def test_dpi_is_that_of_what_is_saved(plot, tmp_path):
+    sizes = {}
+    for dpi in (None, 60, 120):
+        plot("dropout", save=tmp_path / "plot.png", dpi=dpi, show=False)
+        sizes[dpi] = np.array(plt.imread(tmp_path / "plot.png").shape[:2])
+    assert np.abs(sizes[120] - 2 * sizes[60]).max() <= 1 and np.abs(2 * sizes[None] - 5 * sizes[60]).max() <= 2
+    with mpl.rc_context({"savefig.dpi": 60}):
+        plot("dropout", save=tmp_path / "plot.png", show=False)
+    assert np.array_equal(plt.imread(tmp_path / "plot.png").shape[:2], sizes[60])
+    for wrong in (0, "high", float("nan")):
+        with pytest.raises(ValueError, match="dpi must be None or a number from 1 to 10,000, got"):
+            plot("dropout", dpi=wrong)

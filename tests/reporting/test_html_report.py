@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests_helpers import make_counts
 
 import activa
 from activa.metrics import METRICS, evaluate
+from activa.pl import embeddings
+from activa.pl.embeddings import umap_coordinates
 
 
 class Page(HTMLParser):
@@ -183,3 +186,17 @@ def test_a_path_that_only_looks_writable_is_refused_before_work(sets):
 def test_the_call_on_the_page_is_the_one_that_made_it(made):
     call = re.search(r"activa\.report\(.*\)", made[0].read_text()).group().replace("&#39;", "'").replace("&#34;", '"')
     assert call == "activa.report(real, synthetic, \"report.html\", labels_key='cell_type', train=train, seed=0)"
+
+
+def test_each_generator_has_one_umap_for_both_of_its_plots(tmp_path, monkeypatch):
+    computed = []
+
+    def counted(*arguments):
+        computed.append(len(arguments[0]))
+        return umap_coordinates(*arguments)
+
+    monkeypatch.setattr(embeddings, "umap_coordinates", counted)
+    generators = {"one": make_counts(50, seed=2), "other": make_counts(40, seed=3)}
+    activa.report(make_counts(60, seed=1), generators, tmp_path / "page.html", labels_key="cell_type")
+    assert computed == [110, 100]
+    assert (tmp_path / "page.html").read_text().count("UMAP, type by type") >= 1

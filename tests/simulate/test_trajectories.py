@@ -83,7 +83,8 @@ def test_types_follow_each_other(staged, cells):
     assert means["early"] < means["middle"] < means["late"]
     assert np.abs(means - real).max() < 1.0
     sharpness = cells.obs.groupby("cell_type", observed=True)["pseudotime"].std()
-    assert sharpness.max() < 1.5 * staged.adata.obs.groupby("cell_type", observed=True)["time"].std().max()
+    # the covariate follows time exactly, so that latents and types need not
+    assert sharpness.max() < 2 * staged.adata.obs.groupby("cell_type", observed=True)["time"].std().max()
 
 
 def test_cells_keep_their_spread(staged, cells):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scvi.model.base import BaseModelClass
 from tests_helpers import make_counts
 
 from activa import ACTIVA, losses, pp
@@ -14,7 +15,7 @@ from activa.train import PAPER_RECIPE, Hinge, Soft, SyntheticCells
 def made(model: ACTIVA, game, n_cells: int = 65):
     """Synthetic cells of the model's first cells, and the minibatch."""
     module = model.module
-    batch = next(iter(model._make_data_loader(model.adata, batch_size=n_cells)))
+    batch = next(iter(BaseModelClass._make_data_loader(model, model.adata, batch_size=n_cells)))
     inference, generative = module(batch, compute_loss=False)
     torch.manual_seed(1)
     return SyntheticCells.make(module, batch, inference, generative, whole=game.whole), batch, inference

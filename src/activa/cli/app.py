@@ -1,24 +1,20 @@
-"""The commands, their arguments (checked before anything heavy is imported), and how they end."""
+"""The commands, their options, and the checks that come before anything heavy is imported."""
 
 from __future__ import annotations
 
-import json
-import logging
 import sys
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from activa.io import SAMPLER_MARKS, STORE_MARKS
-from activa.io.atomic import check_free
+from activa import __version__
+from activa.cli import given
+from activa.cli.outcome import OneLineGroup, outcome
+from activa.io import SAMPLER_MARKS
 
 app = typer.Typer(
-    no_args_is_help=True,
+    cls=OneLineGroup,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Synthetic single-cell counts of the cell types you ask for. Data are .h5ad files or .zarr stores. Results go to "
@@ -27,33 +23,28 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"activa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options of all commands."""
+
+
 Model = Annotated[Path, typer.Argument(help="Folder that 'activa fit' or model.export() wrote.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same result.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed: the same seed gives the same result.")]
 Layer = Annotated[str | None, typer.Option(help="Layer of the counts; X by default.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto: a GPU if there is one.")]
 PrintAs = Annotated[Literal["tsv", "json"], typer.Option("--format", help="How the table is printed.")]
-_CELLS = (".h5ad", ".zarr")
-_MAX_ON_PAGE = 6
-_PACKAGE = Path(__file__).parents[1]
-
-
-@contextmanager
-def outcome() -> Iterator[Callable[[Any], None]]:
-    """Yield a function that prints text or JSON; all other output goes to stderr. Refused input ends with exit code 2."""
-    stdout = sys.stdout
-    # silence Lightning's notes on hardware and tips
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    try:
-        with redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            yield lambda result: print(result if isinstance(result, str) else json.dumps(result, indent=1), file=stdout)
-    except (ValueError, TypeError, KeyError, OSError, ImportError, NotImplementedError, RuntimeError) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        if not (frames and Path(frames[-1].filename).is_relative_to(_PACKAGE)):
-            raise  # only what the package itself raises is about the input
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"activa: {' '.join(str(message).split())}", file=sys.stderr)
-        raise typer.Exit(2) from None
+Columns = Annotated[list[str] | None, typer.Option(help="Column of obs with a covariate. Can be given again.")]
 
 
 @app.command()
@@ -65,10 +56,32 @@ def demo(
 ) -> None:
     """Train on 700 real blood cells, generate as many, and compare them with held-out ones."""
     with outcome() as say:
-        _check_free(output, overwrite, "demo", ("metrics.csv",))
+        given.check_output(output, overwrite, "demo", ("metrics.csv",))
         from activa.cli import commands
 
         say(commands.printed(commands.demo(output, seed=seed, overwrite=overwrite), print_as))
+
+
+@app.command()
+def split(
+    data: Annotated[Path, typer.Argument(help="Cells to split.", show_default=False)],
+    train: Annotated[Path, typer.Option(help=".h5ad to write, cells to train on.", show_default=False)],
+    held_out: Annotated[Path, typer.Option(help=".h5ad to write, cells to evaluate with.", show_default=False)],
+    labels_key: Annotated[str | None, typer.Option(help="Column of obs with cell types, each split alike.")] = None,
+    held_out_share: Annotated[float, typer.Option(help="Share of the cells of each type to hold out.")] = 0.3,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Split cells at random into those to train on and those held out. Prints the numbers of cells, as JSON."""
+    with outcome() as say:
+        if not 0 < held_out_share < 1:
+            raise ValueError(f"--held-out-share={held_out_share:g} must be between 0 and 1.")
+        given.check_cells(data)
+        given.check_split_outputs(data, train, held_out, overwrite)
+        from activa.cli import files
+
+        paths = (train, held_out)
+        say(files.split(data, paths, labels_key, share=held_out_share, seed=seed, overwrite=overwrite))
 
 
 @app.command()
@@ -76,20 +89,41 @@ def fit(
     data: Annotated[Path, typer.Argument(help="Cells to train on, with whole counts.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the model to.", show_default=False)],
     labels_key: Annotated[str | None, typer.Option(help="Column of obs with cell types.")] = None,
+    unlabeled_category: Annotated[
+        str | None, typer.Option(help="Value of that column for cells without a type, which are never generated.")
+    ] = None,
     batch_key: Annotated[str | None, typer.Option(help="Column of obs with batches.")] = None,
+    categorical_covariate: Columns = None,
+    continuous_covariate: Columns = None,
     layer: Layer = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Use the counts and genes in raw, not X.")] = False,
+    likelihood: Annotated[
+        Literal["nb-outlier", "nb", "normal", "mse"],
+        typer.Option(help="Of the values: nb-outlier or nb for counts, normal or mse for other non-negative values."),
+    ] = "nb-outlier",
     max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; chosen by the number of cells.")] = None,
+    device: Device = "auto",
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a model and export it: data, not code, without the cells. Prints what 'info' prints."""
     with outcome() as say:
-        _check_free(output, overwrite, "sampler", SAMPLER_MARKS)
-        _check_cells(data)
+        given.check_source(layer, raw)
+        given.check_device(device)
+        given.check_cells(data)
+        given.check_output(output, overwrite, "sampler", SAMPLER_MARKS)
         from activa.cli import commands
 
-        columns = {"labels_key": labels_key, "batch_key": batch_key, "layer": layer}
-        say(commands.fit(data, output, columns, max_epochs=max_epochs, seed=seed, overwrite=overwrite))
+        columns = {
+            "labels_key": labels_key,
+            "unlabeled_category": unlabeled_category,
+            "batch_key": batch_key,
+            "categorical_covariate_keys": categorical_covariate or None,
+            "continuous_covariate_keys": continuous_covariate or None,
+            "layer": layer,
+        }
+        how: dict[str, Any] = {"likelihood": likelihood, "max_epochs": max_epochs, "device": device, "seed": seed}
+        say(commands.fit(data, output, columns, raw=raw, overwrite=overwrite, **how))
 
 
 @app.command()
@@ -100,19 +134,44 @@ def generate(
         int | None, typer.Option("-n", min=1, help="All cells; types without a --label share the rest.")
     ] = None,
     label: Annotated[list[str] | None, typer.Option(help="TYPE=COUNT, cells of a type. Can be given again.")] = None,
+    labels_like: Annotated[
+        Path | None, typer.Option(help="Cells whose types are generated in the same numbers, or proportions with -n.")
+    ] = None,
+    labels_key: Annotated[
+        str | None, typer.Option(help="Column of obs for types, here and there; that of the model by default.")
+    ] = None,
+    augment: Annotated[
+        Path | None, typer.Option(help="Training cells, to be written above the generated ones; obs['origin'] tells.")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="With --augment: use the counts and genes in raw, not X.")] = False,
     batch: Annotated[str | None, typer.Option(help="Batch of all cells; drawn as they occur by default.")] = None,
+    covariate: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for all cells. Can be given again.")] = None,
+    library_size: Annotated[float | None, typer.Option(help="Expected counts per cell; drawn by default.")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Probability of its type, from 0 to 1, below which a cell is drawn again.")
+    ] = None,
+    device: Device = "cpu",
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Generate cells. Prints the number of cells of each type, as JSON."""
     with outcome() as say:
-        kind = _suffix(output, (*_CELLS, ".h5mu"))
-        _check_free(output, overwrite, f"{kind} output", STORE_MARKS if kind == ".zarr" else None)
-        labels = _labels(label or [])
-        _check_model(model)
+        given.check_request(n, label, labels_like, library_size)
+        labels = given.counts_of(label or [])
+        covariates = given.pairs_of("--covariate", "NAME=VALUE, such as 'sex=female'", covariate or [])
+        given.check_device(device)
+        given.check_store(output, overwrite)
+        given.check_augment(augment, raw, output)
+        for path in (augment, labels_like):
+            if path is not None:
+                given.check_cells(path)
+        given.check_model(model)
         from activa.cli import commands
 
-        say(commands.generate(model, output, n=n, labels=labels, batch=batch, seed=seed, overwrite=overwrite))
+        request: dict[str, Any] = {"library_size": library_size, "min_confidence": min_confidence, "seed": seed}
+        request |= {"n": n, "labels": labels, "labels_key": labels_key, "batch": batch, "covariates": covariates}
+        where: dict[str, Any] = {"device": device, "overwrite": overwrite}
+        say(commands.generate(model, output, request, labels_like=labels_like, augment=augment, raw=raw, **where))
 
 
 @app.command()
@@ -126,6 +185,12 @@ def evaluate(
     ],
     labels_key: Annotated[str | None, typer.Option(help="Column of obs with cell types, in every set.")] = None,
     layer: Layer = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Use the counts and genes in raw of real and training cells.")
+    ] = False,
+    normalized: Annotated[
+        bool, typer.Option("--normalized", help="All sets hold log1p of counts scaled to 10,000, not counts.")
+    ] = False,
     train: Annotated[Path | None, typer.Option(help="Training cells: adds metrics of copying and overfitting.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Names separated by commas; all by default.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page to write as well, with all metrics and plots.")] = None,
@@ -136,78 +201,31 @@ def evaluate(
 ) -> None:
     """Compare generated cells with real ones. Prints a table, and the verdict to stderr."""
     with outcome() as say:
-        if report is None and batch_key is not None:
-            raise ValueError(f"--batch-key={batch_key!r}: only a report judges batches; give --report as well.")
-        if report is not None:
-            if metrics is not None:
-                raise ValueError(f"--metrics={metrics!r}: a report has all metrics; leave --metrics or --report out.")
-            if len(synthetic) > _MAX_ON_PAGE:
-                raise ValueError(
-                    f"--report: a page shows at most {_MAX_ON_PAGE} generators, got {len(synthetic)} files."
-                )
-            _check_free(report, overwrite, "report", None)
-        generators = _generators(synthetic)
+        given.check_source(layer, raw)
+        given.check_report(report, synthetic, metrics, batch_key, overwrite)
+        generators = given.generators_of(synthetic)
         for path in [real, *synthetic, *([] if train is None else [train])]:
-            _check_cells(path)
-        from activa.cli import commands
+            given.check_cells(path)
+        from activa.cli import commands, comparing
+        from activa.metrics.evaluation import joined
 
         chosen = None if metrics is None else [name.strip() for name in metrics.split(",")]
-        given: dict[str, Any] = {name: commands.read(path) for name, path in generators.items()}
-        sets = {"real": commands.read(real), "train": None if train is None else commands.read(train)}
-        arguments: dict[str, Any] = sets | {"labels_key": labels_key, "layer": layer, "seed": seed}
-        table, verdicts = commands.evaluate(given, chosen, batch_key=batch_key, **arguments)
-        say(commands.printed(table, print_as))
-        print(*verdicts, sep="\n", file=sys.stderr)
+        sets = comparing.read_sets(real, generators, train, raw=raw)
+        how: dict[str, Any] = {"labels_key": labels_key, "layer": layer, "normalized": normalized, "seed": seed}
+        evaluations = comparing.evaluate(**sets, metrics=chosen, batch_key=batch_key, **how)
+        say(commands.printed(joined(evaluations, len(generators) > 1), print_as))
+        print(*comparing.verdicts(evaluations, labels_key, seed), sep="\n", file=sys.stderr)
         if report is not None:
-            commands.write_report(given, report, batch_key=batch_key, overwrite=overwrite, **arguments)
+            comparing.write_page(
+                **sets, path=report, batch_key=batch_key, overwrite=overwrite, evaluations=evaluations, **how
+            )
 
 
 @app.command()
 def info(model: Model) -> None:
     """Check an export and print what is in it, as JSON."""
     with outcome() as say:
-        _check_model(model)
+        given.check_model(model)
         from activa.cli import commands
 
         say(commands.describe(model))
-
-
-def _check_free(path: Path, overwrite: bool, what: str, marks: Sequence[str] | None) -> None:
-    check_free(path, overwrite=overwrite, what=what, marks=marks, how="give --overwrite")
-
-
-def _check_cells(path: Path) -> None:
-    kind = _suffix(path, _CELLS)
-    if not path.exists():
-        raise FileNotFoundError(f"{str(path)!r} does not exist: give an existing {kind}.")
-
-
-def _check_model(folder: Path) -> None:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"path={str(folder)!r} does not exist: give a folder that 'activa fit' wrote.")
-
-
-def _generators(paths: Sequence[Path]) -> dict[str, Path]:
-    """The files by their stems, or, where these name another set, by their whole names."""
-    names = [path.name if path.stem in ("real", "train") else path.stem for path in paths]
-    if len(set(names)) < len(names):
-        raise ValueError(f"synthetic files must have different names, by which the table names them, got {names}.")
-    return dict(zip(names, paths, strict=True))
-
-
-def _suffix(path: Path, known: Sequence[str]) -> str:
-    if path.suffix not in known:
-        raise ValueError(f"{str(path)!r} must end with one of {list(known)}.")
-    return path.suffix
-
-
-def _labels(given: Sequence[str]) -> dict[str, int]:
-    labels: dict[str, int] = {}
-    for item in given:
-        name, _, count = item.rpartition("=")
-        if not name or not count.isdecimal():
-            raise ValueError(f"--label={item!r} must be TYPE=COUNT, such as 'B cell=500'.")
-        if name in labels:
-            raise ValueError(f"--label={item!r}: the type is given twice.")
-        labels[name] = int(count)
-    return labels

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
 import anndata as ad
+import numpy as np
 import pandas as pd
+import torch
 import zarr
+from scipy.sparse import csr_matrix
 
-from activa.assembly import plain, size_of
+from activa.assembly import as_anndata, plain, size_of, stack
+from activa.checks import check_genes, check_values, check_values_of
+from activa.cli.files import read, types_of
+from activa.data import check_labels
+from activa.io import DEMO_MARKS
 from activa.io.atomic import atomic_file, atomic_folder, check_space
 from activa.io.sampler_files import read as read_files
+from activa.request import proportional
 from activa.sampler import Sampler
+from activa.settings import GeneLikelihood
 
 
 def demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.DataFrame:
@@ -34,7 +42,7 @@ def demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.DataFram
         before, last = last, perf_counter()
         print(f"{last - before:6.1f} s  {step}", file=sys.stderr, flush=True)
 
-    with atomic_folder(output, overwrite=overwrite, what="demo", marks=("metrics.csv",)) as part:
+    with atomic_folder(output, overwrite=overwrite, what="demo", marks=DEMO_MARKS) as part:
         adata = datasets.pbmc68k_reduced()
         train_cells, held_out_cells = train_test_split(
             adata.obs_names, test_size=0.4, stratify=adata.obs["cell_type"], random_state=seed
@@ -61,15 +69,30 @@ def demo(output: Path, *, seed: int = 0, overwrite: bool = False) -> pd.DataFram
 
 
 def fit(
-    data: Path, output: Path, columns: Mapping[str, Any], *, max_epochs: int | None, seed: int, overwrite: bool
+    data: Path,
+    output: Path,
+    columns: Mapping[str, Any],
+    *,
+    raw: bool,
+    likelihood: GeneLikelihood,
+    max_epochs: int | None,
+    device: str,
+    seed: int,
+    overwrite: bool,
 ) -> dict[str, Any]:
     """Train, export, and describe the model."""
+    kind, _, index = _device(device).partition(":")
+    from activa.cli.epoch_lines import EpochLines
     from activa.model import ACTIVA
 
-    adata = read(data)
+    adata = read(data, raw=raw)
     ACTIVA.setup_anndata(adata, **columns)
-    model = ACTIVA(adata, seed=seed)
-    model.train(max_epochs=max_epochs, seed=seed, enable_progress_bar=sys.stderr.isatty())
+    model = ACTIVA(adata, seed=seed, gene_likelihood=likelihood)
+    where: dict[str, Any] = (
+        {"accelerator": "gpu", "devices": [int(index or 0)]} if kind == "cuda" else {"accelerator": kind}
+    )
+    lines = [] if sys.stderr.isatty() else [EpochLines(adata.shape, len(model.types))]
+    model.train(max_epochs=max_epochs, seed=seed, enable_progress_bar=not lines, callbacks=lines, **where)
     if model.trainer.interrupted:
         # in a notebook such a model is useful; a pipeline would take it for a complete one
         raise KeyboardInterrupt
@@ -77,78 +100,90 @@ def fit(
     return describe(output)
 
 
+def _device(name: str) -> str:
+    """PyTorch's name of a device; a ValueError if this machine does not have it."""
+    kind, _, index = name.partition(":")
+    n = torch.cuda.device_count() if kind in ("cuda", "auto") else int(torch.backends.mps.is_available())
+    if kind == "auto":
+        return "cuda" if n else "cpu"
+    if kind != "cpu" and int(index or 0) >= n:
+        raise ValueError(f"--device={name!r} is not there, PyTorch finds {n} of this kind: give cpu or auto.")
+    return name
+
+
 def generate(
-    folder: Path, output: Path, *, n: int | None, labels: dict[str, int], batch: str | None, seed: int, overwrite: bool
+    folder: Path,
+    output: Path,
+    request: dict[str, Any],
+    *,
+    labels_like: Path | None,
+    augment: Path | None,
+    raw: bool,
+    device: str,
+    overwrite: bool,
 ) -> dict[str, Any]:
     """Write cells, and tell the number of each type."""
     kind = output.suffix
-    sampler = Sampler.load(folder)
+    sampler = Sampler.load(folder, device=_device(device))
     has_proteins = sampler.protein_var is not None
     if (kind == ".h5mu") != has_proteins:
         given = ".h5mu (it generates proteins too)" if has_proteins else ".h5ad or .zarr"
         raise ValueError(f"--output={str(output)!r}: the suffix of this model's cells must be {given}.")
-    # batches can be numbers, which a command line gives as text
-    batches: dict[Any, Any] = {str(b): b for b in sampler.batches.tolist()}
-    request: dict[str, Any] = {"labels": labels or None, "batch": batches.get(batch, batch), "seed": seed}
+    design, n = sampler.design, request.pop("n")
+    key = request["labels_key"] or design.labels_key
+    request |= {"labels": request["labels"] or None, "batch": _known(request["batch"], sampler.batches)}
+    request["covariates"] = {
+        name: pd.to_numeric(text, errors="coerce")
+        if name in design.continuous
+        else _known(text, design.categorical.get(name))
+        for name, text in request["covariates"].items()
+    }
+    if labels_like is not None:
+        if key is None:
+            raise ValueError("--labels-like needs types, and the model was trained without: give -n.")
+        sizes = types_of(labels_like, key)
+        numbers = sizes.to_numpy() if n is None else proportional(n, sizes.to_numpy())
+        named = zip(sizes.index, numbers.tolist(), strict=True)
+        n, request["labels"] = None, {_known(str(name), sampler.types): number for name, number in named}
+    real = None if augment is None else training_cells(augment, sampler, key, raw=raw, batch=request["batch"])
     if kind == ".zarr":
         sampler.generate_zarr(output, n, overwrite=overwrite, **request)
         obs: Any = ad.io.read_elem(zarr.open_group(output, mode="r")["obs"])
     else:
         cells = sampler.generate(n, **request)
-        check_space(output.absolute().parent, size_of(cells), argument="--output", what="the output")
-        with atomic_file(output, overwrite=overwrite, what=f"{kind} output") as part:
-            cells.write(part)
         obs = cells.obs
-    key = sampler.design.labels_key
+        written = cells if real is None else stack(real, cells)
+        check_space(output.absolute().parent, size_of(written), argument="--output", what="the output")
+        with atomic_file(output, overwrite=overwrite, what=f"{kind} output") as part:
+            written.write(part)
     made = {} if key is None else obs[key].value_counts().to_dict()
     counts = {"all": len(obs)} if key is None else {str(name): int(made.get(name, 0)) for name in sampler.types}
-    return {"path": str(output), "seed": seed, "cells": len(obs), "types": counts}
+    told = {"path": str(output), "seed": request["seed"], "cells": len(obs), "types": counts}
+    return told if real is None else told | {"real_cells": real.n_obs}
 
 
-def evaluate(
-    generators: Mapping[str, ad.AnnData],
-    metrics: list[str] | None,
-    *,
-    labels_key: str | None,
-    batch_key: str | None,
-    seed: int,
-    **given: Any,
-) -> tuple[pd.DataFrame, list[str]]:
-    """The table of metrics, and the verdict of each generator in lines; warnings are told in a line each."""
-    from activa.data import check_labels
-    from activa.metrics import judge
-    from activa.metrics.evaluation import evaluate_sets, joined
-    from activa.metrics.type_evaluation import type_table
-
-    if batch_key is not None:  # which only the report reads, after the work
-        for name, cells in {"real": given["real"], **generators}.items():
-            check_labels(name, cells, batch_key, "batch_key")
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _tell  # type: ignore[assignment]
-        evaluations = evaluate_sets(
-            generators=generators, metrics=metrics, normalized=False, seed=seed, labels_key=labels_key, **given
-        )
-    lines = []
-    for name, evaluation in evaluations.items():
-        if "rf_auc" in evaluation.table.index:
-            types = None if labels_key is None else type_table(evaluation.splits, seed)
-            verdict = judge(evaluation.table, types)
-            lines += [f"{name}: {verdict.headline}", *(f"- {finding}" for finding in verdict.findings)]
-    return joined(evaluations, len(generators) > 1), lines
+def training_cells(path: Path, sampler: Sampler, key: str | None, *, raw: bool, batch: Any) -> ad.AnnData:
+    """Cells of a file in the form of generated ones, to be written above these."""
+    cells, layer, where = read(path, raw=raw), sampler.design.layer, f"--augment={str(path)!r}"
+    if key is not None:
+        check_labels(where, cells, key)
+    for column in ("origin", *([] if batch is None else ["seen"])):
+        if column in cells.obs:
+            raise ValueError(f"{where} has a column {column!r} in obs, which is to be written: rename it.")
+    if cells.var_names.is_unique and set(cells.var_names) == set(sampler.genes):
+        cells = cells[:, sampler.genes]
+    check_genes(cells, sampler.genes, where=where)
+    check_values_of(cells, layer=layer)
+    x: Any = cells.X if layer is None else cells.layers[layer]
+    check_values(x, layer=layer, gene_likelihood=sampler.settings.gene_likelihood)
+    obs: Any = cells.obs
+    return as_anndata(csr_matrix(x, dtype=np.float32), obs, sampler.var, layer, {})
 
 
-def _tell(message: Warning | str, *where: Any) -> None:
-    print(f"activa: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
-
-
-def write_report(generators: Mapping[str, ad.AnnData], path: Path, **given: Any) -> None:
-    """Write the page, with the files' names for the generators'."""
-    from activa.reporting import report
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the evaluation has told them
-        report(synthetic=generators, path=path, **given)
+def _known(value: str | None, categories: np.ndarray | None) -> Any:
+    """The category of this text: categories can be numbers, which a command line gives as text."""
+    known: dict[Any, Any] = {} if categories is None else {str(category): category for category in categories.tolist()}
+    return known.get(value, value)
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -172,14 +207,6 @@ def describe(folder: Path) -> dict[str, Any]:
         "settings": manifest.settings,
         "weights": sum(p.numel() for p in sampler.module.parameters()),
     }
-
-
-def read(path: Path) -> ad.AnnData:
-    """Cells of a file or a store; a ValueError says that it cannot be read."""
-    try:
-        return ad.read_h5ad(path) if path.suffix == ".h5ad" else ad.read_zarr(path)
-    except Exception as error:  # HDF5, zarr and anndata raise errors of every kind for a broken file
-        raise ValueError(f"{str(path)!r} cannot be read as {path.suffix}: {error}") from error
 
 
 def printed(table: pd.DataFrame, form: Literal["tsv", "json"]) -> str:

@@ -17,7 +17,6 @@ from scipy.sparse import csr_matrix
 from scipy.stats import t
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import precision_recall_fscore_support
-from tqdm.auto import tqdm
 
 from activa.arguments import check_choices, check_integers, check_numbers
 from activa.data import Cells, log_normalize
@@ -25,6 +24,7 @@ from activa.experiments.trainings import model_input, read_labeled, train_config
 from activa.metrics.space import Space
 from activa.optional import import_optional
 from activa.pl.output import documented
+from activa.progress import progress
 from activa.seeds import check_seed
 
 Method = Literal["none", "activa", "oversampling", "smote", "gaussian"]
@@ -108,7 +108,7 @@ def augmentation(
             raise ValueError(f"{name} must name at least one, got none.")
 
     rows = []
-    for seed, kept in tqdm(list(product(dict.fromkeys(seeds), kept_counts)), desc="Augmentation", unit="run"):
+    for seed, kept in progress(list(product(dict.fromkeys(seeds), kept_counts)), desc="Augmentation", unit="run"):
         train, test = _split(cells.types, test_fraction, seed)
         is_own = cells.types[train] == label
         few = np.concatenate([train[is_own][:kept], train[~is_own]])

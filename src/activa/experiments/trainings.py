@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
-from tqdm.auto import tqdm
 
 from activa.arguments import check_choices, check_integers, check_numbers
 from activa.data import Cells, check_sets, log_normalize, read_cells, subsample
@@ -21,6 +20,7 @@ from activa.metrics.space import Space
 from activa.model import ACTIVA
 from activa.pl.output import documented
 from activa.pp import scale_library
+from activa.progress import progress
 from activa.seeds import check_seed
 from activa.train import PAPER_EPOCHS, PAPER_RECIPE, Hinge
 
@@ -124,7 +124,7 @@ def margin_search(
     if n_epochs_warmup is not None:
         game = replace(game, n_epochs_warmup=n_epochs_warmup)
     rows = []
-    for margin in tqdm(margins, desc="margin_search", leave=False):
+    for margin in progress(margins, desc="margin_search"):
         start = time.perf_counter()
         options = {"max_epochs": max_epochs, "game": replace(game, margin=margin), "enable_progress_bar": False}
         model = train_configuration(train, adata.var_names, configuration, seed=seed, **options)
@@ -189,7 +189,7 @@ def scaling(
     check_integers(max_epochs=max_epochs, optional=True)
     check_numbers(least=1 / n_genes, most=1, density=density)
     rows = []
-    for n in tqdm(n_cells, desc="Scaling", unit="matrix"):
+    for n in progress(n_cells, desc="Scaling", unit="matrix"):
         adata = random_cells(n, n_genes, density, configuration, seed)
         costs = time_model(adata, configuration, max_epochs, n_generated, accelerator, seed)
         rows.append({"n_cells": n, "n_genes": n_genes, "configuration": configuration} | costs)

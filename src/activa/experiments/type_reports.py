@@ -11,13 +11,13 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 from sklearn.metrics import classification_report
-from tqdm.auto import tqdm
 
 from activa.arguments import check_integers, check_numbers
 from activa.data import Cells, check_sets
 from activa.experiments.comparisons import REAL, Synthetic, read_sets
 from activa.optional import import_optional
 from activa.pl.output import documented
+from activa.progress import progress
 
 if TYPE_CHECKING:
     from activa.model import ACTIVA
@@ -108,7 +108,7 @@ def differential_state(
     n_cells = {name: pd.Series(of.types).value_counts() for name, of in cells.items()}
     pairs = list(product(list(cells)[1:], enumerate(sorted(n_cells[REAL].index))))
     tables = []
-    for name, (i, label) in tqdm(pairs, desc="Differential state", unit="type", delay=5, leave=False):
+    for name, (i, label) in progress(pairs, desc="Differential state", unit="type", delay=5):
         n = int(min(n_cells[REAL][label], n_cells[name].get(label, 0)))
         if n < min_cells:
             continue

@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from activa.io import WRITTEN
 
 try:
     import fcntl
@@ -33,16 +36,19 @@ def check_free(
 ) -> None:
     """Check that a path can be written to, and remove what killed processes left while they wrote to it.
 
-    Of an existing ``path``, ``overwrite`` replaces a file (``marks`` is None), or a folder that holds a file of ``marks``.
-    ``what`` and ``how`` (to ask for replacement) are for messages. Raises the OSError that Python has for it.
+    Of an existing ``path``, ``overwrite`` replaces a file (``marks`` is None), or a folder that holds a file of ``marks``
+    and nothing that is not written with it (:data:`activa.io.WRITTEN`). Of a link, its target is replaced. ``what`` and
+    ``how`` (to ask for replacement) are for messages. Raises the OSError that Python has for it.
     """
-    path = path.absolute()
+    path = _target(path)
     _clear(path)
     if path.exists():
         if not overwrite:
             raise FileExistsError(f"path={str(path)!r} exists: choose another, or {how} to replace it.")
         if not (path.is_file() if marks is None else any((path / name).is_file() for name in marks)):
             raise FileExistsError(f"path={str(path)!r} holds no {what}, so it is not overwritten: choose another path.")
+        if marks is not None:
+            _check_own(path, what, marks)
     for reason, is_fine in (
         (FileNotFoundError, path.parent.exists()),
         (NotADirectoryError, path.parent.is_dir()),
@@ -54,6 +60,22 @@ def check_free(
     attempt = _make_beside(path, what)
     with suppress(FileNotFoundError):  # another process that writes to the path may have cleared it
         attempt.rmdir()
+
+
+def _target(path: Path) -> Path:
+    """The absolute path, or what it links to, which may not exist."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path.absolute()
+
+
+def _check_own(path: Path, what: str, marks: Sequence[str]) -> None:
+    """Raise a FileExistsError if a folder holds anything that was not written with it."""
+    pattern = re.compile(rf"({WRITTEN.get(tuple(marks), '|'.join(map(re.escape, marks)))}|(.*/)?\.DS_Store)")
+    for folder, folders, names in os.walk(path):
+        for name in [*names, *(name for name in folders if Path(folder, name).is_symlink())]:
+            file = Path(folder, name).relative_to(path).as_posix()
+            if not pattern.fullmatch(file):
+                found = f"holds {file!r}, which no {what} has, so it is not overwritten"
+                raise FileExistsError(f"path={str(path)!r} {found}: move the file, or choose another path.")
 
 
 def check_space(folder: Path, n_bytes: int, *, argument: str, what: str) -> None:
@@ -75,13 +97,14 @@ def check_space(folder: Path, n_bytes: int, *, argument: str, what: str) -> None
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool, what: str, marks: Sequence[str]) -> Iterator[Path]:
     """Yield a temporary folder; move it to ``path`` at the end, or remove it. Arguments and errors as check_free."""
-    path = path.absolute()
+    path = _target(path)
     check_free(path, overwrite=overwrite, what=what, marks=marks)
     with _temporary(path, what) as temporary:
         part, old = temporary / path.name, temporary / _OLD
         part.mkdir()
         yield part
         if path.exists():
+            _check_own(path, what, marks)  # it may have come while the new one was written
             path.rename(old)
         try:
             part.rename(path)
@@ -94,7 +117,7 @@ def atomic_folder(path: Path, *, overwrite: bool, what: str, marks: Sequence[str
 @contextmanager
 def atomic_file(path: Path, *, overwrite: bool, what: str) -> Iterator[Path]:
     """Yield a temporary path with the same file name; move the file to ``path`` at the end. Errors as atomic_folder."""
-    path = path.absolute()
+    path = _target(path)
     check_free(path, overwrite=overwrite, what=what)
     with _temporary(path, what) as temporary:
         yield temporary / path.name

@@ -16,6 +16,8 @@ from zarr.storage import MemoryStore
 
 # numcodecs also registers a codec that unpickles
 _CODECS = {"bytes", "crc32c", "sharding_indexed", "vlen-utf8"}
+_MAX_BYTES, _BYTES_OF_STRING = 2**28, 64
+_MAX_VALUES, _MAX_DEPTH = 10**6, 64  # of JSON
 _ENCODINGS = {
     "array", "categorical", "dataframe", "nullable-boolean", "nullable-integer", "nullable-string-array", "string-array"
 }  # fmt: skip
@@ -56,9 +58,11 @@ def _is_writable(table: pd.DataFrame) -> bool:
 def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, pd.DataFrame]:
     """The tables of these names; a ValueError if the files are not what :func:`tables_to_files` returns."""
     n_bytes = sum(map(len, files.values()))
-    for path, content in files.items():
-        if path.endswith("zarr.json"):
-            _check_node(json.loads(content), path, n_bytes)
+    claimed = sum(
+        _check_node(parse(content), path, n_bytes) for path, content in files.items() if path.endswith("zarr.json")
+    )
+    if claimed > _MAX_BYTES:
+        raise ValueError("the tables claim more values than any model has")
     store = MemoryStore({path: Buffer.from_bytes(content) for path, content in files.items()}, read_only=True)
     group = zarr.open_group(store, mode="r", use_consolidated=False)
     if sorted(group.keys()) != sorted(names):
@@ -70,14 +74,17 @@ def files_to_tables(files: Mapping[str, bytes], names: list[str]) -> dict[str, p
     return tables
 
 
-def _check_node(node: Any, path: str, n_bytes: int) -> None:
-    """Raise a ValueError if a node uses other codecs or encodings, or claims more values than there are bytes."""
+def _check_node(node: Any, path: str, n_bytes: int) -> int:
+    """Raise a ValueError if a node uses other codecs or encodings, or more values than there are bytes; returns its bytes."""
+    claimed = 0
     if node["node_type"] == "array":
         sharding = [codec for codec in node["codecs"] if codec["name"] == "sharding_indexed"]
         chunks = [part["configuration"]["chunk_shape"] for part in (node["chunk_grid"], *sharding)]
         shapes = [node["shape"], *chunks]
         if any(math.prod(shape) > n_bytes for shape in shapes):
             raise ValueError(f"{path} claims more values than the files hold")
+        # chunks that hold only the fill value may be absent; a string is an object of Python
+        claimed = math.prod(node["shape"]) * (_BYTES_OF_STRING if node["data_type"] == "string" else 8)
         if node.get("storage_transformers"):
             raise ValueError(f"{path} has storage transformers")
     if unknown := sorted(set(_codecs(node.get("codecs", []))) - _CODECS):
@@ -85,6 +92,7 @@ def _check_node(node: Any, path: str, n_bytes: int) -> None:
     encoding = node.get("attributes", {}).get("encoding-type")
     if encoding is not None and encoding not in _ENCODINGS:
         raise ValueError(f"{path} has the encoding {encoding!r}")
+    return claimed
 
 
 def _codecs(codecs: list[Any]) -> Iterator[str]:
@@ -93,3 +101,22 @@ def _codecs(codecs: list[Any]) -> Iterator[str]:
         yield codec["name"]
         for inner in ("codecs", "index_codecs"):
             yield from _codecs(codec.get("configuration", {}).get(inner, []))
+
+
+def parse(content: bytes) -> Any:
+    """What JSON holds; a ValueError if it is none, or larger or deeper than a model needs."""
+    # counted before anything is made of them: a list is sixty bytes, and two in the file
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise ValueError(f"it has more than {_MAX_VALUES} values")
+    try:
+        value = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({type(error).__name__})") from error
+    level, depth = [value], 0
+    while level := [
+        inner for v in level if isinstance(v, dict | list) for inner in (v.values() if isinstance(v, dict) else v)
+    ]:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"it is deeper than {_MAX_DEPTH} levels")
+    return value

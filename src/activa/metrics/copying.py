@@ -235,7 +235,8 @@ def exact_copies(train: Any, synthetic: Any) -> float:
 
 def _cell_bytes(values: csr_matrix) -> Iterator[bytes]:
     """The nonzero values of each cell and their genes, as bytes."""
-    matrix = csr_matrix(values, dtype=np.float32, copy=True)
+    # float32 does not tell counts above 2**24 apart
+    matrix = csr_matrix(values, dtype=np.float64, copy=True)
     matrix.sum_duplicates()
     matrix.eliminate_zeros()
     genes, data = matrix.indices.astype(np.int64), matrix.data

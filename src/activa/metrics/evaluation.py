@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.stats import t
-from tqdm.auto import tqdm
 
 from activa.arguments import check_booleans, check_integers
 from activa.data import check_sets, read_cells
@@ -23,6 +22,7 @@ from activa.metrics.estimates import Estimate, mean_of_floors, mean_of_halves, m
 from activa.metrics.proportions import proportion_notes
 from activa.metrics.samples import N_SPLITS, Comparison, Splits
 from activa.optional import is_installed
+from activa.progress import progress
 from activa.seeds import MAX_SEED
 
 _MAX_FLOOR = 300  # cells of a half for a classifier's floor, whose mean is known: it is chance
@@ -187,7 +187,7 @@ def _table(chosen: Mapping[str, Metric], splits: Splits) -> pd.DataFrame:
     rows = {}
     # threads can leave other filters of warnings behind
     with warnings.catch_warnings():
-        for name, metric in tqdm(chosen.items(), desc="metrics", leave=False):
+        for name, metric in progress(chosen.items(), desc="metrics"):
             rows[name] = _row(metric, *figures(metric, splits))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 

@@ -24,17 +24,19 @@ from activa.model.datamodule import as_setup_anndata
 from activa.model.expression import Expression
 from activa.model.generation import Generation
 from activa.model.queries import Queries
-from activa.model.registration import Registration, label_names, modalities_of, state_of
+from activa.model.reading import Reading
+from activa.model.registration import has_only_latents
+from activa.model.registry import appearance_of, label_names, modalities_of, state_of
 from activa.model.start import StartCells, start_from_cells
 from activa.model.training import Training
 from activa.module import ACTIVAModule
 from activa.scvi_private import ADATA_MINIFY_TYPE, release_with_model
 from activa.seeds import check_seed, seeded
-from activa.settings import PAPER, Settings
+from activa.settings import PAPER, Settings, n_latent_for
 from activa.train import PAPER_EPOCHS, PAPER_RECIPE
 
 
-class ACTIVA(Generation, Training, Expression, Queries, Registration):
+class ACTIVA(Generation, Training, Expression, Queries, Reading):
     """Labeled synthetic cells from a variational autoencoder that can be its own critic (after Heydari et al. 2022).
 
     The prior p(z | y) is labeled, so that cells of a type are drawn, not picked from among all; an ACTINN classifier is
@@ -48,7 +50,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         Cells registered by :meth:`setup_anndata` or :meth:`setup_mudata`. None to train from a data module.
     registry, seed
         Registry of a data module, to :meth:`train` from it without an AnnData; and random seed of the initial weights (None
-        takes ``scvi.settings.seed``, or a fresh seed where that is not set).
+        takes ``scvi.settings.seed``, or 0 where that is not set).
     **settings
         Fields of :class:`activa.settings.Settings`: ``n_hidden``, ``n_latent``, ``dropout_rate``, ``gene_likelihood``,
         ``protein_likelihood``, ``architecture``. They are kept as ``model.settings``.
@@ -76,11 +78,11 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         adata: AnnData | MuData | None = None,
         registry: dict | None = None,
         *,
-        seed: int | None = 0,
+        seed: int | None = None,
         **settings: Any,
     ):
         chosen = Settings.of(settings)
-        seed = check_seed(seed)
+        seed = check_seed(seed, default=0)
         if registry is not None:
             registry = as_setup_anndata(registry, type(self).__name__)
         self._check_registered(adata)
@@ -90,10 +92,14 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         if chosen.protein_likelihood is not None and modalities_of(self.registry_) is None:
             raise ValueError(f"protein_likelihood={chosen.protein_likelihood!r} needs proteins: use setup_mudata.")
         cells = None
-        if adata is not None and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
+        # loaded cells may have latents only, and wait for minify_adata
+        has_counts = registry is None or not has_only_latents(adata)
+        if adata is not None and has_counts and self.minified_data_type != ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
             cells, protein_likelihood = self._read_cells(chosen)
             chosen = replace(chosen, protein_likelihood=protein_likelihood)
         labels, unlabeled = label_names(self.registry_), arguments.get("unlabeled_category")
+        if "n_latent" not in settings:
+            chosen = replace(chosen, n_latent=n_latent_for(len(labels)))
         with seeded(seed):
             self.module = self._module_cls(
                 n_input=self.summary_stats.n_vars,
@@ -114,6 +120,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         if adata is not None:
             # saved with the weights, so that a model loaded without data can generate
             self.design_ = self._design_table()
+            self.appearance_ = appearance_of(adata, self.design)
             modalities: Any = modalities_of(self.registry_)
             genes: Any = genes_of(adata, modalities).var
             self.var_ = genes.copy()
@@ -136,7 +143,8 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         x = registered(REGISTRY_KEYS.X_KEY)
         rna, protein = (None, None) if modalities is None else modalities
         layer = arguments["layer" if modalities is None else "rna_layer"]
-        library = check_values(x, layer=layer, gene_likelihood=settings.gene_likelihood, modality=rna)
+        given: Any = genes_of(self.adata, modalities)
+        library = check_values(x, layer=layer, gene_likelihood=settings.gene_likelihood, modality=rna, cells=given)
         proteins, likelihood = None, None
         if protein is not None:
             values = registered(REGISTRY_KEYS.PROTEIN_EXP_KEY)
@@ -146,7 +154,10 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         if arguments["size_factor_key"] is not None:
             library = np.asarray(registered(REGISTRY_KEYS.SIZE_FACTOR_KEY)).ravel()
         y, batch = (np.asarray(registered(key)).ravel() for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY))
-        return StartCells(x, y, library, batch, proteins), likelihood
+        covariates = None
+        if REGISTRY_KEYS.CONT_COVS_KEY in self.adata_manager.data_registry:
+            covariates = np.asarray(registered(REGISTRY_KEYS.CONT_COVS_KEY), dtype=np.float64)
+        return StartCells(x, y, library, batch, proteins, covariates), likelihood
 
     def _design_table(self) -> pd.DataFrame:
         """Every combination of type, batch and covariates that occurs, and its number of cells."""
@@ -162,7 +173,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         return pd.DataFrame({name: np.asarray(column).ravel() for name, column in columns.items()})
 
     @classmethod
-    def paper(cls, adata: AnnData, *, seed: int | None = 0) -> Self:
+    def paper(cls, adata: AnnData, *, seed: int | None = None) -> Self:
         """Make the model as published (Heydari et al. 2022, supplement H).
 
         The encoder is M - 1024 - 512 - 256 - 2 x 128 and the generator 128 - 256 - 512 - 1024 - M. Each hidden layer is
@@ -187,7 +198,7 @@ class ACTIVA(Generation, Training, Expression, Queries, Registration):
         >>> ACTIVA.paper(scaled).settings.n_latent
         128
         """
-        seed = check_seed(seed)
+        seed = check_seed(seed, default=0)
         model = cls(adata, seed=seed, **PAPER.to_dict())
         with seeded(seed):
             # the published model does not start from the genes' means

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from activa.checks import check_values
 from activa.design import BATCH, LABEL, design_table
-from activa.model.registration import registered_names, state_of
+from activa.model.registry import registered_names, state_of
 from activa.model.start import StartCells, start_from_cells
 
 _MAX_CELLS, _MIN_PER_TYPE = 20_000, 30
@@ -48,6 +49,9 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
     if covariates:
         covariates["mappings"] = {name: np.asarray(values) for name, values in covariates.pop("mapping").items()}
     states = {REGISTRY_KEYS.LABELS_KEY: labels, REGISTRY_KEYS.CAT_COVS_KEY: covariates}
+    kept = [getattr(REGISTRY_KEYS, name) for name in _KEPT]
+    if given.get("sample_key") is not None:
+        kept.append("sample")  # read by differential_abundance
     names = ("layer", "labels_key", "batch_key", "categorical_covariate_keys", "continuous_covariate_keys")
     return {
         "scvi_version": registry["scvi_version"],
@@ -56,8 +60,7 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
         "setup_args": {name: given.get(name) for name in names}
         | {"size_factor_key": None, "unlabeled_category": unlabeled},
         "field_registries": {
-            key: {**fields[key], "state_registry": states.get(key, fields[key]["state_registry"])}
-            for key in (getattr(REGISTRY_KEYS, name) for name in _KEPT)
+            key: {**fields[key], "state_registry": states.get(key, fields[key]["state_registry"])} for key in kept
         },
     }
 
@@ -68,14 +71,15 @@ class MatchedDataModule(LightningDataModule):
     def __init__(self, datamodule: Any, registry: dict[str, Any], seed: int):
         super().__init__()
         self.datamodule, self.seed = datamodule, seed
-        theirs = as_setup_anndata(datamodule.registry, "")["field_registries"]
+        # scvi-tools' DataSplitter has none: its cells are those of the model's registry
+        raw = getattr(datamodule, "registry", registry)
+        theirs = as_setup_anndata(raw, "")["field_registries"]
         ours = registry["field_registries"]
         n_theirs, n_ours = (len(r[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]) for r in (theirs, ours))
         if n_theirs != n_ours:
             raise ValueError(f"datamodule has {n_theirs} genes, and the model {n_ours}: give cells with its genes.")
-        raw = datamodule.registry["field_registries"]
         self.codes = {
-            key: _codes(key, raw[key]["state_registry"], ours[key]["state_registry"])
+            key: _codes(key, raw["field_registries"][key]["state_registry"], ours[key]["state_registry"])
             for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY)
         }
 
@@ -108,7 +112,10 @@ class MatchedDataModule(LightningDataModule):
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Minibatches with all cells, each once."""
         self.datamodule.setup("fit")
-        return map(self._matched, self.datamodule.inference_dataloader())
+        if hasattr(self.datamodule, "inference_dataloader"):
+            return map(self._matched, self.datamodule.inference_dataloader())
+        loaders = (self.datamodule.train_dataloader(), self.datamodule.val_dataloader())
+        return map(self._matched, chain.from_iterable(loader for loader in loaders if loader is not None))
 
     def _matched(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         for key, codes in self.codes.items():
@@ -185,7 +192,8 @@ def read_datamodule(model: Any, datamodule: Any, seed: int) -> tuple[MatchedData
     totals, design = table[_TOTAL].to_numpy(), design_table(pd.concat(designs))
     sample = CellSample(x, table, columns, sum(map(len, designs)))
     if not hasattr(model, "design_"):
-        cells = StartCells(x, sample.y, totals, sample.batch, n_cells=sample.n_cells)
+        covariates = sample.table[columns[REGISTRY_KEYS.CONT_COVS_KEY]].to_numpy()
+        cells = StartCells(x, sample.y, totals, sample.batch, covariates=covariates, n_cells=sample.n_cells)
         start_from_cells(model.module, cells, seed=seed)
         model.design_, model.var_ = design, _gene_table(datamodule, registered_names(registry))
         state_of(registry, REGISTRY_KEYS.X_KEY)["column_names"] = model.var_.index.to_numpy()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from scipy.sparse import csr_matrix, hstack
 from scvi import REGISTRY_KEYS
@@ -19,7 +19,8 @@ from activa.arguments import check_integers
 from activa.assembly import as_anndata, as_cells, as_mudata, stack
 from activa.design import Design
 from activa.io import sampler_files
-from activa.model.registration import design_of, registered_names, registry_from_json, registry_to_json
+from activa.io.tables import parse
+from activa.model.registry import design_of, registered_names, registry_from_json, registry_to_json
 from activa.model.training_checks import check_device
 from activa.sampler import Sampler
 from activa.scvi_private import parse_device_args
@@ -58,7 +59,8 @@ class Generation(BaseModelClass):
     def design(self) -> Design:
         """Types, batches and covariates of the training cells."""
         # a model of a data module has no table before it has read the cells
-        return design_of(self.registry_, getattr(self, "design_", pd.DataFrame()))
+        table, appearance = getattr(self, "design_", pd.DataFrame()), getattr(self, "appearance_", None)
+        return design_of(self.registry_, table, appearance)
 
     @property
     def types(self) -> np.ndarray:
@@ -72,10 +74,12 @@ class Generation(BaseModelClass):
         soft: bool = False,
         indices: Sequence[int] | None = None,
         batch_size: int = 1024,
+        dataloader: Iterable[dict[str, torch.Tensor]] | None = None,
     ) -> np.ndarray | pd.DataFrame:
         """Predict the types of cells, or without ``adata`` of the model's own cells.
 
-        Arguments, result and errors are those of :meth:`activa.Sampler.predict`.
+        Arguments, result and errors are those of :meth:`activa.Sampler.predict`; or cells are read from a ``dataloader``, such
+        as ``datamodule.inference_dataloader()``.
 
         Examples
         --------
@@ -83,6 +87,11 @@ class Generation(BaseModelClass):
         (700, 10)
         """
         sampler = self.sampler
+        if dataloader is not None:
+            if adata is not None or indices is not None:
+                raise ValueError("dataloader was given with adata or indices: give one of them.")
+            found = sampler.classify(tensors[REGISTRY_KEYS.X_KEY] for tensors in dataloader)
+            return found if soft else sampler.types[found.to_numpy().argmax(-1)]
         adata = self._cells_with_counts("predict without adata=") if adata is None else adata
         return sampler.predict(adata, soft=soft, indices=indices, batch_size=batch_size)
 
@@ -107,6 +116,7 @@ class Generation(BaseModelClass):
         {'real': 700, 'synthetic': 100}
         """
         self._cells_with_counts("augment")
+        self._check_values(self.adata_manager)
         tables = self._obs_tables()
         asks_batches = request.get("batch") is not None or isinstance(request.get("labels"), pd.DataFrame)
         written = {"origin": True, "seen": asks_batches, "library_size": bool(request.get("latents"))}
@@ -118,7 +128,10 @@ class Generation(BaseModelClass):
         real = csr_matrix(self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)[:], dtype=np.float32)
         design = self.design
         if design.modalities is None:
-            return stack(as_anndata(real, tables[None], self.var_, design.layer, {}), synthetic)
+            colors = {
+                key: value for key, value in self.adata.uns.items() if key.removesuffix("_colors") in tables[None]
+            }
+            return stack(as_anndata(real, tables[None], self.var_, design.layer, colors), synthetic)
         proteins = self.adata_manager.get_from_registry(REGISTRY_KEYS.PROTEIN_EXP_KEY)
         x = hstack([real, csr_matrix(proteins, dtype=np.float32)], format="csr")
         cells: Any = as_cells(x, tables[None], self.var_, self.protein_var_, design, {})
@@ -208,7 +221,7 @@ class Generation(BaseModelClass):
         if sampler_files.MODEL not in files:
             raise ValueError(f"path={os.fspath(path)!r} holds a sampler only: read it with activa.Sampler.load.")
         try:
-            content = json.loads(files[sampler_files.MODEL])
+            content = parse(files[sampler_files.MODEL])
             if content["model_class"] != cls.__name__:
                 raise ValueError(f"its class is {content['model_class']!r}, not {cls.__name__!r}")
             registry = registry_from_json(content["registry"])
@@ -221,8 +234,11 @@ class Generation(BaseModelClass):
             model.module.load_state_dict(sampler.module.state_dict())
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:
             found = f"path={os.fspath(path)!r}: {sampler_files.MODEL} does not describe a model of these files"
-            raise ValueError(f"{found} ({error}). Use activa.Sampler.load, or get the export again.") from error
+            raise ValueError(
+                f"{found} ({str(error)[:500]}). Use activa.Sampler.load, or get the export again."
+            ) from error
         model.design_, model.var_, model.is_trained_ = sampler.design.table, sampler.var, True
+        model.appearance_ = {"ordered": list(sampler.design.ordered), "colors": sampler.design.colors}
         if sampler.protein_var is not None:
             model.protein_var_ = sampler.protein_var
         model.to_device(torch_device)

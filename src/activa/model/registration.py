@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import issparse
@@ -15,19 +15,20 @@ from scvi.data import AnnDataManager, fields
 from scvi.model.base import BaseMinifiedModeModelClass
 
 from activa.arguments import check_choices
-from activa.assembly import plain
-from activa.checks import Columns, check_genes, check_mudata, check_setup, check_setup_mudata, genes_of
-from activa.design import Design
-from activa.io.sampler_files import as_categories
-from activa.scvi_private import ADATA_MINIFY_TYPE, minify_type
+from activa.checks import check_genes, check_mudata, check_values_of, genes_of
+from activa.columns import Columns, check_setup, check_setup_mudata
+from activa.model.registry import modalities_of, registered_names
+from activa.scvi_private import ADATA_MINIFY_TYPE, annbatch_as_scvi_tools_expects, minify_type
 
 MinifiedData = Literal["latent_posterior_parameters", "latent_posterior_parameters_with_counts"]
 
 
-def modalities_of(registry: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Names of the modalities of genes and proteins; None if AnnData was registered."""
-    modalities = registry["setup_args"].get("modalities")
-    return None if modalities is None else (modalities["rna_layer"], modalities["protein_layer"])
+def has_only_latents(cells: Any) -> bool:
+    """Whether an AnnData has latents in ``obsm`` but no count, as the cells of the CELLxGENE census."""
+    x: Any = cells.X if isinstance(cells, AnnData) else None
+    if not issparse(x) or x.nnz:
+        return False
+    return any(str(key).endswith("latent_qzm") for key in cells.obsm)
 
 
 def refuse_mudata(model: Any, method: str, instead: str) -> None:
@@ -68,8 +69,8 @@ class Registration(BaseMinifiedModeModelClass):
         labels_key, batch_key, size_factor_key
             Columns of ``obs`` with cell types, batches, and positive size factors to use instead of total counts.
         categorical_covariate_keys, continuous_covariate_keys
-            Columns of ``obs`` with further covariates. Scale continuous ones to a standard deviation of about 1: all
-            weights are shrunk equally, so effects of smaller values would come out too small.
+            Columns of ``obs`` with further covariates. Continuous ones are standardized inside, and generated in their
+            own units.
         unlabeled_category
             Value of the labels that stands for no label. The model trains on such cells but never generates this type.
         **kwargs
@@ -78,8 +79,8 @@ class Registration(BaseMinifiedModeModelClass):
         Raises
         ------
         TypeError, KeyError, ValueError
-            If ``adata`` is not an AnnData of numbers, is empty, lazy or a view; if a key or layer does not exist, or a
-            column has missing or unsuitable values.
+            If ``adata`` is not an AnnData of numbers, is empty, lazy or a view, or repeats a gene; if a key or layer does
+            not exist; or if a column has missing or unsuitable values, or is named by two arguments.
 
         Examples
         --------
@@ -136,8 +137,15 @@ class Registration(BaseMinifiedModeModelClass):
         layers = {"rna_layer": rna_layer, "protein_layer": protein_layer}
         check_setup_mudata(mdata, columns, layers=layers, modalities=modalities, is_new=source is None)
         if source is not None:
-            _check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
+            check_same(mdata, source, (modalities["rna_layer"], modalities["protein_layer"]))
         cls._register(mdata, _fields(mdata, columns, layers, modalities), setup_method_args, kwargs)
+
+    @classmethod
+    @wraps(BaseMinifiedModeModelClass.setup_annbatch)
+    def setup_annbatch(cls, *args: Any, **kwargs: Any) -> Any:
+        """A data module of h5ad files as one, by scvi-tools, with the annbatch of the extra."""
+        with annbatch_as_scvi_tools_expects():
+            return super().setup_annbatch(*args, **kwargs)
 
     @classmethod
     def _register(cls, cells: Any, all_fields: list[Any], setup_method_args: dict[str, Any], kwargs: Any) -> None:
@@ -163,7 +171,8 @@ class Registration(BaseMinifiedModeModelClass):
             ``"latent_posterior_parameters"``: ``X`` and layers become empty, and ``obs["observed_lib_size"]`` keeps the
             total of each cell. ``"latent_posterior_parameters_with_counts"`` keeps the counts too.
         use_latent_qzm_key, use_latent_qzv_key
-            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)`` (KeyError otherwise).
+            Keys of ``obsm`` with the latents' means and variances, ``(n_cells, n_latent)`` (KeyError otherwise; a ValueError
+            if they are not finite, of another shape, or a variance is negative).
 
         Examples
         --------
@@ -178,10 +187,23 @@ class Registration(BaseMinifiedModeModelClass):
         if self.minified_data_type is not None:
             raise ValueError(f"The model's data are minified already, as {self.minified_data_type!r}.")
         self._check_if_trained(warn=False)
-        for name, key in (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key)):
+        latents = (("use_latent_qzm_key", use_latent_qzm_key), ("use_latent_qzv_key", use_latent_qzv_key))
+        for name, key in latents:
             if key not in self.adata.obsm:
                 raise KeyError(f"{name}={key!r} is not in obsm: store get_latent_representation(return_dist=True).")
+            values, n_latent = self.adata.obsm[key], self.module.n_latent
+            if values.ndim != 2 or values.shape[1] != n_latent or np.asarray(values).dtype.kind not in "iuf":
+                raise ValueError(f"{name}={key!r} must be numbers in {n_latent} columns, got shape {values.shape}.")
+            if not np.isfinite(values).all() or (name == "use_latent_qzv_key" and (np.asarray(values) < 0).any()):
+                what = "means, which are finite" if name == "use_latent_qzm_key" else "variances, finite and positive"
+                raise ValueError(f"{name}={key!r} must hold {what}: store get_latent_representation(return_dist=True).")
+        known = self.adata.obs.get(self._OBSERVED_LIB_SIZE_KEY)
+        only_latents = has_only_latents(self.adata)
+        if only_latents and known is None:
+            raise ValueError(f"The cells have no counts: add their totals as obs[{self._OBSERVED_LIB_SIZE_KEY!r}].")
         super().minify_adata(minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
+        if only_latents:
+            self.adata.obs[self._OBSERVED_LIB_SIZE_KEY] = known
 
     @classmethod
     def _check_registered(cls, adata: Any) -> None:
@@ -200,20 +222,14 @@ class Registration(BaseMinifiedModeModelClass):
         if self.minified_data_type == ADATA_MINIFY_TYPE.LATENT_POSTERIOR:
             raise ValueError(f"{method} needs counts, and the model's data are minified: load it with adata=counts.")
 
-    def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
-        if adata is None and self.adata is None:
-            raise ValueError("The model was loaded without data: give adata=, cells with the genes it was trained on.")
-        if adata is not None:
-            _check_same(adata, self.registry_, modalities_of(self.registry_))
-            if self.minified_data_type is not None and self._LATENT_QZM_KEY not in adata.obsm:
-                raise ValueError("The model's data are minified, and adata has counts: load the model with adata=.")
-        return super()._validate_anndata(adata, copy_if_view)
 
-
-def _check_same(cells: Any, registry: dict[str, Any], modalities: tuple[str, str] | None) -> None:
+def check_same(cells: Any, registry: dict[str, Any], modalities: tuple[str, str] | None) -> None:
     """Check that cells have the genes (and proteins) of a registry."""
     if modalities is None:
-        check_genes(genes_of(cells, None), registered_names(registry))
+        genes = genes_of(cells, None)
+        is_minified = isinstance(genes, AnnData) and minify_type(genes) is not None
+        check_values_of(genes, layer=None if is_minified else registry["setup_args"]["layer"])
+        check_genes(genes, registered_names(registry))
     else:
         proteins = registered_names(registry, REGISTRY_KEYS.PROTEIN_EXP_KEY)
         check_mudata(cells, modalities, registered_names(registry), proteins)
@@ -247,61 +263,3 @@ def _fields(
     ):
         found.append(field(argument, kind, key, getattr(columns, argument)))
     return found
-
-
-# What the registry says
-
-
-def state_of(registry: dict[str, Any], key: str) -> dict[str, Any]:
-    """State of a registered field; empty where nothing was registered."""
-    return registry["field_registries"].get(key, {}).get("state_registry") or {}
-
-
-def registered_names(registry: dict[str, Any], key: str = REGISTRY_KEYS.X_KEY) -> np.ndarray:
-    """Names of the registered genes, or of the proteins, in the model's order."""
-    return np.asarray(state_of(registry, key)["column_names"]).astype(str)
-
-
-def label_names(registry: dict[str, Any]) -> np.ndarray:
-    """All labels in the order of their codes; the unlabeled category, if there is one, is the last."""
-    if registry["setup_args"]["labels_key"] is None:
-        return np.array(["all"], dtype=object)
-    return np.asarray(state_of(registry, REGISTRY_KEYS.LABELS_KEY)["categorical_mapping"])
-
-
-def design_of(registry: dict[str, Any], table: pd.DataFrame) -> Design:
-    """The design of the registered cells."""
-    arguments = registry["setup_args"]
-    labels, unlabeled = label_names(registry), arguments.get("unlabeled_category")
-    modalities = modalities_of(registry)
-    return Design(
-        types=labels if unlabeled is None else labels[labels != unlabeled],
-        batches=np.asarray(state_of(registry, REGISTRY_KEYS.BATCH_KEY)["categorical_mapping"]),
-        table=table,
-        categorical={
-            str(name): np.asarray(values)
-            for name, values in state_of(registry, REGISTRY_KEYS.CAT_COVS_KEY).get("mappings", {}).items()
-        },
-        continuous=tuple(map(str, state_of(registry, REGISTRY_KEYS.CONT_COVS_KEY).get("columns", []))),
-        labels_key=arguments["labels_key"],
-        batch_key=arguments["batch_key"],
-        layer=arguments["layer" if modalities is None else "rna_layer"],
-        protein_layer=arguments.get("protein_layer"),
-        modalities=modalities,
-    )
-
-
-def registry_to_json(value: Any) -> Any:
-    """A registry as JSON holds it: arrays become ``{"array": [...]}``."""
-    if isinstance(value, dict):
-        return {str(name): registry_to_json(v) for name, v in value.items()}
-    return {"array": plain(value)} if isinstance(value, np.ndarray) else plain(value)
-
-
-def registry_from_json(value: Any) -> Any:
-    """What :func:`registry_to_json` was given."""
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"array"}:
-        return as_categories(value["array"])
-    return {name: registry_from_json(v) for name, v in value.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.sparse import csr_matrix, diags, hstack
 from sklearn.decomposition import PCA
@@ -37,6 +38,7 @@ class StartCells:
     library: np.ndarray  # library sizes, (n_cells,)
     batch: np.ndarray  # batch codes, (n_cells,)
     proteins: np.ndarray | None = None  # values of the proteins, (n_cells, n_proteins)
+    covariates: np.ndarray | None = None  # continuous covariates, (n_cells, n_covariates)
     n_cells: int | None = None  # number of training cells if these are a sample of them
 
 
@@ -44,6 +46,9 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
     """Set the module's weights from the cells: moments, and for the log-linear architecture principal components."""
     moments = gene_moments(cells.x, cells.library, is_count=module.is_count)
     module.initialize_from_moments(*moments, torch.as_tensor(np.log(cells.library)).float())
+    module.library_bounds.copy_(library_bounds(cells, module.n_labels, module.n_batch))
+    if cells.covariates is not None:
+        module.standardize_covariates(cells.covariates)
     if cells.proteins is not None:
         cells = replace(cells, proteins=module.initialize_proteins(cells.proteins))
     if module.quality is not None:
@@ -55,6 +60,24 @@ def start_from_cells(module: ACTIVAModule, cells: StartCells, *, seed: int) -> N
         module.quality.standardize(torch.cat(facts))
     if module.is_linear:
         module.initialize_from_components(principal_components(cells, module, seed=seed))
+
+
+def library_bounds(cells: StartCells, n_labels: int, n_batch: int) -> Tensor:
+    """Range of the log library sizes of each label in each batch, float32 ``(2, n_labels, n_batch)``.
+
+    The range of n cells, widened by two standard deviations of all cells over the root of n, because few cells show less
+    than their type's range; but within the range of all cells, which is that of a label that is not in a batch.
+    """
+    table = pd.DataFrame({"log": np.log(cells.library), "y": cells.y.astype(int), "batch": cells.batch.astype(int)})
+    low, high = table["log"].min(), table["log"].max()
+    bounds = np.empty((2, n_labels, n_batch))
+    bounds[0], bounds[1] = low, high
+    own = table.groupby(["y", "batch"])["log"].agg(["min", "max", "size"])
+    reach = 2 * table["log"].std(ddof=0) / np.sqrt(own["size"])
+    y, batch = (own.index.get_level_values(level) for level in ("y", "batch"))
+    bounds[0, y, batch] = np.maximum(own["min"] - reach, low)
+    bounds[1, y, batch] = np.minimum(own["max"] + reach, high)
+    return _float(bounds)
 
 
 def gene_moments(x: Any, library: np.ndarray, *, is_count: bool) -> tuple[Tensor, Tensor]:

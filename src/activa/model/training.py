@@ -16,16 +16,18 @@ import torch
 from lightning.pytorch import LightningDataModule
 from scvi import REGISTRY_KEYS
 from scvi.dataloaders import DataSplitter
-from scvi.model.base import UnsupervisedTrainingMixin
+from scvi.model.base import BaseModelClass, UnsupervisedTrainingMixin
 from torch.nn import BatchNorm1d
 
 from activa.arguments import check_booleans, check_choices, check_integers
 from activa.model.datamodule import CellSample, read_datamodule
 from activa.model.mixtures import DRAWS, MAX_CELLS, choose_cells, draw_latents, fit_prior
-from activa.model.registration import modalities_of, refuse_mudata
-from activa.model.training_checks import check_device, check_further, check_paths, check_split
+from activa.model.registration import refuse_mudata
+from activa.model.registry import modalities_of
+from activa.model.training_checks import check_device, check_further, check_paths, check_split, needs_losses
 from activa.model.untold import warn_of_untold
 from activa.module import ACTIVAModule, Categories, LabeledPrior, categories, frozen_but_new
+from activa.progress import is_quiet
 from activa.scvi_private import split_seed
 from activa.seeds import check_seed, seeded
 from activa.train import (
@@ -78,7 +80,7 @@ class Training(UnsupervisedTrainingMixin):
         shuffle_set_split: bool = True,
         batch_size: int = 128,
         early_stopping: bool = False,
-        seed: int | None = 0,
+        seed: int | None = None,
         checkpoint_dir: str | os.PathLike[str] | None = None,
         ckpt_path: str | os.PathLike[str] | None = None,
         datasplitter_kwargs: dict[str, Any] | None = None,
@@ -104,11 +106,13 @@ class Training(UnsupervisedTrainingMixin):
             Where to train, as in Lightning's trainer. Several devices need ``strategy="ddp_find_unused_parameters_true"``.
         train_size, validation_size, shuffle_set_split, batch_size
             Split of the cells, and cells per minibatch, as in scvi-tools. By default all cells are trained on, or 90% with
-            early stopping, ``realism`` or ``check_val_every_n_epoch``.
+            early stopping, checkpoints (``enable_checkpointing``), ``realism``, ``check_val_every_n_epoch`` or a
+            :class:`~activa.train.ReduceOnPlateau`.
         early_stopping
             Stop when the validation ELBO, which does not measure a game, no longer falls; not possible on several devices.
         seed
-            Random seed for training; the same seed gives the same weights on one device. None draws a fresh seed.
+            Random seed for training; the same seed gives the same weights on one device. None takes ``scvi.settings.seed``,
+            or 0 where that is not set.
         checkpoint_dir, ckpt_path
             Folder for ``last.ckpt``, which is replaced after each epoch; and such a file to resume from, with the same
             arguments as in the run that wrote it.
@@ -143,31 +147,31 @@ class Training(UnsupervisedTrainingMixin):
         check_booleans(shuffle_set_split=shuffle_set_split, early_stopping=early_stopping)
         if realism is not None:
             check_choices(realism=(realism, RealismMetric))
-        validates = early_stopping or realism is not None or interval is not None
+        recipe = self._recipe(plan_kwargs, game)
+        every_epoch = early_stopping or needs_losses(recipe, trainer_kwargs)
+        validates = every_epoch or realism is not None or interval is not None
         check_split(train_size, validation_size, validates)
         check_further(datasplitter_kwargs, trainer_kwargs)
         check_paths(checkpoint_dir, ckpt_path)
         check_device(accelerator, devices)
         # PyTorch takes Python's whole numbers only
-        seed, batch_size = check_seed(seed), int(batch_size)
+        seed, batch_size = check_seed(seed, default=0), int(batch_size)
         self._check_trainable(datamodule, realism)
-        own = self.training_defaults_.get("recipe")
-        recipe = Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
         cells: Any = self.adata if datamodule is None else datamodule
         if datamodule is not None and batch_size == 128:
             batch_size = getattr(datamodule, "batch_size", batch_size)
-        if max_epochs is None:
-            max_epochs = self.training_defaults_.get("max_epochs") or default_max_epochs(cells.n_obs, batch_size)
-        max_epochs = int(max_epochs)
+        own = self.training_defaults_.get("max_epochs")
+        max_epochs = int(max_epochs or own or default_max_epochs(cells.n_obs, batch_size))
         if train_size is None and validation_size is None and not validates:
             train_size = 1.0
         single = self._without_single_cells(train_size, cells.n_obs, batch_size)
         warn_of_untold(self, seed)
         callbacks = [*trainer_kwargs.pop("callbacks", []), *self._callbacks(checkpoint_dir, realism)]
         # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
-        often = None if train_size == 1.0 else 1 if early_stopping else max(max_epochs // 20, 1)
+        often = None if train_size == 1.0 else 1 if every_epoch else max(max_epochs // 20, 1)
         # losses are logged by epoch; the default warns if an epoch has fewer than ten steps
-        trainer_kwargs = {"check_val_every_n_epoch": often, "log_every_n_steps": 1} | trainer_kwargs
+        defaults = {"check_val_every_n_epoch": often, "log_every_n_steps": 1, "enable_progress_bar": not is_quiet()}
+        trainer_kwargs = defaults | trainer_kwargs
         with self._training_mode(), seeded(seed), split_seed(seed):
             sample = None
             if datamodule is not None:
@@ -240,6 +244,10 @@ class Training(UnsupervisedTrainingMixin):
         again.training_defaults_ = {name: trained_with[name] for name in ("max_epochs", "recipe")}
         again.train(batch_size=trained_with["batch_size"], seed=seed, enable_progress_bar=sys.stderr.isatty())
         return again
+
+    def _recipe(self, plan_kwargs: dict[str, Any] | None, game: Game | None) -> Recipe:
+        own = self.training_defaults_.get("recipe")
+        return Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
 
     def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""
@@ -318,7 +326,8 @@ class Training(UnsupervisedTrainingMixin):
             cells = among[choose_cells(codes[0][among], rng, MAX_CELLS)]
             codes = [code[cells] for code in codes]
             # the loader draws a seed, which must not come from the global state while the model trains
-            minibatches = self._make_data_loader(self.adata, indices=cells, generator=torch.Generator())
+            of_any = BaseModelClass._make_data_loader  # the model's own refuses before training has ended
+            minibatches = of_any(self, self.adata, indices=cells, generator=torch.Generator())
         else:
             codes, minibatches = [sample.y, sample.batch], sample.minibatches()
         z = draw_latents(module, minibatches, rng)

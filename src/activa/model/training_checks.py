@@ -13,11 +13,12 @@ from zipfile import is_zipfile
 import lightning.pytorch as pl
 from scvi.dataloaders import AnnDataLoader, DataSplitter
 from scvi.model.base import UnsupervisedTrainingMixin
-from scvi.train import Trainer, TrainRunner
+from scvi.train import SaveCheckpoint, Trainer, TrainRunner
 from torch.utils.data import DataLoader
 
 from activa.arguments import check_numbers
 from activa.scvi_private import parse_device_args
+from activa.train import Recipe, ReduceOnPlateau
 
 # arguments that train passes on under another name or in another place
 _OWN = {"max_epochs", "module", "self", "kwargs", "args", "model", "training_plan", "data_splitter", "plan_config"}
@@ -44,8 +45,8 @@ def check_split(train_size: Any, validation_size: Any, validates: bool) -> None:
         raise ValueError(f"train_size and validation_size must sum to at most 1, got {train_size}, {validation_size}.")
     if train_size == 1.0 and validates:
         raise ValueError(
-            "early_stopping, realism and check_val_every_n_epoch need cells to validate on: give train_size below 1, "
-            "got 1.0."
+            "early_stopping, checkpoints, realism, check_val_every_n_epoch and ReduceOnPlateau need cells to validate on: "
+            "give train_size below 1, got 1.0."
         )
 
 
@@ -60,6 +61,13 @@ def check_paths(checkpoint_dir: Any, ckpt_path: Any) -> None:
         raise ValueError(f"ckpt_path={str(ckpt_path)!r} is not a checkpoint, or not a whole one: give another.")
     if checkpoint_dir is not None and any(p.is_file() for p in (Path(checkpoint_dir), *Path(checkpoint_dir).parents)):
         raise NotADirectoryError(f"checkpoint_dir={str(checkpoint_dir)!r} is, or is in, a file: give a folder.")
+
+
+def needs_losses(recipe: Recipe, trainer_kwargs: Mapping[str, Any]) -> bool:
+    """Whether the validation loss of every epoch is needed, by checkpoints of the best ones or the learning rate."""
+    callbacks = trainer_kwargs.get("callbacks") or []
+    saves = trainer_kwargs.get("enable_checkpointing") or any(isinstance(c, SaveCheckpoint) for c in callbacks)
+    return bool(saves) or isinstance(recipe.lr_schedule, ReduceOnPlateau)
 
 
 def check_further(datasplitter_kwargs: Any, trainer_kwargs: Any) -> None:

@@ -18,7 +18,7 @@ from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from activa.data import folds, log_normalize
-from activa.model.registration import label_names
+from activa.model.registry import label_names
 
 _LEAST_AUC = 0.75
 _MAX_VALUES, _MIN_CELLS = 50, 10

@@ -18,6 +18,9 @@ from activa.module.quality import N_FACTS, CellQuality, Quality
 from activa.module.sampling import sample_cells, sample_cells_with_gradient
 from activa.settings import Settings
 
+# log library size that no cell has
+_NO_BOUND = 80.0
+
 
 class Condition(NamedTuple):
     """Type, batch and covariates of cells: tensors with one row per cell."""
@@ -86,6 +89,9 @@ class CellModel(nn.Module):
     """
 
     label_means: Tensor
+    library_bounds: Tensor
+    covariate_mean: Tensor | None
+    covariate_scale: Tensor | None
 
     def __init__(
         self,
@@ -139,6 +145,12 @@ class CellModel(nn.Module):
         # Loadings multiply latents minus their type's mean, so that an offset is the type's own expression and does not
         # change with the loadings.
         self.register_buffer("label_means", torch.zeros(n_labels, n_latent))
+        # smallest and largest log library size of each type in each batch; batches come last, as in the labeled prior
+        bounds = torch.tensor([-_NO_BOUND, _NO_BOUND])[:, None, None].repeat(1, n_labels, n_batch)
+        self.register_buffer("library_bounds", bounds)
+        # continuous covariates are standardized, so that their unit has no effect
+        self.register_buffer("covariate_mean", torch.zeros(n_continuous_cov) if n_continuous_cov else None)
+        self.register_buffer("covariate_scale", torch.ones(n_continuous_cov) if n_continuous_cov else None)
         self.proteins: ProteinModel | None = None
         if n_proteins:
             # the depth is a further input of the means and of the totals
@@ -150,6 +162,14 @@ class CellModel(nn.Module):
         self.generator.initialize_means(gene_share)
         self.likelihood.initialize_dispersion(inverse_dispersion)
         self.library.standardize(log_library)
+
+    def standardize_covariates(self, values: np.ndarray) -> None:
+        """Set location and scale of the continuous covariates from the training cells, ``(n_cells, n_covariates)``."""
+        if self.covariate_mean is None or self.covariate_scale is None:
+            return
+        scale = values.std(axis=0, dtype=np.float64)
+        self.covariate_mean.copy_(torch.as_tensor(values.mean(axis=0, dtype=np.float64)))
+        self.covariate_scale.copy_(torch.as_tensor(np.where(scale > 0, scale, 1.0)))
 
     def initialize_proteins(self, proteins: np.ndarray) -> np.ndarray:
         """Set the proteins' means from cells ``(n_cells, n_proteins)``; returns these as the encoder's input."""
@@ -249,8 +269,12 @@ class CellModel(nn.Module):
         return self.prior.sample(condition.types, condition.batches, generator)
 
     def sample_log_library(self, z: Tensor, condition: Condition, generator: torch.Generator | None = None) -> Tensor:
-        """log l ~ p(log l | z, y, b), ``(n_cells, 1)``."""
-        return self.library.sample(self._library_input(z, condition), generator).unsqueeze(-1)
+        """log l ~ p(log l | z, y, b), ``(n_cells, 1)``, mirrored at the bounds of the type and batch."""
+        drawn = self.library.sample(self._library_input(z, condition), generator)
+        low, high = self.library_bounds[:, condition.types, condition.batches]
+        drawn = torch.where(drawn > high, 2 * high - drawn, drawn)
+        drawn = torch.where(drawn < low, 2 * low - drawn, drawn)
+        return drawn.clamp(low, high).unsqueeze(-1)
 
     def draw(self, px: CellDistribution, generator: torch.Generator | None = None) -> Tensor:
         """Sample cells. Normal values are cut at zero, as the data's are; under squared error cells are the means."""
@@ -290,7 +314,8 @@ class CellModel(nn.Module):
             for codes, n in zip(condition.cat_covs.T, self.n_cats_per_cov, strict=True):
                 columns.append(one_hot(codes.long(), n).float())
         if condition.cont_covs is not None:
-            columns.append(condition.cont_covs.float())
+            assert self.covariate_mean is not None and self.covariate_scale is not None
+            columns.append((condition.cont_covs.float() - self.covariate_mean) / self.covariate_scale)
         if not columns:
             return torch.empty(condition.y.shape[0], 0, device=condition.y.device)
         return torch.cat(columns, dim=-1)

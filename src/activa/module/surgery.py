@@ -10,7 +10,6 @@ import torch
 from torch.nn import BatchNorm1d
 
 from activa.module.cell_model import CellModel
-from activa.module.prior import LabeledPrior
 
 
 class Categories(NamedTuple):
@@ -59,9 +58,9 @@ def _extended_columns(module: CellModel, old: Categories) -> dict[str, list[Colu
             last = known.stop
         n_after = state[name].shape[-1] - len(extended)
         columns[name] = extended + [Column((last + i,), False) for i in range(n_after)]
-    if isinstance(module.prior, LabeledPrior):
-        known_batches = [Column((i,), False) for i in range(old.batches)]
-        columns["prior.batch_logits"] = known_batches + [Column((), True)] * (now.batches - old.batches)
+    known_batches = [Column((i,), False) for i in range(old.batches)]
+    for name in {"library_bounds", "prior.batch_logits"} & set(state):
+        columns[name] = known_batches + [Column((), True)] * (now.batches - old.batches)
     return columns
 
 

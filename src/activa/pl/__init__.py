@@ -5,7 +5,7 @@ keeps no figure that is not on the screen: returned figures and Axes are freed w
 """
 
 from activa.pl.count_plots import dropout, dropout_curve, genes_per_cell, library_size, mean_variance
-from activa.pl.embeddings import manifold, umap, umap_per_type
+from activa.pl.embeddings import joint_umap, manifold, umap, umap_per_type
 from activa.pl.gene_plots import correlation, correlation_discrepancy, marker_expression, markers
 from activa.pl.profile_plots import cell_profiles
 from activa.pl.score_plots import history, margin_search, metrics, rf_detection, scaling
@@ -23,6 +23,7 @@ __all__ = [
     "dropout_curve",
     "genes_per_cell",
     "history",
+    "joint_umap",
     "library_size",
     "manifold",
     "margin_search",

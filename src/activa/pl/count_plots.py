@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -20,13 +20,15 @@ from activa.pl.output import OnAxes, Output, Panel, Panels, Where, documented
 
 
 @documented
-def dropout(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **where: Unpack[OnAxes]) -> Panel:
-    """Share of zero counts of each gene against its mean count, in both sets.
+def dropout(
+    real: AnnData, synthetic: AnnData | Mapping[str, AnnData], *, layer: str | None = None, **where: Unpack[OnAxes]
+) -> Panel:
+    """Share of zero counts of each gene against its mean count, in all sets.
 
     The dotted line is the share of a Poisson distribution, exp(-mean); the more a gene's counts vary between cells, the
     further above it the gene lies. Genes without counts in a set have no point there.
 
-    {parameters, sets, layer, output, errors, reference, sets_example}
+    {parameters, generators, layer, output, errors, reference, sets_example}
     """
     output = Output(**where)
     points = {}
@@ -38,13 +40,15 @@ def dropout(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **wh
 
 
 @documented
-def mean_variance(real: AnnData, synthetic: AnnData, *, layer: str | None = None, **where: Unpack[OnAxes]) -> Panel:
-    """Variance of the counts of each gene against their mean, in both sets, on logarithmic axes.
+def mean_variance(
+    real: AnnData, synthetic: AnnData | Mapping[str, AnnData], *, layer: str | None = None, **where: Unpack[OnAxes]
+) -> Panel:
+    """Variance of the counts of each gene against their mean, in all sets, on logarithmic axes.
 
     The dotted line is a Poisson distribution, whose variance is its mean. Variances are over cells (divided by their number,
     not by one less). Genes whose counts do not vary in a set have no point there.
 
-    {parameters, sets, layer, output, errors}
+    {parameters, generators, layer, output, errors}
 
     References
     ----------
@@ -74,7 +78,7 @@ def _against_mean(
         parts.points_in_turns(ax, points, size=9, alpha=0.6, what="genes")
         ax.plot(line, poisson(line), color="#000000", lw=1, ls=":", label="Poisson")
         parts.open_frame(ax)
-        parts.legend_above(ax, 3)
+        parts.legend_above(ax, 3 if len(points) < 3 else 2)
         ax.set(xscale="log", xlabel="Mean count", **scale)
         return output.finish(ax)
 
@@ -82,22 +86,22 @@ def _against_mean(
 @documented
 def library_size(
     real: AnnData,
-    synthetic: AnnData,
+    synthetic: AnnData | Mapping[str, AnnData],
     *,
     labels_key: str | None = None,
     layer: str | None = None,
     **where: Unpack[OnAxes],
 ) -> Panel:
-    """Distribution of the library size, the total count of a cell, in both sets.
+    """Distribution of the library size, the total count of a cell, in all sets.
 
-    Histograms of shares of cells; with ``labels_key``, two half violins per type, real cells above and synthetic cells
+    Histograms of shares of cells; with ``labels_key``, which is for one generator, two half violins per type, real cells above and synthetic cells
     below, all of one width, with a line at the median. A logarithmic axis cannot show cells without counts; the legend
     gives their number. :func:`activa.metrics.library_size_distance` is the distance between the two.
 
-    {parameters, sets, labels_key, layer, output, errors, example}
+    {parameters, generators, labels_key, layer, output, errors, example}
     """
     output = Output(**where)
-    cells = parts.read_pair(real, synthetic, labels_key, layer)
+    cells = parts.read_sets(real, synthetic, labels_key, layer)
     numbers = {name: np.asarray(csr_matrix(of.counts).sum(axis=1)).ravel() for name, of in cells.items()}
     return _distribution(cells, numbers, "Library size (total counts of a cell)", output)
 
@@ -105,36 +109,38 @@ def library_size(
 @documented
 def genes_per_cell(
     real: AnnData,
-    synthetic: AnnData,
+    synthetic: AnnData | Mapping[str, AnnData],
     *,
     labels_key: str | None = None,
     layer: str | None = None,
     normalized: bool = False,
     **where: Unpack[OnAxes],
 ) -> Panel:
-    """Distribution of the number of genes with counts in a cell, in both sets, as :func:`library_size` shows it.
+    """Distribution of the number of genes with counts in a cell, in all sets, as :func:`library_size` shows it.
 
     :func:`activa.metrics.genes_per_cell_distance` is the distance between the two.
 
-    {parameters, sets, labels_key, layer, normalized, output, errors, example}
+    {parameters, generators, labels_key, layer, normalized, output, errors, example}
     """
     output = Output(**where)
-    cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
+    cells = parts.read_sets(real, synthetic, labels_key, layer, normalized=normalized)
     numbers = {name: np.asarray((of.log_expression > 0).sum(axis=1)).ravel() for name, of in cells.items()}
     return _distribution(cells, numbers, "Genes detected in a cell", output)
 
 
 def _distribution(cells: dict[str, Cells], numbers: dict[str, np.ndarray], what: str, output: Output) -> Panel:
-    """Positive numbers of both sets on a logarithmic axis, by type if the cells have types."""
+    """Positive numbers of all sets on a logarithmic axis, by type if the cells have types."""
     for name, x in numbers.items():
         parts.check_any(name, x)
+    if cells["real"].labels is not None and len(cells) > 2:
+        raise ValueError(f"synthetic must be of one generator to be shown by labels_key, got {list(cells)[1:]}.")
     types = [] if cells["real"].labels is None else parts.all_types(cells)
     width = 4.4 + 0.08 * max(map(len, types)) if types else 5.6
     with output.panel(width, 0.32 * max(len(types), 3) + 1.2 if types else 3.8) as ax:
         for row, label in enumerate(types):
-            for name in parts.ORIGINS:
-                x = numbers[name][cells[name].types == label]
-                parts.half_violin(ax, row, x[x > 0], name, log=True, horizontal=True)
+            for (name, of), origin in zip(cells.items(), parts.ORIGINS, strict=True):
+                x = numbers[name][of.types == label]
+                parts.half_violin(ax, row, x[x > 0], origin, log=True, horizontal=True)
         if types:
             parts.name_rows(ax, types, pad=0.6)
         else:
@@ -142,8 +148,8 @@ def _distribution(cells: dict[str, Cells], numbers: dict[str, np.ndarray], what:
         parts.log_ticks(ax.xaxis, np.concatenate([x[x > 0] for x in numbers.values()]))
         ax.set_xlabel(what)
         parts.open_frame(ax)
-        names = {"real": "real, above", "synthetic": "synthetic, below"}
-        handles = [Patch(color=parts.ORIGINS[name], label=_entry(names[name], x)) for name, x in numbers.items()]
+        sides = zip(numbers.items(), parts.ORIGINS.values(), ("above", "below"), strict=False)
+        handles = [Patch(color=color, label=_entry(f"{name}, {side}", x)) for (name, x), color, side in sides]
         parts.legend_above(ax, 1, handles=handles if types else None)
         return output.finish(ax)
 
@@ -151,17 +157,20 @@ def _distribution(cells: dict[str, Cells], numbers: dict[str, np.ndarray], what:
 def _entry(name: str, numbers: np.ndarray) -> str:
     """A legend's entry, with the number of cells that a logarithmic axis cannot show."""
     n_empty = int((numbers == 0).sum())
-    return f"{name} ({len(numbers):,} cells{f', {n_empty:,} empty ones not shown' if n_empty else ''})"
+    return (
+        f"{parts.shorten(name, 30)} ({len(numbers):,} cells{f', {n_empty:,} empty ones not shown' if n_empty else ''})"
+    )
 
 
 def _histograms(ax: Axes, numbers: dict[str, np.ndarray]) -> None:
     shown = np.concatenate([x[x > 0] for x in numbers.values()])
     # a little wider, for a bin of its own where all cells are alike
     edges = list(np.geomspace(shown.min() * 0.999, shown.max() * 1.001, 41))
-    styles: Any = {"real": {"histtype": "stepfilled", "alpha": 0.5}, "synthetic": {"histtype": "step", "lw": 1.8}}
+    colors = parts.origin_styles(numbers)
     for name, x in numbers.items():
+        style: Any = {"histtype": "stepfilled", "alpha": 0.5} if name == "real" else {"histtype": "step", "lw": 1.8}
         weights = np.full((x > 0).sum(), 1 / len(x))
-        ax.hist(x[x > 0], edges, weights=weights, color=parts.ORIGINS[name], label=_entry(name, x), **styles[name])
+        ax.hist(x[x > 0], edges, weights=weights, color=colors[name][0], label=_entry(name, x), **style)
     ax.set_ylabel("Share of cells")
 
 

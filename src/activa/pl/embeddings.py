@@ -1,4 +1,4 @@
-"""Embeddings: all cells, one panel per type, and the tables of :func:`activa.experiments.manifold`."""
+"""Embeddings: one UMAP of both sets, its plots, and the tables of :func:`activa.experiments.manifold`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,52 @@ def umap_coordinates(components: np.ndarray, n_neighbors: int, min_dist: float, 
     return np.asarray(adata.obsm["X_umap"])
 
 
-def _embed(cells: dict[str, Cells], n_neighbors: int, min_dist: float, seed: int) -> dict[str, np.ndarray]:
+@documented
+def joint_umap(
+    real: AnnData,
+    synthetic: AnnData,
+    *,
+    layer: str | None = None,
+    normalized: bool = False,
+    n_neighbors: int = 15,
+    min_dist: float = 0.5,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the real and of the synthetic cells, ``(n_cells, 2)`` each, in one UMAP.
+
+    The UMAP is that of :func:`umap` and :func:`umap_per_type`, for which it is computed once with this function.
+
+    {parameters, sets, layer, normalized, neighbors, errors}
+
+    Examples
+    --------
+    >>> coordinates = activa.pl.joint_umap(held_out, synthetic)
+    >>> pl.umap(held_out, synthetic, coordinates=coordinates)  # doctest: +SKIP
+    >>> pl.umap_per_type(held_out, synthetic, labels_key="cell_type", coordinates=coordinates)  # doctest: +SKIP
+    """
+    cells = parts.read_pair(real, synthetic, None, layer, normalized=normalized)
+    return _embed(cells, n_neighbors, min_dist, seed)
+
+
+def _embed(cells: dict[str, Cells], n_neighbors: int, min_dist: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of each set, ``(n_cells, 2)``, in one UMAP of components fitted on both."""
     n_real, n_synthetic = len(cells["real"]), len(cells["synthetic"])
     if n_real + n_synthetic < 5:
         raise ValueError(f"real and synthetic must have at least 5 cells for a UMAP, got {n_real + n_synthetic}.")
     components = Space(cells["real"], seed).project_together(cells["real"], cells["synthetic"])
     coordinates = umap_coordinates(np.vstack(components), n_neighbors, min_dist, seed)
-    return dict(zip(cells, np.split(coordinates, [n_real]), strict=True))
+    return coordinates[:n_real], coordinates[n_real:]
+
+
+def _checked(coordinates: tuple[np.ndarray, np.ndarray], cells: dict[str, Cells]) -> dict[str, np.ndarray]:
+    """Coordinates of each set as they were given, checked."""
+    expected = [(len(of), 2) for of in cells.values()]
+    given = [np.asarray(of, dtype=float) for of in coordinates]
+    if (found := [of.shape for of in given]) != expected:
+        raise ValueError(f"coordinates must be arrays of the shapes {expected}, real cells first, got {found}.")
+    if not all(np.isfinite(of).all() for of in given):
+        raise ValueError("coordinates must be finite, got NaN or infinite values.")
+    return dict(zip(cells, given, strict=True))
 
 
 @documented
@@ -55,8 +93,9 @@ def umap(
     normalized: bool = False,
     n_neighbors: int = 15,
     min_dist: float = 0.5,
-    point_size: float | None = None,
     seed: int = 0,
+    point_size: float | None = None,
+    coordinates: tuple[np.ndarray, np.ndarray] | None = None,
     **where: Unpack[Where],
 ) -> Panels:
     """Real and synthetic cells in one UMAP.
@@ -71,9 +110,8 @@ def umap(
     """
     output = Output(**where)
     cells = parts.read_pair(real, synthetic, labels_key, layer, normalized=normalized)
-    of = _embed(cells, n_neighbors, min_dist, seed)
-    coordinates = np.vstack(list(of.values()))
-    size = parts.point_area(len(coordinates), point_size)
+    of = _checked(_embed(cells, n_neighbors, min_dist, seed) if coordinates is None else coordinates, cells)
+    size = parts.point_area(sum(map(len, of.values())), point_size)
     colors = {} if labels_key is None else parts.type_colors(parts.all_types(cells), labels_key, real, synthetic)
     columns = -(-len(colors) // _MAX_LEGEND_ROWS)
     with output.figure(12.5 + 1.8 * columns, 4.4) as figure:
@@ -84,10 +122,8 @@ def umap(
             color = parts.ORIGINS[name] if labels is None else pd.Series(labels).map(colors).to_numpy()
             parts.scatter_cells(ax, of[name], color, size)
             ax.set_title(f"{name.capitalize()} ({len(of[name]):,} cells)")
-        # in random order, so that neither origin covers the other
-        order = np.random.default_rng(seed).permutation(len(coordinates))
-        origin = np.repeat(list(parts.ORIGINS.values()), [len(x) for x in of.values()])
-        parts.scatter_cells(axes[0], coordinates[order], origin[order], size)
+        axes[0].set(xticks=[], yticks=[], box_aspect=1)
+        parts.points_in_turns(axes[0], {name: (x[:, 0], x[:, 1]) for name, x in of.items()}, size=size)
         parts.legend_above(axes[0], handles=parts.dots(parts.ORIGINS))
         for ax in axes:
             ax.set(xlabel="UMAP1", ylabel="UMAP2")
@@ -108,8 +144,9 @@ def umap_per_type(
     normalized: bool = False,
     n_neighbors: int = 15,
     min_dist: float = 0.5,
-    point_size: float | None = None,
     seed: int = 0,
+    point_size: float | None = None,
+    coordinates: tuple[np.ndarray, np.ndarray] | None = None,
     **where: Unpack[Where],
 ) -> Panels:
     """Real and synthetic cells of each type in one UMAP, that of :func:`umap`, one panel per type.
@@ -129,7 +166,7 @@ def umap_per_type(
         raise ValueError("types must name at least one type, got none.")
     if unknown := [label for label in types if label not in known]:
         raise ValueError(f"types must be in real or synthetic, got {unknown}: choose from {known}.")
-    of = _embed(cells, n_neighbors, min_dist, seed)
+    of = _checked(_embed(cells, n_neighbors, min_dist, seed) if coordinates is None else coordinates, cells)
     everyone = np.vstack(list(of.values()))
     size = parts.point_area(len(everyone), point_size)
     n_rows, n_columns = parts.grid(len(types))

@@ -41,7 +41,8 @@ def markers(
 ) -> Panels:
     """Log expression of marker genes in the cells of the type that they mark, one panel per type.
 
-    Half violins, real cells to the left and synthetic cells to the right, with a line at the median (figure S11).
+    Half violins, or points of fewer than ten cells; real cells to the left and synthetic cells to the right, with a line at
+    the median (figure S11).
 
     {parameters, sets, labels_key}
     genes, n_genes
@@ -67,7 +68,8 @@ def markers(
                     parts.half_violin(ax, at, x, name)
             ax.set_xticks(range(len(of_type)), names[of_type], rotation=35, ha="right", rotation_mode="anchor")
             ax.tick_params(labelsize="x-small")
-            ax.set(xlim=(-0.6, len(of_type) - 0.4), ylim=(0, None))
+            # a median of zero stays above the axis
+            ax.set(xlim=(-0.6, len(of_type) - 0.4), ylim=(-0.04 * max(ax.get_ylim()[1], 1), None))
             parts.open_frame(ax)
             parts.panel_title(ax, label, int(8.5 * width))
         figure.supylabel("log(1 + count of 10,000)", fontsize="small")
@@ -156,8 +158,8 @@ def correlation(
 ) -> Panels:
     """Pearson correlations between genes, one heat map of real and one of synthetic cells.
 
-    Both have the same genes, order and colors. Up to 50 genes have their names; more have those of the types that they
-    mark. The colors end at the largest correlation between two genes, to show weak ones, as between counts. The title
+    Both have the same genes, order and colors. Up to 50 genes have their names, and lines between the types that they mark,
+    which are named on the right; more have the types' names in place of their own. The colors end at the largest correlation between two genes, to show weak ones, as between counts. The title
     has the Frobenius norm of the difference, which counts each pair once.
 
     {parameters, sets, labels_key}
@@ -178,17 +180,16 @@ def correlation(
     matrices = {name: pearson(x) for name, x in expression.items()}
     above = np.triu_indices(len(chosen), k=1)
     largest = max(np.abs(matrix[above]).max() for matrix in matrices.values()) or 1.0
-    side = min(max(0.11 * len(chosen), 3.6), 5.5)
-    margin = max([len(label) for label, _ in types], default=0) * 0.035 if len(chosen) > _MAX_NAMED else 0.5
+    side = min(max(0.13 * len(chosen), 3.6), 6.5)
+    margin = max([len(label) for label, _ in types], default=0) * 0.05 + 0.5
     with output.figure(2 * side + margin + 1.1, side + 0.8) as figure:
         axes = list(figure.subplots(1, 2))
         titles = ("Real", f"Synthetic ({distance:.2f} from real)")
         for ax, title, matrix in zip(axes, titles, matrices.values(), strict=True):
             image = _heat_map(ax, matrix, largest, real.var_names[chosen].astype(str), named=ax is axes[0])
             ax.set_title(title, fontsize="medium")
-            if len(chosen) > _MAX_NAMED:
-                _name_blocks(ax, types, len(chosen), named=ax is axes[0])
-        figure.colorbar(image, ax=axes, shrink=0.7, label="Pearson correlation", extend="max")
+            _name_blocks(ax, types, len(chosen), named=ax is axes[len(chosen) <= _MAX_NAMED])
+        figure.colorbar(image, ax=axes, shrink=0.7, pad=0.01, label="Pearson correlation", extend="max")
         return output.finish(axes)
 
 
@@ -220,22 +221,35 @@ def _ordered_genes(
 def _heat_map(ax: Axes, matrix: np.ndarray, largest: float, genes: Any, *, named: bool) -> AxesImage:
     """A matrix of correlations, with up to 50 names of genes: below and, if ``named``, to the left."""
     shown = genes if len(genes) <= _MAX_NAMED else []
-    ax.tick_params(length=0, labelsize=5)
+    ax.tick_params(length=0, labelsize=7)
     ax.set_xticks(range(len(shown)), shown, rotation=90)
     ax.set_yticks(range(len(shown)), shown if named else [""] * len(shown))
     return ax.imshow(matrix, vmin=-largest, vmax=largest, cmap="RdBu_r", interpolation="nearest")
 
 
 def _name_blocks(ax: Axes, types: list[tuple[str, int]], n_genes: int, *, named: bool) -> None:
-    """Ticks, with names of the types if ``named``, at the blocks of genes that are high enough for a name."""
+    """Lines between the types' genes and, if ``named``, names of the types whose genes are high enough for one.
+
+    The names stand to the left, or to the right if the genes have their names to the left.
+    """
     ends = np.cumsum([0, *(number for _, number in types)])
     middles = (ends[:-1] + ends[1:] - 1) / 2
-    room = 0.018 * n_genes  # a line of 5 points
+    room = 0.018 * n_genes  # a line of 7 points
     shown: list[int] = []
     for i, middle in enumerate(middles):
         if not shown or middle - middles[shown[-1]] >= room:
             shown.append(i)
-    ax.set_yticks(middles[shown], [types[i][0] if named else "" for i in shown])
+    labels = [types[i][0] if named else "" for i in shown]
+    if n_genes > _MAX_NAMED:
+        ax.set_yticks(middles[shown], labels)
+        return
+    for end in ends[1:-1] - 0.5:
+        ax.axhline(end, color="#888888", lw=0.4)
+        ax.axvline(end, color="#888888", lw=0.4)
+    if named and types:
+        right = ax.secondary_yaxis("right")
+        right.set_yticks(middles[shown], labels)
+        right.tick_params(length=0, labelsize=7)
 
 
 @documented

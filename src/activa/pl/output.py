@@ -31,6 +31,7 @@ class Where(TypedDict, total=False):
 
     show: bool | None
     save: Save
+    dpi: float | None
     return_fig: bool
 
 
@@ -49,6 +50,11 @@ real
 synthetic
     Generated cells with the same genes, or a mapping of names to several sets. A second held-out set is the floor, the
     score of a perfect generator.""",
+    "generators": """\
+real
+    Cells x genes of counts.
+synthetic
+    Generated cells with the same genes in any order, or a mapping of up to six generators' names to their cells.""",
     "adata": """\
 adata, labels_key, layer
     Cells x genes of counts, the column of ``obs`` with the types, and the layer of the counts (None: ``X``).""",
@@ -59,18 +65,23 @@ configuration
     "layer": "layer\n    Layer of the counts in every set. None: ``X``.",
     "normalized": "normalized\n    Whether every set holds log1p of counts scaled to 10,000 per cell instead of counts.",
     "point_size": "point_size\n    Area of a point in points^2. None: the smaller the more cells.",
+    "neighbors": """\
+n_neighbors, min_dist, seed
+    As for :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`. The global random state does not change.""",
     "embedding": """\
-n_neighbors, min_dist
-    As for :func:`scanpy.pp.neighbors` and :func:`scanpy.tl.umap`.
+{neighbors}
 {point_size}
-seed
-    Seed of the embedding. The global random state does not change.""",
+coordinates
+    Where the real and the synthetic cells are, two arrays ``(n_cells, 2)``: those of :func:`joint_umap`, which several
+    plots can share, or of your own embedding, such as of ``obsm``. None: computed here.""",
     "ax": "ax\n    Axes to plot into, not shown by default. None: those of a new figure.",
     "output": """\
 show
     Whether to show the plot. None: as ``scanpy.settings.autoshow`` says.
 save
     Path to write the plot to, in the format of its suffix.
+dpi
+    Dots per inch of what is saved. None: ``savefig.dpi`` of Matplotlib, or 150 if that is not set.
 return_fig
     Whether to return the figure instead of showing it.
 
@@ -104,6 +115,7 @@ _WHERE = [
     ("ax", "Axes | None", None),
     ("show", "bool | None", None),
     ("save", "Save", None),
+    ("dpi", "float | None", None),
     ("return_fig", "bool", False),
 ]
 
@@ -140,12 +152,15 @@ class Output:
 
     show: bool | None = None
     save: Save = None
+    dpi: float | None = None
     return_fig: bool = False
     ax: Axes | None = None
 
     def __post_init__(self) -> None:
         if self.ax is not None and not isinstance(self.ax, Axes):
             raise TypeError(f"ax must be Matplotlib Axes, got {type(self.ax).__name__}.")
+        if self.dpi is not None and not (isinstance(self.dpi, int | float) and 1 <= self.dpi <= 10_000):
+            raise ValueError(f"dpi must be None or a number from 1 to 10,000, got {self.dpi!r}.")
         if self.save is None:
             return
         if not isinstance(self.save, str | PathLike):
@@ -188,7 +203,8 @@ class Output:
         figure = (axes if isinstance(axes, Axes) else axes[0]).get_figure(root=True)
         assert figure is not None
         if self.save is not None:
-            figure.savefig(self.save, dpi=150 if mpl.rcParams["savefig.dpi"] == "figure" else "figure")
+            usual = 150 if mpl.rcParams["savefig.dpi"] == "figure" else mpl.rcParams["savefig.dpi"]
+            figure.savefig(self.save, dpi=usual if self.dpi is None else self.dpi)
         if self.return_fig:
             return figure
         if not self.shown:

@@ -22,15 +22,19 @@ from scipy.sparse import csr_matrix
 from scipy.stats import gaussian_kde
 
 from activa.data import Cells, check_sets, read_cells
+from activa.metrics.evaluation import as_generators
 
 BACKGROUND = "#dddddd"
+MAX_GENERATORS = 6
 # Okabe and Ito 2008, safe for the color-blind, without the yellow, which is too pale for lines
 REAL = "#0072b2"
 OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#000000"]
 ORIGINS = {"real": REAL, "synthetic": OTHERS[0]}
 MARKERS = {"real": "o", "synthetic": "^"}
+_KEPT_FREE = {BACKGROUND: 0.3, REAL: 0.2, OTHERS[0]: 0.2}
 _SIDES = {"real": -1, "synthetic": 1}
 _N_TURNS = 20
+_N_DENSITY = 10  # values from which on a density is drawn
 
 
 def read_pair(
@@ -42,9 +46,34 @@ def read_pair(
     return read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
 
 
-def count_matrices(real: AnnData, synthetic: AnnData, layer: str | None) -> dict[str, csr_matrix]:
-    """Counts of both sets, checked, with the genes in the order of ``real``."""
-    matrices = {name: csr_matrix(cells.counts) for name, cells in read_pair(real, synthetic, None, layer).items()}
+def read_sets(
+    real: AnnData,
+    synthetic: AnnData | Mapping[str, AnnData],
+    labels_key: str | None,
+    layer: str | None,
+    *,
+    normalized: bool = False,
+) -> dict[str, Cells]:
+    """The real cells and those of one or several generators, checked, with the genes in the order of ``real``."""
+    generators = as_generators(synthetic)
+    if len(generators) > MAX_GENERATORS:
+        raise ValueError(f"synthetic must name at most {MAX_GENERATORS} generators, got {len(generators)}.")
+    sets = {"real": real} | generators
+    check_sets(sets, labels_key, layer)
+    return read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
+
+
+def origin_styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Color and marker of the real cells and of each generator."""
+    others = iter(zip(OTHERS, "^sDvPX", strict=True))
+    return {name: (REAL, "o") if name == "real" else next(others) for name in names}
+
+
+def count_matrices(
+    real: AnnData, synthetic: AnnData | Mapping[str, AnnData], layer: str | None
+) -> dict[str, csr_matrix]:
+    """Counts of all sets, checked, with the genes in the order of ``real``."""
+    matrices = {name: csr_matrix(cells.counts) for name, cells in read_sets(real, synthetic, None, layer).items()}
     for name, counts in matrices.items():
         check_any(name, counts.data)
     return matrices
@@ -84,8 +113,8 @@ def type_colors(types: Iterable[str], labels_key: str, real: AnnData, synthetic:
     types = sorted(types)
     fresh = [label for label in types if label not in own]
     for palette in (sc.pl.palettes.vega_20_scanpy, sc.pl.palettes.zeileis_28, sc.pl.palettes.godsnot_102):
-        # pale colors would be taken for the background
-        distinct = [c for c in palette if math.dist(to_rgb(c), to_rgb(BACKGROUND)) > 0.3]
+        # pale colors would be taken for the background, others for an origin
+        distinct = [c for c in palette if all(math.dist(to_rgb(c), to_rgb(far)) > at for far, at in _KEPT_FREE.items())]
         colors = [c for c in distinct if to_hex(c) not in own.values()]
         if len(colors) >= len(fresh):
             break
@@ -125,9 +154,10 @@ def open_frame(ax: Axes, *more: str) -> None:
 
 
 def grid(n_panels: int, max_columns: int = 8) -> tuple[int, int]:
-    """Rows and columns of panels: one row for up to five, else wider than high."""
+    """Rows and columns of panels: one row for up to five, else at least as wide as high, with rows of like length."""
     n_columns = n_panels if n_panels <= 5 else min(math.ceil(math.sqrt(1.6 * n_panels)), max_columns)
-    return math.ceil(n_panels / n_columns), n_columns
+    n_rows = math.ceil(n_panels / n_columns)
+    return n_rows, math.ceil(n_panels / n_rows)
 
 
 def panels(figure: Figure, n_panels: int, n_rows: int, n_columns: int) -> list[Axes]:
@@ -191,11 +221,15 @@ def write_shares(ax: Axes, shares: np.ndarray, style: str, *, least: float = 0.0
 def half_violin(
     ax: Axes, at: float, values: np.ndarray, origin: str, *, log: bool = False, horizontal: bool = False
 ) -> None:
-    """Density of the values on the origin's side of ``at``, with a line at their median, or the line alone without spread."""
+    """Density (or, of fewer than ten values, points) on the origin's side of ``at``, and a line at the median."""
     if not len(values):
         return
     color, side = ORIGINS[origin], 0.45 * _SIDES[origin]
-    if np.ptp(values) > 0:
+    if len(values) < _N_DENSITY:
+        x, y = np.full(len(values), at + side / 2), values
+        x, y = (y, x) if horizontal else (x, y)
+        ax.scatter(x, y, s=9, color=color, marker=MARKERS[origin], linewidths=0)
+    elif np.ptp(values) > 0:
         scaled = np.log10(values) if log else values.astype(float)
         grid = np.linspace(scaled.min(), scaled.max(), 100)
         density = gaussian_kde(scaled)(grid)
@@ -219,10 +253,11 @@ def scatter_cells(ax: Axes, coordinates: np.ndarray, color: Any, size: float, **
 def points_in_turns(
     ax: Axes, of: Mapping[str, tuple[np.ndarray, np.ndarray]], *, size: float, alpha: float = 1.0, what: str = ""
 ) -> None:
-    """Points (x, y) of both sets, some of each at a time, so that neither set covers the other."""
+    """Points (x, y) of all sets, some of each at a time, so that no set covers another."""
+    styles = origin_styles(of)
     for turn in range(_N_TURNS):
         for name, (x, y) in of.items():
-            label = f"{name} ({len(x):,} {what})" if what and turn == 0 else None
-            style: dict[str, Any] = {"color": ORIGINS[name], "marker": MARKERS[name], "linewidths": 0}
+            label = f"{shorten(name, 30)} ({len(x):,} {what})" if what and turn == 0 else None
+            style: dict[str, Any] = {"color": styles[name][0], "marker": styles[name][1], "linewidths": 0}
             part = slice(turn, None, _N_TURNS)
             ax.scatter(x[part], y[part], s=size, alpha=alpha, label=label, rasterized=True, **style)

@@ -11,9 +11,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from activa.data import check_sets, read_cells
 from activa.metrics import profiles
-from activa.metrics.evaluation import as_generators
 from activa.pl import parts
 from activa.pl.output import Output, Panels, Where, documented
 
@@ -25,7 +23,6 @@ _FACTS = {
     "mitochondrial_share": "Mitochondrial counts",
     "ribosomal_share": "Ribosomal counts",
 }
-_MAX_GENERATORS = 6
 _MAX_BINS = 15
 _CELLS_OF_BIN = 20
 
@@ -44,21 +41,11 @@ def cell_profiles(
     which hold 20 or more and share an axis from row to row. The facts are those of :func:`activa.metrics.cell_profiles`, on
     which ``profile_auc`` is trained. Cells without counts are left out.
 
-    Parameters
-    ----------
-    real
-        Cells x genes of counts.
-    synthetic
-        Generated cells with the same genes in any order, or a mapping of up to six generators' names to their cells.
-    {layer, output, errors, sets_example}
+    {parameters, generators, layer, output, errors, sets_example}
     """
     output = Output(**where)
-    generators = as_generators(synthetic)
-    if len(generators) > _MAX_GENERATORS:
-        raise ValueError(f"synthetic must name at most {_MAX_GENERATORS} generators, got {len(generators)}.")
-    sets = {"real": real} | generators
-    check_sets(sets, labels_key=None, layer=layer)
-    cells = read_cells(sets, labels_key=None, layer=layer, normalized=False)
+    cells = parts.read_sets(real, synthetic, None, layer)
+    generators = [name for name in cells if name != "real"]
     facts = {
         name: _read_facts(name, profiles.cell_profiles(of.raw_counts, list(real.var_names)))
         for name, of in cells.items()

@@ -20,7 +20,6 @@ from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
-from tqdm.auto import tqdm
 
 from activa import pl
 from activa.data import check_sets
@@ -32,6 +31,7 @@ from activa.metrics.samples import Splits
 from activa.metrics.type_evaluation import type_table
 from activa.pl.output import Output
 from activa.pl.type_plots import draw_confusion
+from activa.progress import progress
 from activa.reporting.page_tables import gene_rows, gene_threshold, metric_rows, type_table_on_page
 
 _MAX_GENERATORS = 6
@@ -91,6 +91,7 @@ def report(
     name: str | None = None,
     overwrite: bool = False,
     seed: int = 0,
+    evaluations: Mapping[str, Evaluation] | None = None,
 ) -> pd.DataFrame:
     """Judge the synthetic cells of one or several generators against real ones, on one self-contained page.
 
@@ -111,6 +112,9 @@ def report(
         Column of ``obs`` with the batches of the real and the synthetic cells, which are then judged as types are.
     name
         Name of the one generator on the page. By default "ACTIVA" if ``synthetic.uns`` says so, else "synthetic cells".
+    evaluations
+        What :func:`activa.metrics.evaluation.evaluate_sets` gave for the same cells and arguments, by the generators' names,
+        where it is known already.
 
     Examples
     --------
@@ -123,10 +127,18 @@ def report(
     check_free(path, overwrite=overwrite, what="report")
     generators = _named(synthetic, name)
     form: dict[str, Any] = {"layer": layer, "normalized": normalized}
+    check_sets({"real": real} | generators, labels_key=None, layer=layer)
+    for key, cells in generators.items():
+        values: Any = cells.X if layer is None else cells.layers[layer]
+        if not values.sum():
+            raise ValueError(f"{key} has no counts at all, which cannot be plotted: give cells that have some.")
     if batch_key is not None:
         check_sets({"real": real} | generators, labels_key=batch_key, layer=layer)
     arguments: dict[str, Any] = {"labels_key": labels_key, "seed": seed} | form
-    evaluations = evaluate_sets(real, generators, train, model, **arguments)
+    if evaluations is None:
+        evaluations = evaluate_sets(real, generators, train, model, **arguments)
+    elif set(evaluations) != set(generators):
+        raise ValueError(f"evaluations must be of the generators {list(generators)}, got {list(evaluations)}.")
     parts = {
         key: _describe(real, cells, evaluations[key], labels_key, batch_key, form | {"seed": seed})
         for key, cells in generators.items()
@@ -203,14 +215,20 @@ def _plots(
     shown = {name: _subsample(cells, rng) for name, cells in generators.items()}
     tables = {name: evaluation.table for name, evaluation in evaluations.items()}
     values = dict(arguments) | {"real": _subsample(real, rng)}
+    form = {name: arguments[name] for name in ("layer", "normalized", "seed")}
+    # two plots show one embedding
+    coordinates = {
+        name: pl.joint_umap(values["real"], shown[name], **form) for name in list(generators)[:_MAX_PLOTTED_GENERATORS]
+    }
     plots = []
-    for plot, (title, caption) in tqdm(_PLOTS.items(), desc="plots", leave=False):
+    for plot, (title, caption) in progress(_PLOTS.items(), desc="plots"):
         if plot in _OF_ALL_GENERATORS:
             asked = {"": values | {"synthetic": shown, "table": tables}}
         else:
             asked = {
-                name: values | {"synthetic": shown[name], "splits": evaluations[name].splits}
-                for name in list(generators)[:_MAX_PLOTTED_GENERATORS]
+                name: values
+                | {"synthetic": shown[name], "splits": evaluations[name].splits, "coordinates": coordinates[name]}
+                for name in coordinates
                 if plot not in _OF_TYPES or _is_typed(evaluations[name])
             }
         # plots without an argument ``normalized`` need counts

@@ -209,11 +209,6 @@ def _positions(
 ) -> np.ndarray:
     """Positions of the effect's genes, named or drawn."""
     if not isinstance(effect.genes, int):
-        if not names.is_unique:
-            raise ValueError(
-                "genes cannot be named, because names of the model's genes repeat: give a number of genes, or train on "
-                "cells whose var_names are unique."
-            )
         found = names.get_indexer(pd.Index(effect.genes))
         if (found < 0).any():
             unknown = [gene for gene, position in zip(effect.genes, found, strict=True) if position < 0]

@@ -15,7 +15,7 @@ from activa.assembly import as_anndata, obs_of
 from activa.design import Design
 from activa.request import CellPlan
 from activa.sampler import Sampler
-from activa.seeds import derived_seed
+from activa.seeds import derived_seed, tag_of
 from activa.simulate.states import Shift, States, draw_cells
 
 _CHUNK_STREAM = 270
@@ -58,9 +58,11 @@ def simulated_cells(
     sampler: Sampler, x: Any, obs: pd.DataFrame, *, truth: dict[str, Any], seed: int, rates: np.ndarray | None
 ) -> AnnData:
     """AnnData of numbered cells, with version, seed, settings and truth in ``uns["activa"]``, and rates in a layer."""
-    obs = obs.set_index(pd.Index([f"simulated_{i}" for i in range(len(obs))]))
+    tag = tag_of(str(seed).encode(), x.indices.tobytes(), x.data.tobytes())
+    obs = obs.set_index(pd.Index([f"simulated_{i}-{tag}" for i in range(len(obs))]))
     origin = {"version": version("activa-sc"), "seed": seed, "settings": sampler.settings.to_uns(), "truth": truth}
-    cells = as_anndata(x, obs, sampler.var, sampler.design.layer, {"activa": origin})
+    uns = {"activa": origin} | sampler.design.colors_as_uns()
+    cells = as_anndata(x, obs, sampler.var, sampler.design.layer, uns)
     if rates is not None:
         cells.layers["rates"] = rates
     return cells

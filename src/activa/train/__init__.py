@@ -12,6 +12,7 @@ from activa.train.realism import RealismMetric as RealismMetric
 from activa.train.recipe import PAPER_EPOCHS as PAPER_EPOCHS
 from activa.train.recipe import PAPER_RECIPE as PAPER_RECIPE
 from activa.train.recipe import Recipe as Recipe
+from activa.train.recipe import ReduceOnPlateau as ReduceOnPlateau
 from activa.train.runner import ExplodedLossError as ExplodedLossError
 from activa.train.runner import Guard as Guard
 from activa.train.runner import InterruptibleTrainRunner as InterruptibleTrainRunner

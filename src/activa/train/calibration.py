@@ -8,10 +8,10 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 from torch.optim import Adam
-from tqdm.auto import trange
 
 from activa.losses import energy_distance
 from activa.module import ACTIVAModule, CellQuality, Condition, cell_facts, sample_with_change
+from activa.progress import progress
 from activa.seeds import torch_generator
 
 MIN_CELLS = 100
@@ -50,7 +50,7 @@ def calibrate(module: ACTIVAModule, minibatches: Iterable[dict[str, Tensor]], *,
         center = quality.log(module.sample_latent(chosen, generator))[:, 0].mean()
     change = torch.zeros(2, device=device, requires_grad=True)  # of the mean, and of the log of the spread
     optimizer = Adam([change], lr=_LR, betas=(0.8, 0.95))
-    for step in trange(_N_STEPS, desc="Calibrating", delay=5, leave=False):
+    for step in progress(range(_N_STEPS), desc="Calibrating", delay=5):
         optimizer.param_groups[0]["lr"] = _LR * (1 - step / _N_STEPS)
         cells, others = torch.randint(len(real), (3 * _N_CELLS,), generator=generator, device=device).split(
             [_N_CELLS, 2 * _N_CELLS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 from torch.optim import Adam
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
 
 from activa.module import ACTIVAModule
 from activa.seeds import set_torch_state, torch_state
 from activa.train.game import SyntheticCells
-from activa.train.recipe import Recipe
+from activa.train.recipe import Recipe, ReduceOnPlateau
 from activa.train.runner import Guard
 
 _EPS = 1e-8  # scvi-tools' is 0.01
@@ -33,12 +33,22 @@ class IntrospectivePlan(TrainingPlan):
     """
 
     module: ACTIVAModule
+    n_steps_done = 0  # minibatches
 
     def __init__(self, module: ACTIVAModule, *, max_epochs: int, recipe: Recipe = Recipe()):
         if not isinstance(recipe, Recipe):
             raise TypeError(f"recipe must be a Recipe, got {recipe!r}.")
-        n_kl = max_epochs // 10 if recipe.n_epochs_kl_warmup is None else recipe.n_epochs_kl_warmup
-        super().__init__(module, lr=recipe.lr, eps=_EPS, weight_decay=0.0, n_epochs_kl_warmup=n_kl or None)
+        n_kl, n_steps = recipe.n_epochs_kl_warmup, recipe.n_steps_kl_warmup
+        super().__init__(
+            module,
+            lr=recipe.lr,
+            eps=_EPS,
+            weight_decay=recipe.weight_decay,
+            n_epochs_kl_warmup=(max_epochs // 10 if n_kl is None and n_steps is None else n_kl) or None,
+            n_steps_kl_warmup=n_steps,
+            min_kl_weight=recipe.min_kl_weight,
+            max_kl_weight=recipe.max_kl_weight,
+        )
         self.automatic_optimization = False
         self.recipe, self.game = recipe, recipe.game
         given = None if self.game is None else self.game.n_epochs_warmup
@@ -80,15 +90,29 @@ class IntrospectivePlan(TrainingPlan):
         for part, groups in zip(("encoder", "generator", "classifier"), rates, strict=True):
             filled = [{"params": params, "lr": rate} for params, rate in groups if params]
             if filled:
-                optimizers.append(Adam(filled, fused=True, eps=_EPS))
-                schedulers.append({"scheduler": self._schedule(optimizers[-1], part), "interval": "step"})
+                optimizers.append(Adam(filled, fused=True, eps=_EPS, weight_decay=self.recipe.weight_decay))
+                scheduler = self._schedule(optimizers[-1], part)
+                schedulers.append({"scheduler": scheduler, "interval": "step"})
         return optimizers, schedulers
 
-    def _schedule(self, optimizer: Adam, part: str) -> LRScheduler:
+    @property
+    def kl_weight(self) -> Tensor:
+        """Weight of ``L_REG``; Lightning counts a step for each of three optimizers."""
+        n_steps, low, high = self.n_steps_kl_warmup, self.min_kl_weight, self.max_kl_weight
+        if not self.n_epochs_kl_warmup and n_steps:
+            share = min(self.n_steps_done / n_steps, 1.0)
+            return torch.tensor(low + (high - low) * share, device=self.device)
+        return super().kl_weight
+
+    def _schedule(self, optimizer: Adam, part: str) -> LRScheduler | ReduceLROnPlateau:
         if part == "classifier":
             return StepLR(optimizer, step_size=1_000, gamma=0.95)
-        if self.recipe.lr_schedule == "constant":
+        schedule = self.recipe.lr_schedule
+        if schedule == "constant":
             return ConstantLR(optimizer, factor=1.0)
+        if isinstance(schedule, ReduceOnPlateau):
+            options = {name: value for name, value in asdict(schedule).items() if name != "metric"}
+            return ReduceLROnPlateau(optimizer, threshold_mode="abs", **options)
         rates = [group["lr"] for group in optimizer.param_groups]
         n_steps = int(self.trainer.estimated_stepping_batches)
         return OneCycleLR(optimizer, rates, total_steps=n_steps + 1, cycle_momentum=False)
@@ -127,7 +151,9 @@ class IntrospectivePlan(TrainingPlan):
         for optimizer in optimizers:
             optimizer.step()
         for scheduler in self.lr_schedulers():
-            scheduler.step()
+            if not isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step()
+        self.n_steps_done += 1
 
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, sync_dist=self.use_sync_dist)
         self.compute_and_log_metrics(output, self.train_metrics, "train")
@@ -241,6 +267,15 @@ class IntrospectivePlan(TrainingPlan):
             self._check_finite(torch.stack([p.sum() for part in self._trainable() for p in part]).sum())
         self.guard.check_epoch(self._means_of_epoch()[1])
 
+    def on_train_epoch_end(self) -> None:
+        """Lower the learning rates if the validation loss, which was computed before, is on a plateau."""
+        super().on_train_epoch_end()
+        schedule = self.recipe.lr_schedule
+        if isinstance(schedule, ReduceOnPlateau) and schedule.metric in self.trainer.callback_metrics:
+            for scheduler in self.lr_schedulers():
+                if isinstance(scheduler, ReduceLROnPlateau):
+                    scheduler.step(self.trainer.callback_metrics[schedule.metric])
+
     def take_up_random_state(self) -> bool:
         """Continue with the random state of a checkpoint; whether there was one that was not taken up yet."""
         if self._random_state is None:
@@ -252,11 +287,13 @@ class IntrospectivePlan(TrainingPlan):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the epochs' losses, which the game and the guard depend on, and the random state."""
         checkpoint["losses_of_epochs"] = (self._sums, self._recent, self._warmup)
+        checkpoint["n_steps_done"] = self.n_steps_done
         checkpoint["random_state"] = torch_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up what :meth:`on_save_checkpoint` kept."""
         self._sums, self._recent, self._warmup = checkpoint["losses_of_epochs"]
+        self.n_steps_done = checkpoint["n_steps_done"]
         if self.game is not None and self._warmup is not None:
             self.game = self.game.begin(self._warmup)
         self._random_state = checkpoint["random_state"]

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from activa.arguments import check_numbers
+from activa.arguments import check_booleans, check_integers, check_numbers
 from activa.data import Cells, check_labels, check_sets, halves, read_cells, strings, subsample
 from activa.metrics import copying
 from activa.metrics.evaluation import to_table
 from activa.metrics.privacy.shadow_models import Generator, Shadows, left_out, pool_sets, read_published, train_shadows
 from activa.metrics.space import Space
+from activa.seeds import MAX_SEED
 
 _MIN_CELLS = 20
 _MAX_CELLS = 10_000  # of a set whose distances to all cells of another set are computed
@@ -169,6 +170,11 @@ def evaluate(
     >>> activa.metrics.privacy.evaluate(train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
     """
     check_numbers(above=0, below=1, fpr=fpr, quantile=quantile)
+    check_booleans(normalized=normalized)
+    check_integers(n_shadows=n_shadows)
+    check_integers(least=0, most=MAX_SEED, seed=seed)
+    if generator is not None and not callable(generator):
+        raise TypeError(f"generator must be a function of cells and a seed, got {type(generator).__name__}.")
     sets = {"train": train, "held_out": held_out} | ({} if floor is None else {"floor": floor})
     _check(sets | {"synthetic": synthetic}, labels_key, donor_key, layer)
     rng = np.random.default_rng(seed)

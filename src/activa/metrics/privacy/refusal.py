@@ -7,10 +7,11 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
-from activa.arguments import check_numbers
+from activa.arguments import check_integers, check_numbers
 from activa.data import Cells, check_genes, check_sets, log_normalize, read_cells
 from activa.metrics.copying import is_copied
 from activa.metrics.space import Space
+from activa.seeds import MAX_SEED
 
 
 class TooClose:
@@ -53,6 +54,7 @@ class TooClose:
         seed: int = 0,
     ) -> None:
         check_numbers(above=0, below=1, quantile=quantile)
+        check_integers(least=0, most=MAX_SEED, seed=seed)
         sets = {"train": train, "held_out": held_out}
         check_sets(sets, labels_key, layer)
         least = int(np.ceil(1 / quantile))

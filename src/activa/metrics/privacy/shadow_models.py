@@ -13,11 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tqdm.auto import tqdm
 
+from activa.arguments import check_booleans, check_integers
 from activa.data import Cells, check_labels, check_sets, folds, read_cells, strings
 from activa.metrics.space import Space
-from activa.seeds import seeded
+from activa.progress import progress
+from activa.seeds import MAX_SEED, seeded
 
 type Generator = Callable[[AnnData, int], AnnData]
 """Trains on cells and returns synthetic ones: ``generator(train, seed)``."""
@@ -123,7 +124,7 @@ def train_shadows(
 ) -> Shadows:
     """Train a generator without each of the parts, and an attack on their cells (``form``: layer and normalized)."""
     components = []
-    for shadow, absent in enumerate(tqdm(out, desc="shadow generators", unit="shadow", leave=False)):
+    for shadow, absent in enumerate(progress(out, desc="shadow generators", unit="shadow")):
         with seeded(seed, shadow):
             shadow_seed = int(np.random.SeedSequence([seed, shadow]).generate_state(1)[0])
             cells: Any = generator(adata[~absent].copy(), shadow_seed)
@@ -178,6 +179,11 @@ def shadow_attack(
     ...     return trained_model(train, seed).generate(train.n_obs, seed=seed)
     >>> scores = shadow_attack(generator, train, held_out, synthetic, labels_key="cell_type")  # doctest: +SKIP
     """
+    check_booleans(normalized=normalized)
+    check_integers(n_shadows=n_shadows)
+    check_integers(least=0, most=MAX_SEED, seed=seed)
+    if not callable(generator):
+        raise TypeError(f"generator must be a function of cells and a seed, got {type(generator).__name__}.")
     sets = {"train": train, "held_out": held_out}
     check_sets(sets, labels_key, layer)
     check_sets(sets | {"synthetic": synthetic}, None, layer)
