@@ -50,10 +50,10 @@ class _LogLikelihood(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         (grad,) = grads
-        *inputs, weight, d_out, d_cells, d_theta, d_outliers = ctx.saved_tensors
+        out, cells, theta, outliers, x, weight, *gradients = ctx.saved_tensors
         if not torch.equal(grad, weight):
-            _, d_out, d_cells, d_theta, d_outliers = _computed(*inputs, grad.contiguous())
-        return d_out, d_cells, d_theta, d_outliers, None
+            _, *gradients = _computed(out, cells, theta, outliers, x, grad.contiguous())
+        return *gradients, None
 
 
 def _computed(out: Tensor, cells: Tensor, theta: Tensor, outliers: Tensor, x: Tensor, weight: Tensor) -> list[Tensor]:
@@ -75,7 +75,17 @@ def _computed(out: Tensor, cells: Tensor, theta: Tensor, outliers: Tensor, x: Te
         lower = starts[number]
         upper = min(lower + _ROWS, n_cells)
         likelihood_of_rows(
-            *arrays, share, size, spread, log_, out_, cells_, theta_[number], outliers_, np.int64(lower), np.int64(upper)
+            *arrays,
+            share,
+            size,
+            spread,
+            log_,
+            out_,
+            cells_,
+            theta_[number],
+            outliers_,
+            np.int64(lower),
+            np.int64(upper),
         )
 
     list(single_threaded_pool(out.device).map(run, range(len(starts))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,25 @@ _LOG2E, _LN2_HI, _LN2_LO = f4(1.44269504), f4(0.693359375), f4(-2.12194440e-4)
 _MIN_EXP = f4(-87.0)
 _MIN_RATE = f4(1e-8)
 _SMALL, _MAX, _MIN_FLOAT = f4(0.1), f4(0.3), f4(-3e38)
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"nsz", "arcp", "contract"}}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"nsz", "arcp", "contract"}}
 _FAST = _OPTIONS | {"fastmath": True}
 _FEW, _MIN_CHANCE = f4(6), f4(1e-30)
 
 
+def _compiled(**options: Any) -> Callable[[Callable], Any]:
+    """numba's ``njit``, kept on disk where there is a folder for it."""
+
+    def decorate(function: Callable) -> Any:
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:
+            return njit(**options)(function)
+
+    return decorate
+
+
 @intrinsic
-def _as_float(typing_context, value):
+def _as_float(typing_context: Any, value: Any) -> Any:
     """Float whose bits are those of an integer."""
 
     def codegen(context, builder, signature, arguments):
@@ -32,7 +45,7 @@ def _as_float(typing_context, value):
 
 
 @intrinsic
-def _as_int(typing_context, value):
+def _as_int(typing_context: Any, value: Any) -> Any:
     """Integer whose bits are those of a float."""
 
     def codegen(context, builder, signature, arguments):
@@ -41,7 +54,7 @@ def _as_int(typing_context, value):
     return types.int32(types.float32), codegen
 
 
-@njit(**_OPTIONS)
+@_compiled(**_OPTIONS)
 def _exp(x):
     x = max(x, _MIN_EXP)
     n = np.int32(math.floor(x * _LOG2E + _HALF))
@@ -55,13 +68,13 @@ def _exp(x):
     y = y * x + f4(1.6666665459e-1)
     y = y * x + f4(5.0000001201e-1)
     y = y * x * x + x + _ONE
-    return y * _as_float((n + np.int32(127)) << np.int32(23))
+    return y * _as_float((n + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
 
 
-@njit(**_OPTIONS)
+@_compiled(**_OPTIONS)
 def _log(x):
     # m in [sqrt(1/2), sqrt(2)), x = m 2^e
-    bits = np.int32(_as_int(x) - np.int32(0x3F3504F3))
+    bits = np.int32(_as_int(x) - np.int32(0x3F3504F3))  # type: ignore[call-arg]
     e = f4(np.int32(bits >> np.int32(23)))
     m = _as_float(np.int32((bits & np.int32(0x007FFFFF)) + np.int32(0x3F3504F3))) - _ONE
     z = m * m
@@ -80,20 +93,20 @@ def _log(x):
     return m + y + e * _LN2_HI
 
 
-@njit(**_OPTIONS)
+@_compiled(**_OPTIONS)
 def _log1p(x):
     u = _ONE + x
     return _log(u) + (x - (u - _ONE)) / u
 
 
-@njit(**_OPTIONS)
+@_compiled(**_OPTIONS)
 def _expm1_of_minus(w):
     """exp(-w) - 1 for w >= 0, to a relative error of float32 where w is small too."""
     near = -w * (_ONE - w * (_HALF - w * (f4(1 / 6) - w * (f4(1 / 24) - w * f4(1 / 120)))))
     return near if w < _SMALL else _exp(-w) - _ONE
 
 
-@njit(inline="always", **_OPTIONS)
+@_compiled(inline="always", **_OPTIONS)
 def _zero(rate, a, c, share, size):
     """Log-probability of a zero, and its derivatives by rate, a, c, share and size: see :func:`likelihood_of_rows`."""
     w = rate * share / (size * _MAX)
@@ -117,7 +130,7 @@ def _zero(rate, a, c, share, size):
     return -r * log_t + _log1p(-q), by_rate, by_b * rate, by_b, by_share, by_size
 
 
-@njit(**_OPTIONS)
+@_compiled(**_OPTIONS)
 def _rising(x, r):
     """The product of (r + k) / (k + 1) for k < x or, for many factors, its logarithm; and the derivative of that by r."""
     if x <= _FEW:
@@ -131,7 +144,7 @@ def _rising(x, r):
     return _ONE, f4(log), f4(_digamma(x + r) - _digamma(r))
 
 
-@njit(**_OPTIONS)
+@_compiled(**_OPTIONS)
 def _digamma(x):
     below = 0.0
     while x < 8.0:
@@ -142,7 +155,7 @@ def _digamma(x):
     return math.log(x) - 0.5 / x - series - below
 
 
-@njit(**_FAST)
+@_compiled(**_FAST)
 def _states(m, rates, a, c, share, size, theta, r, theta_o):
     """Inverse dispersions of counts above zero, if usual and if outliers."""
     for j in range(m):
@@ -154,10 +167,11 @@ def _states(m, rates, a, c, share, size, theta, r, theta_o):
         theta_o[j] = v * v / (u * u / r[j] + size * size / theta)
 
 
-@njit(**_FAST)
+@_compiled(**_FAST)
 def _counted(m, xs, rates, aa, c, share, size, theta, rising, rising_o, by_rates, by_as):
     """What changes in sums because counts are above zero, and the derivatives by rate and a of their log-probabilities."""
     log, sum_c, sum_share, sum_size, sum_theta = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+    absent = _ZERO if share > _ZERO else _MIN_FLOAT
     for j in range(m):
         x, rate, a = xs[j], rates[j], aa[j]
         l0, rate0, a0, c0, share0, size0 = _zero(rate, a, c, share, size)
@@ -169,20 +183,20 @@ def _counted(m, xs, rates, aa, c, share, size, theta, rising, rising_o, by_rates
         # usual: x log(u / (u + r)) - r log(1 + u / r)
         part = u / (u + r)
         usual = x * _log(part) + _log(rising[0, j]) + rising[1, j] - r * _log1p(u / r) + _log1p(-q)
-        by_u = x / u - (x + r) / (u + r)
+        by_u = (x - u) * (r / (u + r)) / u
         by_r = rising[2, j] - (x - u) / (u + r) - _log1p(u / r)
         v = u + size - _ONE
         spread = u * u / r + size * size / theta
         t = v * v / spread
         y, part_o = x - _ONE, v / (v + t)
         chance = max(q, _MIN_CHANCE)
-        outlier = y * _log(part_o) + _log(rising_o[0, j]) + rising_o[1, j] - t * _log1p(v / t) + _log(chance)
+        outlier = y * _log(part_o) + _log(rising_o[0, j]) + rising_o[1, j] - t * _log1p(v / t) + _log(chance) + absent
         top = max(usual, outlier)
         e, e_o = _exp(usual - top), _exp(outlier - top)
         of_usual, of_outlier = e / (e + e_o), e_o / (e + e_o)
         by_q = of_outlier / chance - of_usual / (_ONE - q)
         by_t = of_outlier * (rising_o[2, j] - (y - v) / (v + t) - _log1p(v / t))
-        by_v = of_outlier * (y / v - (y + t) / (v + t)) + by_t * _TWO * v / spread
+        by_v = of_outlier * (y - v) * (t / (v + t)) / v + by_t * _TWO * v / spread
         by_spread = -by_t * t / spread
         by_u = by_u * of_usual + by_v + by_spread * _TWO * u / r
         by_r = by_r * of_usual - by_spread * (u / r) * (u / r)
@@ -193,14 +207,12 @@ def _counted(m, xs, rates, aa, c, share, size, theta, rising, rising_o, by_rates
         log += top + _log(e + e_o) - l0
         sum_c += by_b - c0
         sum_share += slope * rate * (_ONE + em) / size - share0
-        sum_size += (
-            by_v - by_u * q - slope * rate * kept / (size * size) + by_spread * _TWO * size / theta - size0
-        )
+        sum_size += by_v - by_u * q - slope * rate * kept / (size * size) + by_spread * _TWO * size / theta - size0
         sum_theta -= by_spread * (size / theta) * (size / theta)
     return log, sum_c, sum_share, sum_size, sum_theta
 
 
-@njit(**_FAST)
+@_compiled(**_FAST)
 def _row(out, contrast, library, inverse_theta, inverse_precision, clumping, share, size, rate, by_rate, by_theta):
     """The dense part of a row: rates, and log-probabilities and derivatives as if all counts were zero."""
     n = out.size
@@ -213,7 +225,7 @@ def _row(out, contrast, library, inverse_theta, inverse_precision, clumping, sha
         rate[g] = e
         total += e
     factor = library / total
-    log, by_a_sum, by_c, by_share, by_size = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
+    log, by_c, by_share, by_size = _ZERO, _ZERO, _ZERO, _ZERO
     for g in range(n):
         of_gene = max(rate[g] * factor, _MIN_RATE)
         a = inverse_theta[g] * inverse_precision
@@ -226,7 +238,7 @@ def _row(out, contrast, library, inverse_theta, inverse_precision, clumping, sha
     return log, by_c, by_share, by_size
 
 
-@njit(**_FAST)
+@_compiled(**_FAST)
 def _end_row(out, weight, contrast, library, rate, by_rate, by_theta, d_out, d_theta):
     """Weighted gradients to output and dispersions; sums of the derivatives by the logs of rate and precision, and by contrast."""
     n = out.size
@@ -243,7 +255,7 @@ def _end_row(out, weight, contrast, library, rate, by_rate, by_theta, d_out, d_t
     return by_log, by_precision, by_contrast
 
 
-@njit(**_OPTIONS)
+@_compiled(**_OPTIONS)
 def likelihood_of_rows(
     x, out, weight, contrast, library, clumping, inverse_precision, inverse_theta, share, size, theta, log, d_out, d_cells,
     d_theta, d_outliers, lower, upper,

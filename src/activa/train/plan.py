@@ -127,8 +127,7 @@ class IntrospectivePlan(TrainingPlan):
             optimizer.zero_grad(set_to_none=True)
 
         kl_weight, self.guard.minibatch = self.kl_weight, batch
-        plays = self.game is not None and self.current_epoch >= self.n_epochs_warmup
-        self.module.fuses = not plays
+        self.module.plays = self.game is not None and self.current_epoch >= self.n_epochs_warmup
         inference, generative, output = self.forward(batch, loss_kwargs={"kl_weight": kl_weight})
         self._check_finite(output.loss)
         # L_REG and L_AE of the real cells
@@ -138,7 +137,7 @@ class IntrospectivePlan(TrainingPlan):
         terms = output.extra_metrics
         self._sums += torch.stack([l_reg, l_ae, torch.ones_like(l_ae)]).detach() * output.n_obs_minibatch
         elbo = self.alphas[0] * kl_weight * l_reg + self.alphas[1] * (l_ae + terms["weight_penalty"])
-        if plays:
+        if self.module.plays:
             loss = self._play(batch, inference, generative, output, elbo)
         else:
             loss = elbo + terms["library_nll"] + terms["classification_loss"]
