@@ -147,6 +147,10 @@ def _check_columns(find: _Find, columns: Columns, *, is_new: bool, elsewhere: Ma
         )
     if any(isinstance(label, float | np.floating) and np.isinf(label) for label in labels):
         raise ValueError(f"labels_key={labels_key!r} has an infinite value: give types as strings.")
+    like_labels = unlabeled == unlabeled and any(isinstance(unlabeled, type(label)) for label in labels)
+    if unlabeled is not None and not like_labels:
+        known = sorted(map(str, labels))
+        raise ValueError(f"unlabeled_category={unlabeled!r} cannot be a value of labels_key={labels_key!r}: {known}.")
     if labels == {unlabeled}:
         raise ValueError(f"labels_key={labels_key!r}: every cell is {unlabeled!r}, the unlabeled_category: omit both.")
 

@@ -146,7 +146,7 @@ SETUP: dict[str, list[Bad]] = {
     "size_factor_key": [*column(), ("sex", ValueError), ("zero", ValueError), ("holes", ValueError)],
     "categorical_covariate_keys": [*COLUMNS, (["mixed"], ValueError)],
     "continuous_covariate_keys": [*COLUMNS, (["cell_type"], ValueError)],
-    "unlabeled_category": [("nope", ValueError), ("", ValueError), (3, ValueError), (NAN, ValueError), (["B"], TypeError)],
+    "unlabeled_category": [(3, ValueError), (NAN, ValueError), (["B"], TypeError)],
     "lables_key": [("cell_type", TypeError)],
 }  # fmt: skip
 
@@ -196,6 +196,10 @@ PLAN: dict[str, list[Bad]] = {
     "lr_schedule": choice(),
     "lr_classifier": number(0, -1),
     "n_epochs_kl_warmup": whole(0, optional=True),
+    "n_steps_kl_warmup": whole(0, optional=True),
+    "min_kl_weight": number(-1),
+    "max_kl_weight": number(-1),
+    "weight_decay": number(-1),
     "gradient_clip": number(0, -1, optional=True),
 }
 """Fields of Recipe other than the game, which ``plan_kwargs`` takes."""
@@ -254,6 +258,7 @@ PREDICT: dict[str, list[Bad]] = {
         (3, TypeError), ([[0, 1]], ValueError), ([True, False], ValueError), ([None], TypeError),
     ],
     "batch_size": whole(),
+    "dataloader": [([], ValueError), (3, TypeError), ([3], TypeError)],
 }  # fmt: skip
 
 SETS = [

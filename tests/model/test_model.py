@@ -187,7 +187,7 @@ def test_cells_without_counts(counts):
         ({"labels_key": "holes"}, ValueError, "missing for 5 of 240"),
         ({"unlabeled_category": "x"}, ValueError, "labels_key"),
         ({"labels_key": "same", "unlabeled_category": "x"}, ValueError, "every cell"),
-        ({"labels_key": "cell_type", "unlabeled_category": "Unknown"}, ValueError, "not a value of labels_key"),
+        ({"labels_key": "cell_type", "unlabeled_category": 3}, ValueError, "cannot be a value of labels_key"),
     ],
 )
 def test_setup_refuses(counts, setup, error, match):

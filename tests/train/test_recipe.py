@@ -16,6 +16,10 @@ def test_the_papers_recipe_is_supplement_hs():
         "lr_schedule": "constant",
         "lr_classifier": 1e-4,
         "n_epochs_kl_warmup": 0,
+        "n_steps_kl_warmup": None,
+        "min_kl_weight": 0.0,
+        "max_kl_weight": 1.0,
+        "weight_decay": 0.0,
         "gradient_clip": None,
     }
     assert PAPER_RECIPE.to_dict() == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Self
 
@@ -90,7 +90,7 @@ class Generation(BaseModelClass):
         if dataloader is not None:
             if adata is not None or indices is not None:
                 raise ValueError("dataloader was given with adata or indices: give one of them.")
-            found = sampler.classify(tensors[REGISTRY_KEYS.X_KEY] for tensors in dataloader)
+            found = sampler.classify(_counts_of(dataloader))
             return found if soft else sampler.types[found.to_numpy().argmax(-1)]
         adata = self._cells_with_counts("predict without adata=") if adata is None else adata
         return sampler.predict(adata, soft=soft, indices=indices, batch_size=batch_size)
@@ -244,6 +244,18 @@ class Generation(BaseModelClass):
         model.to_device(torch_device)
         model.module.eval()
         return model
+
+
+def _counts_of(dataloader: Any) -> Iterator[torch.Tensor]:
+    """The counts of minibatches; a TypeError or ValueError if there are none."""
+    n_minibatches = 0
+    for tensors in dataloader if isinstance(dataloader, Iterable) else [None]:
+        if not isinstance(tensors, Mapping) or REGISTRY_KEYS.X_KEY not in tensors:
+            raise TypeError(f"dataloader must give minibatches of tensors by name, with {REGISTRY_KEYS.X_KEY!r}.")
+        n_minibatches += 1
+        yield tensors[REGISTRY_KEYS.X_KEY]
+    if not n_minibatches:
+        raise ValueError("dataloader has no minibatch: give one that has.")
 
 
 def _check_registry(registry: dict[str, Any], sampler: Sampler) -> None:
