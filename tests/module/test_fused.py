@@ -8,10 +8,10 @@ import torch
 from tests_helpers import QUIET, make_counts
 
 from activa import ACTIVA
-from activa.module import ACTIVAModule
 from activa.module.fused import Decoded
 from activa.module.likelihood import CellLikelihood, log_likelihood
 from activa.module.quality import Quality
+from activa.train import IntrospectivePlan
 
 N_CELLS, N_GENES = 21, 130
 
@@ -92,7 +92,7 @@ def test_the_number_of_threads_changes_no_bit():
 def test_losses_of_a_training_are_those_of_the_reference(gene_likelihood, monkeypatch):
     losses = {}
     for fuses in (True, False):
-        monkeypatch.setattr(ACTIVAModule, "fuses", fuses)
+        monkeypatch.setattr(IntrospectivePlan, "fuses", fuses)
         adata = make_counts()
         ACTIVA.setup_anndata(adata, labels_key="cell_type", batch_key="batch")
         model = ACTIVA(adata, gene_likelihood=gene_likelihood)

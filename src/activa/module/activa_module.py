@@ -23,8 +23,7 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
     """:class:`CellModel` with the methods that scvi-tools calls; the arguments are the same."""
 
     use_observed_lib_size = True  # read by RNASeqMixin
-    fuses = True  # whether one kernel computes the likelihood in training, where it can
-    plays = False  # whether the plan plays a game, which needs the distribution itself
+    fuses = False  # whether one kernel is to compute the likelihood, where it can: the training plan asks for it
 
     def _get_inference_input(self, tensors: dict[str, Tensor], full_forward_pass: bool = False) -> dict:
         if self.minified_data_type is not None and not full_forward_pass:
@@ -80,10 +79,10 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
         }
 
     def _decode(self, z: Tensor, library: Tensor, condition: Condition) -> CellDistribution | Decoded:
-        """p(x | z, l, y, b), in training only what its likelihood is computed of by one kernel."""
+        """p(x | z, l, y, b), or only what its likelihood is computed of by one kernel."""
         can_fuse = self.is_count and not self.use_size_factor_key and z.dim() == 2
         is_plain = z.device.type == "cpu" and self.likelihood.px_r.dtype == torch.float32
-        if not (self.training and self.fuses and can_fuse and is_plain) or self.plays:
+        if not (self.fuses and can_fuse and is_plain):
             return self.decode(z, library, condition)
         h, logs = self.state(z, condition)
         quality = None if logs is None else CellQuality.of_logs(logs)

@@ -22,16 +22,16 @@ _FAST = _OPTIONS | {"fastmath": True}
 _FEW, _MIN_CHANCE = f4(6), f4(1e-30)
 
 
-def _compiled(**options: Any) -> Callable[[Callable], Any]:
-    """numba's ``njit``, kept on disk where there is a folder for it."""
+def _kept(function: Callable) -> Any:
+    """Compile a function, and keep it on disk where there is a folder for it.
 
-    def decorate(function: Callable) -> Any:
-        try:
-            return njit(cache=True, **options)(function)
-        except RuntimeError:
-            return njit(**options)(function)
-
-    return decorate
+    The larger functions that it calls are inlined: what was compiled on its own as well can be linked in the place of the
+    copy that is kept, and other machine code gives other last bits.
+    """
+    try:
+        return njit(cache=True, **_FAST)(function)
+    except RuntimeError:
+        return njit(**_FAST)(function)
 
 
 @intrinsic
@@ -54,7 +54,7 @@ def _as_int(typing_context: Any, value: Any) -> Any:
     return types.int32(types.float32), codegen
 
 
-@_compiled(**_OPTIONS)
+@njit(**_OPTIONS)
 def _exp(x):
     x = max(x, _MIN_EXP)
     n = np.int32(math.floor(x * _LOG2E + _HALF))
@@ -71,7 +71,7 @@ def _exp(x):
     return y * _as_float((n + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
 
 
-@_compiled(**_OPTIONS)
+@njit(**_OPTIONS)
 def _log(x):
     # m in [sqrt(1/2), sqrt(2)), x = m 2^e
     bits = np.int32(_as_int(x) - np.int32(0x3F3504F3))  # type: ignore[call-arg]
@@ -93,20 +93,20 @@ def _log(x):
     return m + y + e * _LN2_HI
 
 
-@_compiled(**_OPTIONS)
+@njit(**_OPTIONS)
 def _log1p(x):
     u = _ONE + x
     return _log(u) + (x - (u - _ONE)) / u
 
 
-@_compiled(**_OPTIONS)
+@njit(**_OPTIONS)
 def _expm1_of_minus(w):
     """exp(-w) - 1 for w >= 0, to a relative error of float32 where w is small too."""
     near = -w * (_ONE - w * (_HALF - w * (f4(1 / 6) - w * (f4(1 / 24) - w * f4(1 / 120)))))
     return near if w < _SMALL else _exp(-w) - _ONE
 
 
-@_compiled(inline="always", **_OPTIONS)
+@njit(inline="always", **_OPTIONS)
 def _zero(rate, a, c, share, size):
     """Log-probability of a zero, and its derivatives by rate, a, c, share and size: see :func:`likelihood_of_rows`."""
     w = rate * share / (size * _MAX)
@@ -130,7 +130,7 @@ def _zero(rate, a, c, share, size):
     return -r * log_t + _log1p(-q), by_rate, by_b * rate, by_b, by_share, by_size
 
 
-@_compiled(**_OPTIONS)
+@njit(inline="always", **_OPTIONS)
 def _rising(x, r):
     """The product of (r + k) / (k + 1) for k < x or, for many factors, its logarithm; and the derivative of that by r."""
     if x <= _FEW:
@@ -144,7 +144,7 @@ def _rising(x, r):
     return _ONE, f4(log), f4(_digamma(x + r) - _digamma(r))
 
 
-@_compiled(**_OPTIONS)
+@njit(**_OPTIONS)
 def _digamma(x):
     below = 0.0
     while x < 8.0:
@@ -155,7 +155,7 @@ def _digamma(x):
     return math.log(x) - 0.5 / x - series - below
 
 
-@_compiled(**_FAST)
+@njit(inline="always", **_FAST)
 def _states(m, rates, a, c, share, size, theta, r, theta_o):
     """Inverse dispersions of counts above zero, if usual and if outliers."""
     for j in range(m):
@@ -167,7 +167,7 @@ def _states(m, rates, a, c, share, size, theta, r, theta_o):
         theta_o[j] = v * v / (u * u / r[j] + size * size / theta)
 
 
-@_compiled(**_FAST)
+@njit(inline="always", **_FAST)
 def _counted(m, xs, rates, aa, c, share, size, theta, rising, rising_o, by_rates, by_as):
     """What changes in sums because counts are above zero, and the derivatives by rate and a of their log-probabilities."""
     log, sum_c, sum_share, sum_size, sum_theta = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
@@ -212,7 +212,7 @@ def _counted(m, xs, rates, aa, c, share, size, theta, rising, rising_o, by_rates
     return log, sum_c, sum_share, sum_size, sum_theta
 
 
-@_compiled(**_FAST)
+@njit(inline="always", **_FAST)
 def _row(out, contrast, library, inverse_theta, inverse_precision, clumping, share, size, rate, by_rate, by_theta):
     """The dense part of a row: rates, and log-probabilities and derivatives as if all counts were zero."""
     n = out.size
@@ -238,7 +238,7 @@ def _row(out, contrast, library, inverse_theta, inverse_precision, clumping, sha
     return log, by_c, by_share, by_size
 
 
-@_compiled(**_FAST)
+@njit(inline="always", **_FAST)
 def _end_row(out, weight, contrast, library, rate, by_rate, by_theta, d_out, d_theta):
     """Weighted gradients to output and dispersions; sums of the derivatives by the logs of rate and precision, and by contrast."""
     n = out.size
@@ -255,7 +255,7 @@ def _end_row(out, weight, contrast, library, rate, by_rate, by_theta, d_out, d_t
     return by_log, by_precision, by_contrast
 
 
-@_compiled(**_OPTIONS)
+@_kept
 def likelihood_of_rows(
     x, out, weight, contrast, library, clumping, inverse_precision, inverse_theta, share, size, theta, log, d_out, d_cells,
     d_theta, d_outliers, lower, upper,
