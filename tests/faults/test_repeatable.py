@@ -20,10 +20,11 @@ def model():
     return trained()
 
 
-def test_another_process(model):
-    """With other hashes of strings, hence other orders of sets."""
+@pytest.mark.parametrize("compiles", [False, True])
+def test_another_process(model, compiles, tmp_path):
+    """With other hashes of strings, hence other orders of sets; and one that compiles the kernel itself."""
     script = Path(__file__).with_name("repeat.py")
-    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    environment = os.environ | {"PYTHONHASHSEED": "12345"} | ({"NUMBA_CACHE_DIR": str(tmp_path)} if compiles else {})
     done = subprocess.run(
         [sys.executable, script, str(torch.get_num_threads())],
         env=environment,

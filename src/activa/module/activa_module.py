@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from activa.module.cell_model import CellModel, Condition
-from activa.module.likelihood import log_likelihood
+from activa.module.fused import Decoded
+from activa.module.likelihood import CellDistribution, log_likelihood
+from activa.module.quality import CellQuality
 from activa.scvi_private import MODULE_KEYS
 
 
@@ -21,6 +23,7 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
     """:class:`CellModel` with the methods that scvi-tools calls; the arguments are the same."""
 
     use_observed_lib_size = True  # read by RNASeqMixin
+    fuses = False  # whether one kernel is to compute the likelihood, where it can: the training plan asks for it
 
     def _get_inference_input(self, tensors: dict[str, Tensor], full_forward_pass: bool = False) -> dict:
         if self.minified_data_type is not None and not full_forward_pass:
@@ -70,10 +73,20 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
         if transform_batch is not None:
             condition = condition._replace(batch_index=torch.full_like(condition.batch_index, transform_batch))
         return {
-            MODULE_KEYS.PX_KEY: self.decode(z, library, condition),
+            MODULE_KEYS.PX_KEY: self._decode(z, library, condition),
             MODULE_KEYS.PL_KEY: None,
             MODULE_KEYS.PZ_KEY: self.prior.distribution(condition.types),
         }
+
+    def _decode(self, z: Tensor, library: Tensor, condition: Condition) -> CellDistribution | Decoded:
+        """p(x | z, l, y, b), or only what its likelihood is computed of by one kernel."""
+        can_fuse = self.is_count and not self.use_size_factor_key and z.dim() == 2
+        is_plain = z.device.type == "cpu" and self.likelihood.px_r.dtype == torch.float32
+        if not (self.fuses and can_fuse and is_plain):
+            return self.decode(z, library, condition)
+        h, logs = self.state(z, condition)
+        quality = None if logs is None else CellQuality.of_logs(logs)
+        return Decoded(self.generator.output(h), library, quality, self.likelihood)
 
     def loss(
         self, tensors: dict[str, Tensor], inference_outputs: dict, generative_outputs: dict, kl_weight: Any = 1.0
@@ -85,7 +98,8 @@ class ACTIVAModule(CellModel, BaseMinifiedModeModuleClass):
         condition = self.condition(tensors)
         log_library = self._get_generative_input(tensors, inference_outputs)[MODULE_KEYS.LIBRARY_KEY]
         qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
-        reconstruction = -log_likelihood(generative_outputs[MODULE_KEYS.PX_KEY], tensors[REGISTRY_KEYS.X_KEY])
+        px, x = generative_outputs[MODULE_KEYS.PX_KEY], tensors[REGISTRY_KEYS.X_KEY]
+        reconstruction = -(px.log_likelihood(x) if isinstance(px, Decoded) else log_likelihood(px, x))
         proteins = tensors.get(REGISTRY_KEYS.PROTEIN_EXP_KEY)
         if proteins is not None:
             p_proteins = self.decode_proteins(z, log_library, condition, proteins)

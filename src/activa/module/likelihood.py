@@ -101,23 +101,33 @@ class CellLikelihood(nn.Module):
         with torch.no_grad():
             self.px_r.copy_(inverse_dispersion.log())
 
+    def dispersion(self) -> Tensor:
+        """Inverse dispersion of each gene, or standard deviation, ``(n_genes,)``; bounded to float32's range of lgamma."""
+        return self.px_r.clamp(-10.0, 12.0).exp()
+
+    def outlier_parameters(self) -> Tensor | None:
+        """Share of all counts that outliers add, what an outlier adds, and its inverse dispersion; None without outliers."""
+        if self.outliers is None:
+            return None
+        share, size, theta = self.outliers
+        return torch.stack([_MAX_OUTLIERS * share.sigmoid(), 1 + size.clamp(max=8.0).exp(), theta.exp()])
+
     def forward(self, scale: Tensor, log_library: Tensor, quality: Quality | None = None) -> CellDistribution:
         """The distribution of cells with these shares of the library size (means, if values are not counts)."""
         if self.gene_likelihood == "mse":
             # its negative log-likelihood is L_AE, the squared error, up to a constant (supplement A.3)
             return Normal(scale, scale.new_tensor(0.5**0.5), normal_mu=scale, validate_args=False)
-        # the bounds keep lgamma, and the Gaussian's variance, in float32's range
-        r = self.px_r.clamp(-10.0, 12.0).exp()
+        r = self.dispersion()
         if self.gene_likelihood == "normal":
             return Normal(scale, r, normal_mu=scale, validate_args=False)
         rate = scale * log_library.exp()
         if quality is not None:
             # variance mu (1 + clumping) + mu^2 / (theta precision)
             r = 1 / (1 / (r * quality.precision) + quality.clumping / rate.clamp(min=1e-8))
-        if self.outliers is None:
+        outliers = self.outlier_parameters()
+        if outliers is None:
             return NegativeBinomial(mu=rate, theta=r, scale=scale)
-        share, size, theta = self.outliers
-        share, size, theta = _MAX_OUTLIERS * share.sigmoid(), 1 + size.clamp(max=8.0).exp(), theta.exp()
+        share, size, theta = outliers
         # each molecule has the same chance to become an outlier of about the same size, whatever the gene
         chance = -_MAX_OUTLIERS * torch.expm1(-rate * share / (size * _MAX_OUTLIERS))
         # the mean including outliers is the rate, so that counts add up to the library size

@@ -183,6 +183,17 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, contrast: Tensor | None = None) -> Tensor:
         """Mean expression, ``(..., n_genes)``, for inputs ``(..., n_latent + n_joined)`` and factors on its logarithm."""
+        out = self.output(z)
+        if contrast is not None:
+            out = out * contrast
+        if self.activation == "softmax":
+            return torch.softmax(out, dim=-1)
+        if self.activation == "softplus":
+            return softplus(out)
+        return torch.relu(out) if self.activation == "relu" else out
+
+    def output(self, z: Tensor) -> Tensor:
+        """What the output function is applied to, ``(..., n_genes)``, for inputs ``(..., n_latent + n_joined)``."""
         # posterior samples have three dimensions, batch normalization takes two
         h = self.hidden(z.reshape(-1, z.shape[-1])).reshape(*z.shape[:-1], -1)
         if self.curve is None:
@@ -192,13 +203,7 @@ class Generator(nn.Module):
             with torch.autocast(h.device.type, enabled=False):
                 out = self.mean(h.float())
             out = out + self.curve(h)
-        if contrast is not None:
-            out = out * contrast
-        if self.activation == "softmax":
-            return torch.softmax(out, dim=-1)
-        if self.activation == "softplus":
-            return softplus(out)
-        return torch.relu(out) if self.activation == "relu" else out
+        return out
 
 
 class Classifier(nn.Module):

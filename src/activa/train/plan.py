@@ -34,6 +34,7 @@ class IntrospectivePlan(TrainingPlan):
 
     module: ACTIVAModule
     n_steps_done = 0  # minibatches
+    fuses = True  # whether one kernel computes the likelihood of counts on a CPU
 
     def __init__(self, module: ACTIVAModule, *, max_epochs: int, recipe: Recipe = Recipe()):
         if not isinstance(recipe, Recipe):
@@ -127,7 +128,12 @@ class IntrospectivePlan(TrainingPlan):
             optimizer.zero_grad(set_to_none=True)
 
         kl_weight, self.guard.minibatch = self.kl_weight, batch
-        inference, generative, output = self.forward(batch, loss_kwargs={"kl_weight": kl_weight})
+        plays = self.game is not None and self.current_epoch >= self.n_epochs_warmup
+        self.module.fuses = self.fuses and not plays  # the game needs the distribution itself
+        try:
+            inference, generative, output = self.forward(batch, loss_kwargs={"kl_weight": kl_weight})
+        finally:
+            self.module.fuses = False
         self._check_finite(output.loss)
         # L_REG and L_AE of the real cells
         l_reg, l_ae = output.kl_local["kl_local"].mean(), output.reconstruction_loss["reconstruction_loss"].mean()
@@ -136,7 +142,7 @@ class IntrospectivePlan(TrainingPlan):
         terms = output.extra_metrics
         self._sums += torch.stack([l_reg, l_ae, torch.ones_like(l_ae)]).detach() * output.n_obs_minibatch
         elbo = self.alphas[0] * kl_weight * l_reg + self.alphas[1] * (l_ae + terms["weight_penalty"])
-        if self.game is not None and self.current_epoch >= self.n_epochs_warmup:
+        if plays:
             loss = self._play(batch, inference, generative, output, elbo)
         else:
             loss = elbo + terms["library_nll"] + terms["classification_loss"]
