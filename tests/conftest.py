@@ -12,6 +12,8 @@ MARKERS = {
     "faults": ("tests/faults/",),
     "browser": ("tests/reporting/test_browser.py",),
     "slow": (
+        "tests/citizen/test_mudata_habits.py",
+        "tests/citizen/test_tuning.py",
         "tests/cli/",
         "tests/experiments/",
         "tests/metrics/privacy/test_shadow_models.py",

@@ -148,6 +148,11 @@ def reading_calls() -> list[tuple[str, str, Any, type[Exception]]]:
 
 QUERY: dict[str, list[Bad]] = {
     "unfrozen": [("x", TypeError), (1, TypeError), (None, TypeError)],
+    "freeze_dropout": [("x", TypeError), (1, TypeError), (None, TypeError)],
+    "freeze_expression": [("x", TypeError), (None, TypeError), (False, ValueError)],
+    "transfer_batch": [("x", TypeError), (None, TypeError)],
+    "datamodule": [("x", ValueError), ({}, ValueError)],
+    "registry": [("x", ValueError), ({}, ValueError)],
     "adata": [
         (pd.DataFrame({"a": [1]}), TypeError),
         (no_cells, ValueError),

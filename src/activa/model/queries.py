@@ -17,7 +17,7 @@ from activa.checks import check_genes, check_mudata, check_values_of, modality_o
 from activa.design import N_CELLS, Design
 from activa.model.registry import label_names, modalities_of, registered_names
 from activa.model.start import library_bounds
-from activa.module import categories, extend
+from activa.module import CellModel, categories, extend
 
 
 class Queries(ArchesMixin):
@@ -92,7 +92,7 @@ class Queries(ArchesMixin):
         freeze_dropout
             Whether :meth:`train` drops no unit of the hidden layers.
         freeze_expression, freeze_decoder_first_layer, freeze_batchnorm_encoder, freeze_batchnorm_decoder, freeze_classifier
-            Of scvi-tools, and True: without ``unfrozen`` all weights but those of new categories are frozen.
+            Of scvi-tools, and True (or of no batch normalization): all but the weights of new categories are frozen.
         transfer_batch
             Whether batches may be new.
         registry, datamodule
@@ -128,10 +128,9 @@ class Queries(ArchesMixin):
             transfer_batch=transfer_batch,
             **frozen,
         )
-        if given := [
-            name for name, value in {"registry": registry, "datamodule": datamodule}.items() if value is not None
-        ]:
-            raise ValueError(f"{given[0]} was given, and query cells are an AnnData or MuData: give adata= alone.")
+        if registry is not None or datamodule is not None:
+            given = "datamodule" if registry is None else "registry"
+            raise ValueError(f"{given} was given, and query cells are an AnnData or MuData: give adata= alone.")
         if isinstance(reference_model, str | os.PathLike):
             reference_model = cls.load(os.fspath(reference_model), adata=False, accelerator=accelerator, device=device)
         if not isinstance(reference_model, cls):
@@ -139,12 +138,8 @@ class Queries(ArchesMixin):
             raise TypeError(f"reference_model must be an {cls.__name__} or its folder, got {found}.")
         untrained = "reference_model has not been trained: call its train() before load_query_data."
         reference_model._check_if_trained(warn=False, message=untrained)
-        if not unfrozen and (free := [name for name, is_frozen in frozen.items() if not is_frozen]):
-            # without batch normalization there is nothing to free
-            part = {"freeze_batchnorm_encoder": "encoder", "freeze_batchnorm_decoder": "generator"}.get(free[0])
-            if part is None or any(isinstance(m, BatchNorm1d) for m in getattr(reference_model.module, part).modules()):
-                why = "all weights but those of new categories are frozen, or give unfrozen=True"
-                raise ValueError(f"{free[0]}=False: {why}.")
+        if not unfrozen:
+            _check_frozen(frozen, reference_model.module)
         design = reference_model.design
         _check_query(adata, reference_model.registry_, inplace=inplace_subset_query_vars)
         _check_query_labels(adata, design, reference_model.registry_)
@@ -172,6 +167,17 @@ class Queries(ArchesMixin):
         columns = [c for c in both.columns if c != N_CELLS]
         model.design_ = both.groupby(columns, as_index=False, sort=True)[N_CELLS].sum()
         return model
+
+
+def _check_frozen(frozen: dict[str, bool], module: CellModel) -> None:
+    """Check that nothing is to be free; where there is no batch normalization, there is none to free."""
+    parts = {"freeze_batchnorm_encoder": module.encoder, "freeze_batchnorm_decoder": module.generator}
+    for name, is_frozen in frozen.items():
+        absent = name in parts and not any(isinstance(part, BatchNorm1d) for part in parts[name].modules())
+        if not is_frozen and not absent:
+            raise ValueError(
+                f"{name}=False: all weights but those of new categories are frozen, or give unfrozen=True."
+            )
 
 
 def _check_query(adata: Any, registry: dict[str, Any], *, inplace: bool) -> None:

@@ -149,7 +149,6 @@ class Training(UnsupervisedTrainingMixin):
         if realism is not None:
             check_choices(realism=(realism, RealismMetric))
         recipe = self._recipe(plan_kwargs, game)
-        training_checks.check_decay(recipe, self.reference_categories_)
         every_epoch = early_stopping or training_checks.needs_losses(recipe, trainer_kwargs)
         validates = every_epoch or realism is not None or interval is not None
         training_checks.check_split(train_size, validation_size, validates)
@@ -158,7 +157,7 @@ class Training(UnsupervisedTrainingMixin):
         training_checks.check_device(accelerator, devices)
         # PyTorch takes Python's whole numbers only
         seed, batch_size = check_seed(seed, default=0), int(batch_size)
-        self._check_trainable(datamodule, realism)
+        self._check_trainable(datamodule, realism, recipe)
         cells: Any = self.adata if datamodule is None else datamodule
         if datamodule is not None and batch_size == 128:
             batch_size = getattr(datamodule, "batch_size", batch_size)
@@ -251,7 +250,7 @@ class Training(UnsupervisedTrainingMixin):
         own = self.training_defaults_.get("recipe")
         return Recipe.of(plan_kwargs, game, defaults=None if own is None else Recipe.from_dict(own))
 
-    def _check_trainable(self, datamodule: LightningDataModule | None, realism: RealismMetric | None) -> None:
+    def _check_trainable(self, datamodule: Any, realism: RealismMetric | None, recipe: Recipe) -> None:
         """Raise a ValueError if the model cannot be trained as it is."""
         if self.adata is None and datamodule is None:
             raise ValueError("The model was made without data: give datamodule=, or load it with adata=, to train it.")
@@ -264,6 +263,7 @@ class Training(UnsupervisedTrainingMixin):
         if realism is not None and (datamodule is not None or modalities_of(self.registry_) is not None):
             raise ValueError(f"realism={realism!r} needs cells of an AnnData: leave it out, and evaluate afterwards.")
         reference = self.reference_categories_
+        training_checks.check_decay(recipe, reference)
         if reference is not None and categories(self.module) == Categories(*reference):
             raise ValueError(
                 "There is nothing to train: the query cells have no batch or covariate category that is new to the "
