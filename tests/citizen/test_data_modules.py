@@ -12,8 +12,7 @@ from activa import ACTIVA
 SMALL = {"n_hidden": (16,), "n_latent": 4}
 
 
-@pytest.fixture
-def datamodule(tmp_path):
+def files_as_one(tmp_path, **columns):
     """Two h5ad files of two batches each, with samples across them, read by annbatch."""
     pytest.importorskip("annbatch")
     for number in (0, 1):
@@ -24,18 +23,17 @@ def datamodule(tmp_path):
     return ACTIVA.setup_annbatch(
         paths=[str(tmp_path / f"{number}.h5ad") for number in (0, 1)],
         collection_path=str(tmp_path / "collection.zarr"),
-        batch_key="batch",
-        labels_key="cell_type",
-        sample_key="sample",
         batch_size=60,
         chunk_size=20,
         preload_nchunks=3,
         preload_to_gpu=False,
+        **columns,
     )
 
 
 @pytest.mark.filterwarnings("ignore")  # of annbatch, zarr and dask about their own versions
-def test_files_that_annbatch_reads(datamodule):
+def test_files_that_annbatch_reads(tmp_path):
+    datamodule = files_as_one(tmp_path, batch_key="batch", labels_key="cell_type", sample_key="sample")
     model = ACTIVA(registry=datamodule.registry, **SMALL)
     model.train(2, datamodule=datamodule, **QUIET)
     assert model.generate(10, seed=0).obs["batch"].isin(["one", "two"]).all()
@@ -49,6 +47,22 @@ def test_files_that_annbatch_reads(datamodule):
 
     found = model.differential_abundance(sample_key="sample", dataloader=loader())
     assert list(found.columns) == ["first", "second"] and len(found) == 480 and np.isfinite(found.to_numpy()).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("columns", [{}, {"labels_key": "cell_type"}, {"batch_key": "batch"}], ids=str)
+def test_a_model_of_files_goes_on_with_cells_in_memory(columns, tmp_path):
+    datamodule = files_as_one(tmp_path, **columns)
+    model = ACTIVA(registry=datamodule.registry, **SMALL)
+    model.train(1, datamodule=datamodule, **QUIET)
+    model.save(tmp_path / "model")
+    loaded = ACTIVA.load(tmp_path / "model", adata=make_counts())
+    loaded.train(1, **QUIET)
+    assert loaded.get_latent_representation().shape == (240, 4)
+    assert list(loaded.generate(5, seed=0).obs.columns) == list(columns.values())
+    assert ACTIVA.load_query_data(make_counts(seed=2), model).is_trained_
+    again = ACTIVA.load(tmp_path / "model", adata=False)
+    again.train(1, datamodule=datamodule, **QUIET)
 
 
 def test_scvi_tools_own_splitter_as_a_data_module():

@@ -134,8 +134,9 @@ def test_every_argument_of_scvi_tools_plan_is_taken_or_refused_with_a_reason():
 def test_callbacks_that_watch_validation_losses_have_them():
     model = fresh()
     stop = EarlyStopping(monitor="elbo_validation", patience=1, min_delta=1e9)
-    model.train(30, callbacks=[stop], **QUIET)
+    model.train(30, callbacks=stop, **QUIET)  # one, as Lightning takes it
     assert len(model.history["elbo_validation"]) == len(model.history["elbo_train"]) == 2
+    fresh().train(1, callbacks=None, **QUIET)
 
 
 def test_a_recipe_with_a_plateau_can_be_written():

@@ -35,11 +35,15 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
     if registry.get("setup_method_name") != "setup_datamodule":
         return registry
     given, fields = registry["setup_args"], registry["field_registries"]
-    labels = dict(fields[REGISTRY_KEYS.LABELS_KEY]["state_registry"])
+    labels, batches = (
+        dict(fields[key]["state_registry"]) for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY)
+    )
     unlabeled, mapping = labels["unlabeled_category"], np.asarray(labels["categorical_mapping"], dtype=object)
+    # without a column, what setup_anndata registers
+    if given["batch_key"] is None:
+        batches = {"categorical_mapping": np.array([0]), "original_key": "_scvi_batch"}
     if given["labels_key"] is None:
-        unlabeled = None
-        del labels["unlabeled_category"]
+        unlabeled, labels = None, {"categorical_mapping": np.array([0]), "original_key": "_scvi_labels"}
     else:
         types = mapping[mapping != unlabeled]
         if not len(types):
@@ -48,7 +52,11 @@ def as_setup_anndata(registry: dict[str, Any], model_name: str) -> dict[str, Any
     covariates = dict(fields[REGISTRY_KEYS.CAT_COVS_KEY]["state_registry"])
     if covariates:
         covariates["mappings"] = {name: np.asarray(values) for name, values in covariates.pop("mapping").items()}
-    states = {REGISTRY_KEYS.LABELS_KEY: labels, REGISTRY_KEYS.CAT_COVS_KEY: covariates}
+    states = {
+        REGISTRY_KEYS.LABELS_KEY: labels,
+        REGISTRY_KEYS.BATCH_KEY: batches,
+        REGISTRY_KEYS.CAT_COVS_KEY: covariates,
+    }
     kept = [getattr(REGISTRY_KEYS, name) for name in _KEPT]
     if given.get("sample_key") is not None:
         kept.append("sample")  # read by differential_abundance
@@ -73,15 +81,16 @@ class MatchedDataModule(LightningDataModule):
         self.datamodule, self.seed = datamodule, seed
         # scvi-tools' DataSplitter has none: its cells are those of the model's registry
         raw = getattr(datamodule, "registry", registry)
-        theirs = as_setup_anndata(raw, "")["field_registries"]
-        ours = registry["field_registries"]
-        n_theirs, n_ours = (len(r[REGISTRY_KEYS.X_KEY]["state_registry"]["column_names"]) for r in (theirs, ours))
+        theirs = as_setup_anndata(raw, "")
+        n_theirs, n_ours = (len(registered_names(one)) for one in (theirs, registry))
         if n_theirs != n_ours:
             raise ValueError(f"datamodule has {n_theirs} genes, and the model {n_ours}: give cells with its genes.")
-        self.codes = {
-            key: _codes(key, raw["field_registries"][key]["state_registry"], ours[key]["state_registry"])
-            for key in (REGISTRY_KEYS.LABELS_KEY, REGISTRY_KEYS.BATCH_KEY)
-        }
+        self.codes = {}
+        for key, column in ((REGISTRY_KEYS.LABELS_KEY, "labels_key"), (REGISTRY_KEYS.BATCH_KEY, "batch_key")):
+            found, known = state_of(raw, key), state_of(registry, key)
+            columns = {one["setup_args"][column] for one in (theirs, registry)}
+            none = torch.zeros(len(found["categorical_mapping"]), dtype=torch.long)
+            self.codes[key] = none if columns == {None} else _codes(key, found, known)
 
     def __getattr__(self, name: str) -> Any:
         # scvi-tools asks for sizes, indices and set_split
@@ -213,6 +222,8 @@ def _gene_table(datamodule: Any, names: np.ndarray) -> pd.DataFrame:
     """annbatch's table of the genes, unless the data module was given other names."""
     var = getattr(getattr(datamodule, "dataset", None), "var", None)
     defaults = [f"gene_{i}" for i in range(len(names))]  # the names of a data module that was given none
-    if var is not None and list(names) in (defaults, list(var.index.astype(str))):
+    found = [] if var is None else list(var.index.astype(str))
+    # numbers are no names: scvi-tools' setup_annbatch gives its loader no table
+    if var is not None and found != list(map(str, range(len(names)))) and list(names) in (defaults, found):
         return var.copy()
     return pd.DataFrame(index=names)

@@ -227,10 +227,11 @@ def _check_query_columns(
         obs = _obs_for(adata, registry, "batch_key" if key == design.batch_key else "categorical_covariate_keys")
         if key not in obs:
             raise KeyError(f"adata.obs has no column {key!r}, which the reference was registered with: add it.")
-        values = pd.Series(obs[key]).dropna().unique()
-        if not transfer_batch and key == design.batch_key and (new := set(values) - set(categories_)):
+        # Python's own values: a data module's are NumPy's
+        values, ours = pd.Series(obs[key]).dropna().unique().tolist(), categories_.tolist()
+        if not transfer_batch and key == design.batch_key and (new := set(values) - set(ours)):
             raise ValueError(f"transfer_batch=False, and adata has new batches, {sorted(map(str, new))}: leave it out.")
-        kinds = sorted({type(value).__name__ for value in values} - {type(value).__name__ for value in categories_})
-        if kinds and (kinds == ["str"] or any(isinstance(value, str) for value in categories_)):
-            own = type(categories_[0]).__name__
+        kinds = sorted({type(value).__name__ for value in values} - {type(value).__name__ for value in ours})
+        if kinds and (kinds == ["str"] or any(isinstance(value, str) for value in ours)):
+            own = type(ours[0]).__name__
             raise TypeError(f"obs[{key!r}] has values of type {kinds[0]}, and the reference's are {own}: convert them.")

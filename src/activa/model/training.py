@@ -167,7 +167,7 @@ class Training(UnsupervisedTrainingMixin):
             train_size = 1.0
         single = self._without_single_cells(train_size, cells.n_obs, batch_size)
         warn_of_untold(self, seed)
-        callbacks = [*trainer_kwargs.pop("callbacks", []), *self._callbacks(checkpoint_dir, realism)]
+        callbacks = self._callbacks(trainer_kwargs.pop("callbacks", None), checkpoint_dir, realism)
         # a held-out ELBO in every epoch costs more than it tells; twenty make a curve
         often = None if train_size == 1.0 else 1 if every_epoch else max(max_epochs // 20, 1)
         # losses are logged by epoch; the default warns if an epoch has fewer than ten steps
@@ -276,8 +276,8 @@ class Training(UnsupervisedTrainingMixin):
         normalized = any(isinstance(m, BatchNorm1d) for m in self.module.modules())
         return {"drop_last": True} if n_train > 1 and n_train % batch_size == 1 and normalized else {}
 
-    def _callbacks(self, checkpoint_dir: str | os.PathLike[str] | None, realism: RealismMetric | None) -> list[Any]:
-        callbacks: list[Any] = []
+    def _callbacks(self, given: Any, checkpoint_dir: Any, realism: RealismMetric | None) -> list[Any]:
+        callbacks = training_checks.callbacks_of(given)
         if checkpoint_dir is not None:
             callbacks.append(KeepResumePoint(checkpoint_dir))
             callbacks[-1].check(self.module)

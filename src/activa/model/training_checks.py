@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -72,9 +72,14 @@ def check_decay(recipe: Recipe, reference: Any) -> None:
         )
 
 
+def callbacks_of(given: Any) -> list[Any]:
+    """The callbacks, which Lightning's trainer takes as None, one or several."""
+    return [] if given is None else list(given) if isinstance(given, Iterable) else [given]
+
+
 def needs_losses(recipe: Recipe, trainer_kwargs: Mapping[str, Any]) -> bool:
     """Whether the validation loss of every epoch is needed, by checkpoints of the best ones, callbacks or the learning rate."""
-    callbacks = trainer_kwargs.get("callbacks") or []
+    callbacks = callbacks_of(trainer_kwargs.get("callbacks"))
     saves = trainer_kwargs.get("enable_checkpointing") or any(isinstance(c, SaveCheckpoint) for c in callbacks)
     watches = any("validation" in str(getattr(c, "monitor", "")) for c in callbacks)
     return bool(saves) or watches or isinstance(recipe.lr_schedule, ReduceOnPlateau)
