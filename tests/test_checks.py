@@ -127,6 +127,8 @@ def test_setup_of_anndata_refuses_and_changes_nothing(counts, setup, error, matc
         ({"modalities": {"protein_layer": "adt"}}, KeyError, "'adt' is not in mdata"),
         ({"modalities": {"protein_layer": "rna"}}, ValueError, "both 'rna'"),
         ({"modalities": {"protein": "protein"}}, ValueError, r"\['protein'\]"),
+        ({"modalities": "rna"}, TypeError, "modalities must map"),
+        ({"labels_key": 5}, TypeError, "labels_key must be the name of a column"),
         ({"categorical_covariate_keys": "sex"}, TypeError, "list"),
         ({"size_factor_key": "nope"}, KeyError, "size_factor_key='nope'"),
         ({"unlabeled_category": "x"}, ValueError, "labels_key"),
@@ -137,6 +139,14 @@ def test_setup_of_mudata_refuses_and_changes_nothing(mdata, setup, error, match)
     with pytest.raises(error, match=match):
         ACTIVA.setup_mudata(mdata, **setup)
     assert (set(mdata.uns), set(mdata["rna"].obs), set(mdata["rna"].uns)) == before
+
+
+def test_setup_refuses_modalities_without_values(mdata):
+    mdata.mod["rna"].layers["counts"] = mdata["rna"].X
+    mdata.mod["rna"].X = None
+    with pytest.raises(ValueError, match=r"mdata\['rna'\].X is None: name the layer of the values as rna_layer="):
+        ACTIVA.setup_mudata(mdata)
+    ACTIVA.setup_mudata(mdata, rna_layer="counts")
 
 
 def test_setup_refuses_modalities_whose_cells_are_not_the_same(mdata):

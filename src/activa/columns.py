@@ -96,6 +96,8 @@ def _check_modality(mdata: MuData, cells: AnnData, where: str, argument: str, la
         raise ValueError(f"{where} must have the cells of mdata, in the order of its obs_names (mudata.intersect_obs).")
     if layer is not None and layer not in cells.layers:
         raise KeyError(f"{argument}={layer!r} is not in {where}.layers, which has {list(dict(cells.layers))}.")
+    if (cells.X if layer is None else cells.layers[layer]) is None:
+        raise ValueError(f"{where}.X is None: name the layer of the values as {argument}=.")
     _check_unique(cells, where)
 
 

@@ -178,3 +178,8 @@ def test_manifold_has_all_cells_and_keeps_sets_apart_that_differ(real, sets):
         experiments.manifold(real, sets, genes=["CD4"])
     with pytest.raises(ValueError, match="at least 10 cells"):
         experiments.manifold(real[:4], sets["good"][:4])
+
+
+def test_names_that_are_the_same_as_strings_are_refused(counts):
+    with pytest.raises(ValueError, match="each by a name of its own"):
+        experiments.rf_detection(counts, {1: counts, "1": counts})

@@ -36,9 +36,10 @@ def read_sets(
     others = {"synthetic": synthetic} if isinstance(synthetic, AnnData) else synthetic
     if not isinstance(others, Mapping):
         raise TypeError(f"synthetic must be an AnnData or a mapping of names to them, got {type(others).__name__}.")
-    if not others or REAL in others:
-        raise ValueError(f"synthetic must name at least one set, and none {REAL!r}, got {list(others)}.")
     sets = {REAL: real} | {str(name): adata for name, adata in others.items()}
+    if not others or len(sets) <= len(others):
+        found = f"and none {REAL!r}, got {list(others)}"
+        raise ValueError(f"synthetic must name at least one set, each by a name of its own, {found}.")
     check_sets(sets, labels_key, layer)
     return read_cells(sets, labels_key=labels_key, layer=layer, normalized=normalized)
 

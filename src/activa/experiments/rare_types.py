@@ -134,6 +134,8 @@ def _split(types: np.ndarray, test_fraction: float, seed: int) -> tuple[np.ndarr
 
 def _kept_counts(keep: Sequence[int | float], label: str, n_train: int) -> list[int]:
     """Distinct numbers of cells to keep."""
+    if isinstance(keep, str) or not isinstance(keep, Sequence | np.ndarray):
+        raise TypeError(f"keep must be a sequence of numbers or shares of cells, got {keep!r}.")
     counts = []
     for value in keep:
         is_share = isinstance(value, float | np.floating)

@@ -137,7 +137,9 @@ class Registration(BaseMinifiedModeModelClass, BaseMudataMinifiedModeModelClass)
         --------
         >>> ACTIVA.setup_mudata(mdata, labels_key="cell_type", modalities={"labels_key": "rna"})  # doctest: +SKIP
         """
-        modalities = {"rna_layer": "rna", "protein_layer": "protein"} | (modalities or {})
+        if modalities is not None and not isinstance(modalities, Mapping):
+            raise TypeError(f"modalities must map arguments to modalities, got {modalities!r}.")
+        modalities = {"rna_layer": "rna", "protein_layer": "protein"} | dict(modalities or {})
         setup_method_args = cls._get_setup_method_args(**locals())
         source, columns = kwargs.get("source_registry"), Columns.of(setup_method_args["setup_args"])
         layers = {"rna_layer": rna_layer, "protein_layer": protein_layer}
