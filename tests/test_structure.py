@@ -153,6 +153,6 @@ def test_functions_are_shorter_than_80_lines():
     check_empty([f"{name(path)}: {node.name}: {length(node)}" for path, node in all_functions if length(node) >= 80])
 
 
-def test_the_source_is_at_most_117_files_and_18700_lines():
+def test_the_source_is_at_most_117_files_and_18900_lines():
     size = len(FILES), sum(map(n_lines, FILES))
-    assert size[0] <= 117 and size[1] <= 18_700, size
+    assert size[0] <= 117 and size[1] <= 18_900, size
