@@ -3,7 +3,8 @@
     python benchmarks/step_profile.py [--genes 2000 5000 18000] [--name after]
 
 Milliseconds a step of 128 made cells, of the default model and of the paper's (in the game), by part. "data" is what passes
-between two steps; "backward" holds the gradients of all parts. The floors: floating-point operations that PyTorch counts
+between two steps; "backward" holds the gradients of all parts but
+those that the kernel of the likelihood computes with it. The floors: floating-point operations that PyTorch counts
 over the speed of a large float32 product; and bytes that Adam and the gradients move at least (32 a weight), over the speed
 of a copy. Both speeds are measured in the same run. ``--name`` tells runs apart, as before and after a change.
 Writes ``results/step_profile.csv`` and ``step_profile.md``.
@@ -29,6 +30,8 @@ import activa.module.activa_module as module_file
 import activa.train.game as game_file
 from activa import ACTIVA
 from activa.module import ACTIVAModule
+from activa.module.fused import Decoded
+from activa.module.networks import Generator
 from activa.train import Hinge, IntrospectivePlan
 
 BATCH, STEPS = 128, 10
@@ -84,8 +87,9 @@ def profile(n_genes: int, configuration: str) -> dict[str, float]:
     with ExitStack() as stack:
         for owner, name, part in (
             (ACTIVAModule, "encode", "encoder"),
-            (ACTIVAModule, "decode", "generator"),
+            (Generator, "output", "generator"),
             (ACTIVAModule, "classify", "classifier"),
+            (Decoded, "log_likelihood", "likelihood"),
             (module_file, "log_likelihood", "likelihood"),
             (game_file, "log_likelihood", "likelihood"),
             (IntrospectivePlan, "manual_backward", "backward"),
