@@ -191,7 +191,7 @@ def test_queries_are_checked(model, argument):
             ACTIVA.load_query_data(**given)
     numbered = cells()
     numbered.obs["batch"] = 3
-    with pytest.raises(TypeError, match="batch.*int64.*str"):
+    with pytest.raises(TypeError, match="batch.*int.*str"):
         ACTIVA.load_query_data(numbered, model)
     with pytest.raises(TypeError, match="AnnData"):
         ACTIVA.prepare_query_anndata(pd.DataFrame({"a": [1]}), model)
