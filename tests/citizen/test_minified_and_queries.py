@@ -65,7 +65,7 @@ def test_batches_are_new_only_where_they_may_be(reference):
     [
         ({"freeze_expression": False}, ValueError, "freeze_expression=False: all weights .* or give unfrozen=True"),
         ({"freeze_batchnorm_decoder": False, "freeze_classifier": False}, ValueError, "freeze_classifier=False: all"),
-        ({"datamodule": object()}, ValueError, "datamodule was given, and query cells are an AnnData or MuData"),
+        ({"datamodule": "a data module"}, ValueError, "datamodule was given, and query cells are an AnnData or MuData"),
         ({"freeze_everything": True}, TypeError, "unexpected keyword argument 'freeze_everything'"),
         ({"freeze_dropout": "yes"}, TypeError, "freeze_dropout must be True or False"),
     ],
