@@ -3,10 +3,10 @@
     python benchmarks/step_profile.py [--genes 2000 5000 18000] [--name after]
 
 Milliseconds a step of 128 made cells, of the default model and of the paper's (in the game), by part. "data" is what passes
-between two steps; "backward" holds the gradients of all parts but
-those that the kernel of the likelihood computes with it. The floors: floating-point operations that PyTorch counts
-over the speed of a large float32 product; and bytes that Adam and the gradients move at least (32 a weight), over the speed
-of a copy. Both speeds are measured in the same run. ``--name`` tells runs apart, as before and after a change.
+between two steps; "backward" holds the gradients of all parts but those that the kernel of the likelihood computes with it. The
+floors: floating-point operations that PyTorch counts over the speed of a large float32 product; and bytes that Adam and the
+gradients move at least (32 a weight), over the speed of a copy. Both speeds are measured in the same run. ``--name`` tells
+runs apart, as before and after a change.
 Writes ``results/step_profile.csv`` and ``step_profile.md``.
 """
 

@@ -61,6 +61,16 @@ class Design:
         batch = [] if self.batch_key is None else [self.batch_key]
         return [*batch, *self.categorical, *self.continuous]
 
+    @property
+    def categories(self) -> dict[str, np.ndarray]:
+        """Column of ``obs`` -> its categories, of the types, batches and categorical covariates that were registered."""
+        found: dict[str | None, np.ndarray] = {
+            self.labels_key: self.types,
+            self.batch_key: self.batches,
+            **self.categorical,
+        }
+        return {key: values for key, values in found.items() if key is not None}
+
     def colors_as_uns(self, labels_key: str | None = None) -> dict[str, np.ndarray]:
         """The colors of categories as scanpy's plots find them, those of the types by the name that ``labels_key`` gives."""
         names = {self.labels_key: labels_key or self.labels_key}

@@ -101,7 +101,7 @@ class Request:
         seen = None if BATCH not in given else _seen(label, given[BATCH], design)
         planned = _plan_design(label, design, given, rng)
         model = module.generator.mean.bias.detach().cpu().numpy()
-        values = [np.asarray(part).tobytes() for part in (model, label, planned, library_size, z) if part is not None]
+        values = [part for part in (model, label, planned, library_size, z) if part is not None]
         tag = tag_of(f"{self.seed} {self.min_confidence} {self.refuse is not None}".encode(), *values)
         return CellPlan(label, planned, library_size, z, seen, tag)
 

@@ -57,11 +57,11 @@ def derived_seed(*seed: int) -> int:
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
-def tag_of(*parts: bytes) -> str:
-    """Eight hexadecimal digits that tell apart what was made of different parts."""
+def tag_of(*parts: bytes | np.ndarray) -> str:
+    """Eight hexadecimal digits that tell apart what was made of different parts, of which none is copied."""
     digest = hashlib.blake2b(digest_size=4)
     for part in parts:
-        digest.update(part)
+        digest.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
     return digest.hexdigest()
 
 

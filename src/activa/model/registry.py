@@ -43,13 +43,8 @@ def label_names(registry: dict[str, Any]) -> np.ndarray:
 def appearance_of(cells: AnnData | MuData, design: Design) -> dict[str, Any]:
     """Columns of the design whose categories are ordered, and colors of the categories, as plain values."""
     ordered, colors = [], {}
-    categories: dict[Any, np.ndarray] = {
-        design.labels_key: design.types,
-        design.batch_key: design.batches,
-        **design.categorical,
-    }
     parts: list[Any] = [cells, *getattr(cells, "mod", {}).values()]
-    for key, values in categories.items():
+    for key, values in design.categories.items():
         part = next((part for part in parts if key in part.obs), None)
         if part is None or not isinstance(part.obs[key].dtype, pd.CategoricalDtype):
             continue
@@ -84,8 +79,7 @@ def design_of(registry: dict[str, Any], table: pd.DataFrame, appearance: Mapping
         modalities=modalities,
         ordered=tuple(look["ordered"]),
     )
-    sizes = {design.labels_key: len(design.types), design.batch_key: len(design.batches)}
-    sizes |= {name: len(values) for name, values in design.categorical.items()}
+    sizes = {key: len(values) for key, values in design.categories.items()}
     return replace(design, colors={key: of for key, of in look["colors"].items() if len(of) == sizes.get(key)})
 
 

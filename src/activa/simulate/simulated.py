@@ -58,7 +58,7 @@ def simulated_cells(
     sampler: Sampler, x: Any, obs: pd.DataFrame, *, truth: dict[str, Any], seed: int, rates: np.ndarray | None
 ) -> AnnData:
     """AnnData of numbered cells, with version, seed, settings and truth in ``uns["activa"]``, and rates in a layer."""
-    tag = tag_of(str(seed).encode(), x.indices.tobytes(), x.data.tobytes())
+    tag = tag_of(str(seed).encode(), x.indices, x.data)
     obs = obs.set_index(pd.Index([f"simulated_{i}-{tag}" for i in range(len(obs))]))
     origin = {"version": version("activa-sc"), "seed": seed, "settings": sampler.settings.to_uns(), "truth": truth}
     uns = {"activa": origin} | sampler.design.colors_as_uns()
