@@ -64,7 +64,7 @@ class Design:
     @property
     def categories(self) -> dict[str, np.ndarray]:
         """Column of ``obs`` -> its categories, of the types, batches and categorical covariates that were registered."""
-        found: dict[str | None, np.ndarray] = {
+        found: dict[Any, np.ndarray] = {
             self.labels_key: self.types,
             self.batch_key: self.batches,
             **self.categorical,
